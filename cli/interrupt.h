@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LUNSHADOW_CLI_INTERRUPT_H
+#define LUNSHADOW_CLI_INTERRUPT_H
+
+#include <stdbool.h>
+
+/* Ctrl-C (and SIGTERM, SIGHUP) asks a command that changes an array to stop at its next safe point
+ * and undo what it did, instead of dying half-way; the second one ends the process at once. */
+void interrupt_install(void);
+bool interrupt_was_asked(void);
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/resync_plan.h"
+#include "cli/session.h"
+#include "cli/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct cli_option options[] = {
+    {"snapshot", 's', "ID[=VOLUME]", "only this one, over VOLUME if given; may be repeated"},
+    {"revert-identity", 'r', NULL, "give the LUNs the disk IDs they had when they were copied"},
+    {"no-volume-check", 'n', NULL, "overwrite volumes that are not in the set, too"},
+    {"yes", 'y', NULL, "overwrite; without it only the plan is printed"},
+};
+
+static HRESULT add_members(struct vss_backup_components *session, const struct resync_plan *plan,
+                           struct error *err)
+{
+    HRESULT hr = S_OK;
+    for (size_t i = 0; SUCCEEDED(hr) && i < plan->count; i++) {
+        hr = session_check(
+            session,
+            vss_backup_components_add_snapshot_to_recovery_set(
+                session, &plan->members[i].snapshot->snapshot_id, 0, plan->members[i].destination),
+            err);
+    }
+    return hr;
+}
+
+static HRESULT recover(const struct cli *cli, struct vss_backup_components *session,
+                       struct error *err)
+{
+    uint32_t flags = 0;
+    struct vss_async *async = NULL;
+    flags |= cli_has(cli, "revert-identity") ? (uint32_t)VSS_RECOVERY_REVERT_IDENTITY_ALL : 0u;
+    flags |= cli_has(cli, "no-volume-check") ? (uint32_t)VSS_RECOVERY_NO_VOLUME_CHECK : 0u;
+    interrupt_install();
+    HRESULT hr = vss_backup_components_recover_set(session, flags, &async);
+    return session_wait(session, hr, async, "resync", err);
+}
+
+static void print_field(const json_t *member, const char *key)
+{
+    const char *text = json_string_value(json_object_get(member, key));
+    if (text) {
+        (void)printf("  %-12s ", key);
+        text_put(stdout, text);
+        (void)fputc('\n', stdout);
+    }
+}
+
+/* What RecoverSet did, member by member; also after a failure, when some were done. */
+static int print_report(const struct cli *cli, struct vss_backup_components *session)
+{
+    static const char *const keys[] = {"destination", "method", "ids", "result"};
+    char *text = NULL;
+    if (FAILED(vss_backup_components_recovery_report(session, &text))) {
+        return CLI_OK; /* it did not come so far */
+    }
+    json_t *report = json_loads(text, 0, NULL);
+    vss_free_string(text);
+    if (cli->json) {
+        return cli_print_json(cli, report);
+    }
+    size_t index = 0;
+    json_t *member = NULL;
+    json_array_foreach(report, index, member)
+    {
+        (void)fputs("Snapshot ", stdout);
+        text_put(stdout, json_string_value(json_object_get(member, "snapshot")));
+        (void)fputc('\n', stdout);
+        for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+            print_field(member, keys[i]);
+        }
+    }
+    json_decref(report);
+    return CLI_OK;
+}
+
+static int resync(const struct cli *cli, const char *xml, const struct resync_plan *plan)
+{
+    struct vss_backup_components *session = NULL;
+    struct error err = {0};
+    int exit_code = CLI_FAILED;
+    HRESULT hr = session_open(cli, &session, &err);
+    if (FAILED(hr)) {
+        return cli_fail(cli, &err);
+    }
+    hr = session_check(session, vss_backup_components_initialize_for_restore(session, xml), &err);
+    if (FAILED(hr)) {
+        goto out;
+    }
+    hr = add_members(session, plan, &err);
+    if (FAILED(hr)) {
+        goto out;
+    }
+    if (!cli_has(cli, "yes")) {
+        exit_code = resync_plan_print(cli, plan);
+        (void)cli_misuse(cli, "nothing was written: --yes overwrites these LUNs");
+        exit_code = exit_code == CLI_OK ? CLI_UNUSABLE : exit_code;
+        goto out;
+    }
+    hr = recover(cli, session, &err);
+    exit_code = print_report(cli, session);
+out:
+    if (FAILED(hr)) {
+        exit_code = cli_fail(cli, &err);
+    }
+    vss_backup_components_release(session);
+    return exit_code;
+}
+
+static int run(struct cli *cli)
+{
+    char *xml = NULL;
+    struct set_record set = {0};
+    struct resync_plan plan = {0};
+    struct error err = {0};
+    int exit_code = CLI_FAILED;
+    HRESULT hr = session_read_document(cli->arguments[0], &xml, &err);
+    if (FAILED(hr)) {
+        exit_code = cli_fail(cli, &err);
+        goto out;
+    }
+    hr = session_document_set(xml, &set, &err);
+    if (FAILED(hr)) {
+        exit_code = cli_fail(cli, &err);
+        goto out;
+    }
+    exit_code = resync_plan_make(cli, &set, &plan);
+    if (exit_code == CLI_OK) {
+        exit_code = resync(cli, xml, &plan);
+    }
+out:
+    resync_plan_free(&plan);
+    set_record_free(&set);
+    free(xml);
+    return exit_code;
+}
+
+const struct cli_command command_resync = {
+    .name = "resync",
+    .summary = "overwrite LUNs with their shadow copies",
+    .arguments = "DOCUMENT",
+    .help = "Brings the LUNs of the set that the document describes back to the moment of the "
+            "copy: all,\n"
+            "or the snapshots named, over the original or over another LUN. Everything written to "
+            "these\n"
+            "LUNs since then is lost. All checks run first, the plan is printed, and without --yes "
+            "that\n"
+            "is all. Other initiators are logged out of the LUNs. The copies stay and can be used "
+            "again.\n"
+            "\n"
+            "By default a LUN keeps the disk IDs it has now. A DOCUMENT of - is standard input.",
+    .options = options,
+    .option_count = sizeof(options) / sizeof(options[0]),
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .run = run,
+};

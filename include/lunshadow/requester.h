@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LUNSHADOW_REQUESTER_H
+#define LUNSHADOW_REQUESTER_H
+
+/* The requester API: VSS's IVssBackupComponents and its helpers in C. A method of interface X is
+ * vss_<noun of X>_<method>; strings are UTF-8; handles are opaque.
+ *
+ * Ownership is in the signature: `T **out` is the caller's to release with that type's release
+ * function; `const char *` is borrowed until the handle dies, and from a session until its next
+ * method; `char **out` is freed by vss_free_string(). Outputs are NULL or 0 at entry and set on
+ * success only, unless a function says otherwise. No argument may be NULL unless it is said to.
+ *
+ * One thread at a time per handle; a vss_async may be waited on, queried and cancelled from any
+ * thread. While an asynchronous operation of a session runs, its other methods refuse as in a
+ * wrong state; get_session_id and error_text always work.
+ *
+ * Codes. Beside those named at each function every one may give E_OUTOFMEMORY, E_INVALIDARG (a
+ * NULL or another argument that is none), E_ACCESSDENIED (the registry or a LUN is not this
+ * caller's) and VSS_E_UNEXPECTED (something else failed; the error text says what, and which
+ * code it had). No others ever come out. VSS_E_BAD_STATE means: not in this state of the
+ * session, and the error text says what to call first; methods whose documented list lacks it
+ * (break, delete) give VSS_E_UNEXPECTED there.
+ *
+ * Asynchronous methods (those with a vss_async **out) return what can be said at once: wrong
+ * state, wrong arguments, no thread. Then *out is NULL. On S_OK the operation runs, and its
+ * result comes through vss_async_query_status(). All other methods block until they are done.
+ *
+ * The order of a backup: create, initialize_for_backup, set_context, set_backup_state,
+ * gather_writer_metadata, start_snapshot_set, add_to_snapshot_set (each volume),
+ * prepare_for_backup, do_snapshot_set, save_as_xml, backup_complete, release. In contexts
+ * without writers set_backup_state, gather_writer_metadata, prepare_for_backup and
+ * backup_complete fall away. Of a resync: create, initialize_for_restore,
+ * add_snapshot_to_recovery_set (each), recover_set, release. */
+
+#include <lunshadow/lun.h>
+#include <lunshadow/vss.h>
+#include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#ifdef __GNUC__
+#pragma GCC visibility push(default) /* what liblunshadow exports */
+#endif
+
+struct vss_backup_components;
+struct vss_async;
+struct vss_enum_object;
+
+/* Where a session finds its configuration and registry. */
+struct vss_session_options {
+    uint32_t struct_size;
+    uint32_t reserved;
+    const char *config_path;     /* NULL: the default configuration */
+    const char *state_directory; /* NULL: the default state directory */
+};
+#define VSS_SESSION_OPTIONS_INIT                                                                   \
+    {                                                                                              \
+        sizeof(struct vss_session_options), 0, NULL, NULL                                          \
+    }
+
+/* CreateVssBackupComponents. A session that is not initialized yet. The plug-ins of all
+ * configured arrays are loaded; one that cannot be is left out, with an event.
+ * options: NULL for all defaults; struct_size must be that of the structure
+ * (VSS_SESSION_OPTIONS_INIT). out: the session, to be released with
+ * vss_backup_components_release().
+ * out_error: may be NULL; on failure a plain line, freed with vss_free_string(); NULL where
+ * there was no memory for it.
+ * E_ACCESSDENIED: the state directory is not this user's. E_INVALIDARG: the configuration is not
+ * there or not valid. Reads files; loading a plug-in may take as long as the plug-in does. */
+HRESULT vss_create_backup_components(const struct vss_session_options *options,
+                                     struct vss_backup_components **out, char **out_error);
+
+/* IUnknown::Release. Asks a running operation to stop and waits for its end; gives up a set not
+ * yet committed; deletes the copies that this session made in an auto-release context (those
+ * without NO_AUTO_RELEASE). A copy that cannot be deleted stays in the registry, with an event,
+ * for delete_snapshots. A vss_async of the session may be released before or after. NULL is
+ * harmless. */
+void vss_backup_components_release(struct vss_backup_components *session);
+
+/* The plain line that goes with the last method's failure or partial success: which LUN, what to
+ * do next. "" where there is none. What an operation says is in its vss_async. */
+const char *vss_backup_components_error_text(const struct vss_backup_components *session);
+
+/* IVssBackupComponents::InitializeForBackup. First call on a session, once; after a failure it
+ * may be called again.
+ * xml: NULL for a new document; or a saved one, UTF-8, whose snapshots shall be imported: such a
+ * session makes no set of its own.
+ * VSS_E_BAD_STATE; VSS_E_INVALID_XML_DOCUMENT: not a Backup Components Document, or one that
+ * lies. */
+HRESULT vss_backup_components_initialize_for_backup(struct vss_backup_components *session,
+                                                    const char *xml);
+
+/* IVssBackupComponents::InitializeForRestore. As initialize_for_backup, for a restore or resync;
+ * xml may not be NULL here. */
+HRESULT vss_backup_components_initialize_for_restore(struct vss_backup_components *session,
+                                                     const char *xml);
+
+/* IVssBackupComponents::SetContext. Once, after initialize_for_backup and before
+ * start_snapshot_set; without it the context is VSS_CTX_BACKUP.
+ * context: VSS_CTX_*. TRANSPORTABLE and one of DIFFERENTIAL, PLEX may be or-ed in, as may
+ * NO_AUTORECOVERY, NOT_TRANSACTED, ROLLBACK_RECOVERY, TXF_RECOVERY; nothing on the
+ * client-accessible contexts. All else is E_INVALIDARG. VSS_CTX_ALL is for query, break and
+ * delete; it makes no sets. VSS_E_BAD_STATE. */
+HRESULT vss_backup_components_set_context(struct vss_backup_components *session, uint32_t context);
+
+/* IVssBackupComponents::SetBackupState. Before prepare_for_backup; in both kinds of session; the
+ * last call counts. Written to the document.
+ * backup_type: enum vss_backup_type, not UNDEFINED.
+ * VSS_E_BAD_STATE. */
+HRESULT vss_backup_components_set_backup_state(struct vss_backup_components *session,
+                                               bool select_components,
+                                               bool backup_bootable_system_state,
+                                               int32_t backup_type, bool partial_file_support);
+
+/* IVssBackupComponents::GatherWriterMetadata. Asks the writers who they are. After initialize_*,
+ * once per session; must have ended well before do_snapshot_set in contexts with writers. No
+ * writer can be configured here, so it ends at once and finds none.
+ * VSS_E_BAD_STATE; through QueryStatus VSS_E_WRITER_INFRASTRUCTURE. */
+HRESULT vss_backup_components_gather_writer_metadata(struct vss_backup_components *session,
+                                                     struct vss_async **out);
+
+/* IVssBackupComponents::GetWriterMetadataCount. How many writers answered. After the gathering
+ * ended and before free_writer_metadata. VSS_E_BAD_STATE. */
+HRESULT vss_backup_components_get_writer_metadata_count(struct vss_backup_components *session,
+                                                        uint32_t *out_writers);
+
+/* IVssBackupComponents::FreeWriterMetadata. Drops what was gathered; again is harmless. It still
+ * counts as gathered. VSS_E_BAD_STATE before the gathering ended. */
+HRESULT vss_backup_components_free_writer_metadata(struct vss_backup_components *session);
+
+/* IVssBackupComponents::StartSnapshotSet. Begins a set; one at a time per machine, from here
+ * until do_snapshot_set ended or the session is aborted or released; one that succeeds per
+ * session. Its id goes into the document.
+ * VSS_E_BAD_STATE (also in VSS_CTX_ALL and client-accessible contexts, in a session that was
+ * given a document, and where a dead process left something: see `lunshadow recover`);
+ * VSS_E_SNAPSHOT_SET_IN_PROGRESS: another one, the text naming its process. */
+HRESULT vss_backup_components_start_snapshot_set(struct vss_backup_components *session,
+                                                 VSS_ID *out_set_id);
+
+/* IVssBackupComponents::AddToSnapshotSet. After start_snapshot_set, before prepare_for_backup
+ * (which tells writers what is in the set) and do_snapshot_set. Reads the LUN's identity and
+ * label; nothing is written to it.
+ * volume: iscsi://[user%secret@]host[:port]/target/lun, "#N" behind it for partition N; the
+ * secret is used and not kept.
+ * provider_id: NULL or the null id picks the first array that supports all LUNs of the volume.
+ * VSS_E_BAD_STATE; VSS_E_OBJECT_NOT_FOUND: portal, target, LUN or partition is not there;
+ * VSS_E_VOLUME_NOT_SUPPORTED: no provider wants it; VSS_E_VOLUME_NOT_SUPPORTED_BY_PROVIDER: the
+ * named one does not; VSS_E_PROVIDER_NOT_REGISTERED; VSS_E_PROVIDER_VETO;
+ * VSS_E_UNEXPECTED_PROVIDER_ERROR; VSS_E_MAXIMUM_NUMBER_OF_VOLUMES_REACHED: the 65th;
+ * VSS_E_MAXIMUM_NUMBER_OF_SNAPSHOTS_REACHED: the array's limit; E_ACCESSDENIED: login refused;
+ * E_INVALIDARG: no volume name, or one that is in the set. After a failure the set is as before.
+ * Blocks for the network's time-outs. */
+HRESULT vss_backup_components_add_to_snapshot_set(struct vss_backup_components *session,
+                                                  const char *volume, const VSS_ID *provider_id,
+                                                  VSS_ID *out_snapshot_id);
+
+/* IVssBackupComponents::IsVolumeSupported. Whether add_to_snapshot_set would take it, limits
+ * that are reached now aside. After initialize_for_backup. volume, provider_id as there.
+ * VSS_E_BAD_STATE, VSS_E_OBJECT_NOT_FOUND. */
+HRESULT vss_backup_components_is_volume_supported(struct vss_backup_components *session,
+                                                  const VSS_ID *provider_id, const char *volume,
+                                                  bool *out_supported);
+
+/* IVssBackupComponents::PrepareForBackup. Tells the writers. After set_backup_state and
+ * start_snapshot_set; not in contexts without writers. VSS_E_BAD_STATE. */
+HRESULT vss_backup_components_prepare_for_backup(struct vss_backup_components *session,
+                                                 struct vss_async **out);
+
+/* IVssBackupComponents::DoSnapshotSet. Makes the copies, all at one moment. After
+ * start_snapshot_set; in contexts with writers also after gather_writer_metadata and
+ * prepare_for_backup, and then an empty set is legal; in the others after a volume was added.
+ * With TRANSPORTABLE the set's description goes into the document and the copies are not shown
+ * to this host; without, they are imported here. VSS_E_BAD_STATE. Through QueryStatus:
+ * VSS_E_INSUFFICIENT_STORAGE, VSS_E_HOLD_WRITES_TIMEOUT, VSS_E_FLUSH_WRITES_TIMEOUT,
+ * VSS_E_PROVIDER_VETO, VSS_E_UNEXPECTED_PROVIDER_ERROR. On any failure, and when it is
+ * cancelled, nothing is left behind and a new set may be started. */
+HRESULT vss_backup_components_do_snapshot_set(struct vss_backup_components *session,
+                                              struct vss_async **out);
+
+/* IVssBackupComponents::BackupComplete. Tells the writers that the backup succeeded. Once, after
+ * do_snapshot_set succeeded; not in contexts without writers. VSS_E_BAD_STATE; through
+ * QueryStatus VSS_E_UNEXPECTED_WRITER_ERROR. */
+HRESULT vss_backup_components_backup_complete(struct vss_backup_components *session,
+                                              struct vss_async **out);
+
+/* IVssBackupComponents::AbortBackup. Gives up a set in creation; a new one may be started. With
+ * nothing in flight it does nothing: copies that were made stay. VSS_E_BAD_STATE before
+ * initialize, and while an operation runs (cancel that). */
+HRESULT vss_backup_components_abort_backup(struct vss_backup_components *session);
+
+/* IVssBackupComponents::SaveAsXML. The Backup Components Document: one line of UTF-8 without XML
+ * declaration, the same bytes for the same content; what a document that was given had of other
+ * products is kept. It holds no secrets. For a transportable set call it after do_snapshot_set
+ * ended. VSS_E_BAD_STATE. */
+HRESULT vss_backup_components_save_as_xml(struct vss_backup_components *session, char **out_xml);
+
+/* IVssBackupComponents::GetSnapshotProperties. A completed copy that this host's registry has,
+ * of whatever context. After initialize_for_backup. out's strings are freed by
+ * vss_free_snapshot_properties(); snapshot_device_object is NULL until the copy was imported
+ * here. VSS_E_BAD_STATE; VSS_E_OBJECT_NOT_FOUND: also while it is being made. */
+HRESULT vss_backup_components_get_snapshot_properties(struct vss_backup_components *session,
+                                                      const VSS_ID *snapshot_id,
+                                                      struct vss_snapshot_prop *out);
+
+/* IVssBackupComponents::Query. After initialize_for_backup.
+ * object_id: NULL or the null id; object_type: VSS_OBJECT_NONE; returned_type:
+ * VSS_OBJECT_SNAPSHOT (the completed copies of the session's context, by set, oldest first; all
+ * under VSS_CTX_ALL) or VSS_OBJECT_PROVIDER (those loaded). All else is E_INVALIDARG. Nothing
+ * found is an empty enumerator. VSS_E_BAD_STATE. */
+HRESULT vss_backup_components_query(struct vss_backup_components *session, const VSS_ID *object_id,
+                                    int32_t object_type, int32_t returned_type,
+                                    struct vss_enum_object **out);
+
+/* IVssBackupComponents::ImportSnapshots. Shows the copies of the given document to this host,
+ * finds them by page 83, gives them fresh disk IDs. After initialize_for_backup with a document
+ * that has a snapshot set; once it succeeded, not again.
+ * VSS_E_BAD_STATE. Through QueryStatus: VSS_S_SOME_SNAPSHOTS_NOT_IMPORTED (a success; the
+ * async's text names those missing), VSS_E_NO_SNAPSHOTS_IMPORTED; VSS_E_BAD_STATE: another
+ * import runs on this machine, or a dead process left something. */
+HRESULT vss_backup_components_import_snapshots(struct vss_backup_components *session,
+                                               struct vss_async **out);
+
+/* IVssBackupComponents::BreakSnapshotSet. As break_snapshot_set_ex with flags 0, waited for.
+ * VSS_E_OBJECT_NOT_FOUND, VSS_E_PROVIDER_VETO. */
+HRESULT vss_backup_components_break_snapshot_set(struct vss_backup_components *session,
+                                                 const VSS_ID *set_id);
+
+/* IVssBackupComponentsEx2::BreakSnapshotSetEx. Ends the shadow-copy nature of an imported set;
+ * its LUNs stay, as plain LUNs that nothing deletes. After initialize_for_backup, in any
+ * context. flags: VSS_BREAKEX_FLAG_*; other bits, REVERT_IDENTITY_ALL with REVERT_IDENTITY_NONE,
+ * and MASK_LUNS with any other are E_INVALIDARG. 0 reverts disk IDs where no original is
+ * visible, else keeps the new ones. VSS_E_OBJECT_NOT_FOUND: no such set. Through QueryStatus:
+ * VSS_E_BREAK_REVERT_ID_FAILED (an original is visible, or a configured portal does not answer;
+ * not one byte was changed), VSS_E_PROVIDER_VETO. */
+HRESULT vss_backup_components_break_snapshot_set_ex(struct vss_backup_components *session,
+                                                    const VSS_ID *set_id, uint32_t flags,
+                                                    struct vss_async **out);
+
+/* IVssBackupComponents::DeleteSnapshots. One after the other, stopping at the first failure; a
+ * copy LUN goes with the last copy on it. After initialize_for_backup, in any context.
+ * object_type: VSS_OBJECT_SNAPSHOT or VSS_OBJECT_SNAPSHOT_SET, else E_INVALIDARG. force: no
+ * difference; a copy that is in use is deleted either way, as its array allows. out_deleted,
+ * out_nondeleted: how many went, and the first that did not (null: none); set on failure too.
+ * VSS_E_OBJECT_NOT_FOUND, VSS_E_PROVIDER_VETO, VSS_E_UNEXPECTED_PROVIDER_ERROR. */
+HRESULT vss_backup_components_delete_snapshots(struct vss_backup_components *session,
+                                               const VSS_ID *object_id, int32_t object_type,
+                                               bool force, int32_t *out_deleted,
+                                               VSS_ID *out_nondeleted);
+
+/* IVssBackupComponentsEx3::AddSnapshotToRecoverySet. Adds a copy of the given document to those
+ * that recover_set brings back. Nothing is written. After initialize_for_restore. Where this
+ * host's registry knows the set, it is believed over the document.
+ * flags: 0, else E_INVALIDARG.
+ * destination_volume: a volume as in add_to_snapshot_set; NULL: the original, found by its
+ * identity. VSS_E_BAD_STATE; VSS_E_SNAPSHOT_NOT_IN_SET: the document has it not;
+ * VSS_E_OBJECT_NOT_FOUND: its provider or the destination is not here; VSS_E_LEGACY_PROVIDER:
+ * the provider cannot resync; VSS_E_VOLUME_NOT_SUPPORTED: the destination has no unique page-83
+ * identity, belongs to no provider, is smaller than the copy, or is the copy;
+ * VSS_E_RESYNC_IN_PROGRESS. */
+HRESULT vss_backup_components_add_snapshot_to_recovery_set(struct vss_backup_components *session,
+                                                           const VSS_ID *snapshot_id,
+                                                           uint32_t flags,
+                                                           const char *destination_volume);
+
+/* IVssBackupComponentsEx3::RecoverSet. Overwrites the destinations with the copies, which stay
+ * reusable. After at least one add_snapshot_to_recovery_set. However it ends, the recovery set
+ * is empty afterwards; add again to run again.
+ * flags: VSS_RECOVERY_*, else E_INVALIDARG.
+ * VSS_E_BAD_STATE. Through QueryStatus: VSS_E_UNSELECTED_VOLUME (a destination has a volume
+ * outside the set), VSS_E_CANNOT_REVERT_DISKID, VSS_E_PROVIDER_VETO, VSS_E_LEGACY_PROVIDER;
+ * VSS_E_BAD_STATE: a dead process left something; and, though its documented list has it not,
+ * VSS_E_RESYNC_IN_PROGRESS. VSS_S_ASYNC_CANCELLED after writing began leaves destinations that
+ * are not whole; the text says which. */
+HRESULT vss_backup_components_recover_set(struct vss_backup_components *session, uint32_t flags,
+                                          struct vss_async **out);
+
+/* What the last recover_set did, also where it failed: a JSON array, one object per member:
+ * snapshot (id), destination (URL), method (how the array copied), ids (which disk IDs it has
+ * now and why), result (name of a code); "[]" where none was run. No VSS method: our own. After
+ * initialize_for_restore. VSS_E_BAD_STATE. */
+HRESULT vss_backup_components_recovery_report(struct vss_backup_components *session,
+                                              char **out_json);
+
+/* IVssBackupComponentsEx3::GetSessionId. The same for the session's life, another for each; in
+ * any state. */
+HRESULT vss_backup_components_get_session_id(struct vss_backup_components *session, VSS_ID *out);
+
+/* ---- IVssAsync --------------------------------------------------------------------------------
+ */
+
+#define VSS_INFINITE 0xffffffffu
+
+/* IVssAsync::Wait. Blocks until the operation ended or the time is over.
+ * timeout_ms: 0 only looks; VSS_INFINITE waits for the end.
+ * S_OK: ask query_status which of both it was; the operation's code where it failed, now or
+ * before. */
+HRESULT vss_async_wait(struct vss_async *async, uint32_t timeout_ms);
+
+/* IVssAsync::QueryStatus. *out_status: VSS_S_ASYNC_PENDING, VSS_S_ASYNC_FINISHED,
+ * VSS_S_ASYNC_CANCELLED, VSS_S_SOME_SNAPSHOTS_NOT_IMPORTED, or the operation's failure. Never
+ * S_OK. Once it is not PENDING it never changes, and the session is ready for its next method. */
+HRESULT vss_async_query_status(struct vss_async *async, HRESULT *out_status);
+
+/* IVssAsync::Cancel. Asks the operation to stop at its next safe point and waits for its end,
+ * which may still be a success. S_OK: it stopped; VSS_S_ASYNC_CANCELLED: it was cancelled
+ * before; VSS_S_ASYNC_FINISHED: it succeeded, before or all the same; the operation's code where
+ * it failed. */
+HRESULT vss_async_cancel(struct vss_async *async);
+
+/* How far, in bytes; total 0 where it is not known. Either output may be NULL. No VSS method:
+ * our own. */
+void vss_async_progress(struct vss_async *async, uint64_t *out_done, uint64_t *out_total);
+
+/* The plain line of this operation's failure or partial success; "" while it runs or where there
+ * is none. Borrowed until the release. */
+const char *vss_async_error_text(struct vss_async *async);
+
+/* IUnknown::Release. Waits for the operation's end first (cancel it to be quick). Before or
+ * after the session's release. NULL is harmless. */
+void vss_async_release(struct vss_async *async);
+
+/* ---- IVssEnumObject -----------------------------------------------------------------------------
+ */
+
+/* IVssEnumObject::Next. Up to count objects into items[], which has room for them; each item's
+ * strings are freed by vss_free_object_properties(). S_FALSE: fewer were left. E_POINTER for a
+ * NULL. E_OUTOFMEMORY leaves the position as it was. */
+HRESULT vss_enum_object_next(struct vss_enum_object *objects, uint32_t count,
+                             struct vss_object_prop *items, uint32_t *out_fetched);
+
+/* IVssEnumObject::Skip. S_FALSE: fewer were left, and it is at the end now. */
+HRESULT vss_enum_object_skip(struct vss_enum_object *objects, uint32_t count);
+
+/* IVssEnumObject::Reset. Back to the first object of the same query. */
+HRESULT vss_enum_object_reset(struct vss_enum_object *objects);
+
+/* IVssEnumObject::Clone. One of its own, at the same position. E_POINTER for a NULL. */
+HRESULT vss_enum_object_clone(const struct vss_enum_object *objects, struct vss_enum_object **out);
+
+/* An enumerator may outlive its session. NULL is harmless. */
+void vss_enum_object_release(struct vss_enum_object *objects);
+
+/* ---- memory
+ * --------------------------------------------------------------------------------------- */
+
+/* VssFreeSnapshotProperties and its like. Free the strings within and zero the structure, which
+ * stays the caller's; NULL and an all-zero structure are harmless. */
+void vss_free_snapshot_properties(struct vss_snapshot_prop *properties);
+void vss_free_provider_properties(struct vss_provider_prop *properties);
+void vss_free_object_properties(struct vss_object_prop *properties); /* by its type */
+
+/* Any text that came as `char **out`. NULL is harmless. */
+void vss_free_string(char *text);
+
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
+#ifdef __cplusplus
+}
+#endif
+
+#endif

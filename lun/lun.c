@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lun/lun.h"
+
+#include "common/buffer.h"
+#include "common/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COMMAND_BYTES       (1024u * 1024u)
+#define IN_FLIGHT           8u
+#define BATCH               32u
+#define ASC_NO_SUCH_COMMAND 0x20
+
+static struct lun *lun_of(struct block_device *dev)
+{
+    return (struct lun *)dev; /* block is the first member */
+}
+
+static uint32_t blocks_per_command(const struct lun *lun)
+{
+    uint32_t blocks = COMMAND_BYTES / lun->block.block_bytes;
+    uint32_t limit = lun->identity.max_transfer_blocks;
+    return limit > 0 && limit < blocks ? limit : blocks;
+}
+
+/* One batch of commands from *lba on; advances lba, blocks and data past what it moved. */
+static HRESULT move_batch(struct lun *lun, bool is_write, uint64_t *lba, uint32_t *blocks,
+                          uint8_t **data, struct error *err)
+{
+    struct scsi_command commands[BATCH];
+    uint32_t block_bytes = lun->block.block_bytes;
+    uint32_t most = blocks_per_command(lun);
+    size_t count = 0;
+    for (; count<BATCH && * blocks> 0; count++) {
+        uint32_t now = *blocks < most ? *blocks : most;
+        if (is_write) {
+            scsi_build_write16(&commands[count], lun->address.lun, *lba, now, block_bytes, *data,
+                               false);
+        } else {
+            scsi_build_read16(&commands[count], lun->address.lun, *lba, now, block_bytes, *data);
+        }
+        *lba += now;
+        *blocks -= now;
+        *data += (size_t)now * block_bytes;
+    }
+    HRESULT hr = scsi_run(lun->session, commands, count, IN_FLIGHT, err);
+    for (size_t i = 0; SUCCEEDED(hr) && i < count; i++) {
+        hr = scsi_error_or_short(lun->session, &commands[i], err);
+    }
+    return hr;
+}
+
+static HRESULT lun_read(struct block_device *dev, uint64_t lba, uint32_t blocks, void *data,
+                        struct error *err)
+{
+    uint8_t *at = data;
+    HRESULT hr = S_OK;
+    while (SUCCEEDED(hr) && blocks > 0) {
+        hr = move_batch(lun_of(dev), false, &lba, &blocks, &at, err);
+    }
+    return hr;
+}
+
+static HRESULT lun_write(struct block_device *dev, uint64_t lba, uint32_t blocks, const void *data,
+                         struct error *err)
+{
+    uint8_t *at = (uint8_t *)(uintptr_t)data; /* only read: see scsi_build_write16() */
+    HRESULT hr = S_OK;
+    while (SUCCEEDED(hr) && blocks > 0) {
+        hr = move_batch(lun_of(dev), true, &lba, &blocks, &at, err);
+    }
+    return hr;
+}
+
+static HRESULT lun_flush(struct block_device *dev, struct error *err)
+{
+    struct lun *lun = lun_of(dev);
+    struct scsi_command c;
+    scsi_build_synchronize_cache(&c, lun->address.lun);
+    HRESULT hr = scsi_run(lun->session, &c, 1, 1, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    if (c.status == SCSI_STATUS_CHECK_CONDITION && c.sense.key == SCSI_SENSE_ILLEGAL_REQUEST &&
+        c.sense.asc == ASC_NO_SUCH_COMMAND) {
+        log_line(LOG_DEBUG, "%s has no write cache to flush", lun->url);
+        return S_OK;
+    }
+    return scsi_error(lun->session, &c, err);
+}
+
+static void lun_end(struct block_device *dev)
+{
+    struct lun *lun = lun_of(dev);
+    if (lun->owns_session) {
+        scsi_close(lun->session);
+    }
+    identity_free(&lun->identity);
+    explicit_bzero(lun->address.secret, sizeof(lun->address.secret));
+    free(lun->url);
+    free(lun);
+}
+
+static const struct block_device_ops lun_ops = {lun_read, lun_write, lun_flush, lun_end};
+
+void lun_close(struct lun *lun)
+{
+    if (lun) {
+        lun_end(&lun->block);
+    }
+}
+
+/* SAM-5 4.7.3: the first two bytes of the eight; peripheral addressing up to 255, flat space above.
+ */
+static void encode_lun(uint64_t lun, uint8_t out[8])
+{
+    memset(out, 0, 8);
+    out[0] = lun < 256 ? 0 : (uint8_t)(0x40 | (lun >> 8 & 0x3f));
+    out[1] = (uint8_t)lun;
+}
+
+HRESULT lun_add_interconnect(struct vss_lun_info *info, const char *target, uint64_t lun,
+                             struct error *err)
+{
+    struct vss_interconnect *path = calloc(1, sizeof(*path));
+    uint8_t *port = (uint8_t *)text_copy(target);
+    uint8_t *address = calloc(1, 8);
+    if (!path || !port || !address) {
+        free(path);
+        free(port);
+        free(address);
+        return error_set(err, E_OUTOFMEMORY, "no memory for the path to %s", target);
+    }
+    encode_lun(lun, address);
+    path->address_type = VDS_IA_SCSI;
+    path->port_bytes = (uint32_t)strlen(target);
+    path->port = port;
+    path->address_bytes = 8;
+    path->address = address;
+    info->bus_type = VDSBusTypeiScsi;
+    info->interconnect_count = 1;
+    info->interconnects = path;
+    return S_OK;
+}
+
+HRESULT lun_identify(struct lun *lun, struct error *err)
+{
+    struct lun_identity identity;
+    HRESULT hr = identity_read(lun->session, lun->address.lun, &identity, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = lun_add_interconnect(&identity.info, lun->address.target, lun->address.lun, err);
+    if (FAILED(hr)) {
+        identity_free(&identity);
+        return hr;
+    }
+    identity_free(&lun->identity);
+    lun->identity = identity;
+    lun->block.block_bytes = identity.block_bytes;
+    lun->block.block_count = identity.block_count;
+    return S_OK;
+}
+
+HRESULT lun_open_on(struct scsi_transport *session, const struct lun_address *address,
+                    bool read_only, struct lun **out, struct error *err)
+{
+    *out = NULL;
+    struct lun *lun = calloc(1, sizeof(*lun));
+    char *url = lun_address_text(address);
+    HRESULT hr = S_OK;
+    if (!lun || !url) {
+        free(lun);
+        free(url);
+        return error_set(err, E_OUTOFMEMORY, "no memory to open a LUN");
+    }
+    lun->session = session;
+    lun->address = *address;
+    lun->url = url;
+    lun->block.ops = &lun_ops;
+    lun->block.name = url;
+    lun->block.is_read_only = read_only;
+    hr = lun_identify(lun, err);
+    if (FAILED(hr)) {
+        lun_close(lun);
+        return hr;
+    }
+    *out = lun;
+    return S_OK;
+}
+
+HRESULT lun_open(const char *url, const struct lun_options *options, bool read_only,
+                 struct lun **out, struct error *err)
+{
+    struct lun_address address;
+    struct scsi_transport *session = NULL;
+    *out = NULL;
+    HRESULT hr = lun_address_parse(url, &address, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = lun_open_session(&address, options, &session, err);
+    if (FAILED(hr)) {
+        goto out;
+    }
+    hr = lun_open_on(session, &address, read_only, out, err);
+    if (FAILED(hr)) {
+        goto out;
+    }
+    (*out)->owns_session = true;
+    session = NULL;
+out:
+    scsi_close(session);
+    explicit_bzero(&address, sizeof(address));
+    return hr;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LUNSHADOW_LUN_LUN_H
+#define LUNSHADOW_LUN_LUN_H
+
+#include "common/config.h"
+#include "lun/block.h"
+#include "lun/identity.h"
+#include "lun/scsi.h"
+
+/* Where a LUN is: iscsi://[user%secret@]host[:port]/target-iqn/lun. Found by this, known by
+ * identity. */
+struct lun_address {
+    char portal[272]; /* "host:port"; IPv6 in brackets; port 3260 where none was given */
+    char target[256]; /* iSCSI name */
+    uint64_t lun;
+    char user[256];   /* "" without CHAP; never shown */
+    char secret[256]; /* never shown, never stored */
+};
+
+/* Parses the URL form. Host names become lower case and the port is always written, so that equal
+ * places are equal text. User and secret end at the last '@' before the first '/': a secret with a
+ * '/' in it has to come from a file. E_INVALIDARG says what is wrong with it, without user and
+ * secret. */
+HRESULT lun_address_parse(const char *url, struct lun_address *out, struct error *err);
+
+/* "host[:port]" in the form of lun_address.portal. E_INVALIDARG for what is not that. */
+HRESULT lun_portal_parse(const char *text, char out[272], struct error *err);
+
+/* True for an iSCSI name (RFC 7143 4.2.7): "iqn.", "eui." or "naa." and the characters allowed
+ * there. */
+bool lun_is_iscsi_name(const char *text);
+
+/* The URL without user and secret; malloc'ed, NULL when memory is short. */
+char *lun_address_text(const struct lun_address *address);
+
+/* How sessions are made. From the configuration: [initiator] name, timeout_ms (100..600000, for
+ * connecting and logging in); [portal NAME] address, user, secret_file (its first line) or
+ * secret_env (the name of an environment variable), header_digest (none, crc32c; without it the
+ * target may choose), data_digest (none: libiscsi has no other). */
+struct lun_options {
+    const struct config *config; /* may be NULL: defaults */
+    const char *initiator_name;  /* overrides the configuration; NULL: as configured, else one made
+                                    of  the host's name */
+};
+
+/* This host's initiator name under these options: initiator_name, the configuration's,
+ * InitiatorName of /etc/iscsi/initiatorname.iscsi, "iqn.2026-11.lunshadow:HOST". malloc'ed.
+ * E_INVALIDARG where what was given is not an iSCSI name. options may be NULL here and below. */
+HRESULT lun_initiator_name(const struct lun_options *options, char **out, struct error *err);
+
+/* Opens a session to the target of address (address->lun is not looked at). CHAP from the address
+ * or from the [portal] with that address. VSS_E_OBJECT_NOT_FOUND: portal unreachable or target
+ * unknown; E_ACCESSDENIED: login refused. Close with scsi_close(). */
+HRESULT lun_open_session(const struct lun_address *address, const struct lun_options *options,
+                         struct scsi_transport **out, struct error *err);
+
+/* An opened LUN: its session, its identity read at opening, and itself as a block device. */
+struct lun {
+    struct block_device block; /* first: block functions take &lun->block */
+    struct scsi_transport *session;
+    bool owns_session;
+    struct lun_address address;
+    char *url;                    /* without secrets */
+    struct lun_identity identity; /* as read when opened or by lun_identify() */
+    uint64_t reservation_key;     /* 0: none held by this structure */
+};
+
+/* Session, identity, ready to read and write. VSS_E_OBJECT_NOT_FOUND also where the LUN number is
+ * not there. Read-only opens refuse every write locally. */
+HRESULT lun_open(const char *url, const struct lun_options *options, bool read_only,
+                 struct lun **out, struct error *err);
+
+/* As lun_open() on a session that is open already and stays its owner's. */
+HRESULT lun_open_on(struct scsi_transport *session, const struct lun_address *address,
+                    bool read_only, struct lun **out, struct error *err);
+
+/* SendTargets of a portal under these options: see iscsi_discover(). */
+HRESULT lun_discover(const char *portal, const struct lun_options *options, char ***out,
+                     size_t *out_count, struct error *err);
+
+/* Fills in what the transport alone knows: bus type iSCSI, and the interconnect (target name, LUN).
+ */
+HRESULT lun_add_interconnect(struct vss_lun_info *info, const char *target, uint64_t lun,
+                             struct error *err);
+
+/* Reads the identity again, in the same session: what must be done before the first write to a LUN
+ * that was found by its address. Compare with lun_info_compare(). */
+HRESULT lun_identify(struct lun *lun, struct error *err);
+
+void lun_close(struct lun *lun); /* NULL is harmless */
+
+#endif

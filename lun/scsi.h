@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LUNSHADOW_LUN_SCSI_H
+#define LUNSHADOW_LUN_SCSI_H
+
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* SCSI commands over any transport. A transport is one I_T nexus (one session to one target); the
+ * LUN is named per command, so one session scans and drives all LUNs of its target. Not
+ * thread-safe: one thread at a time per transport. Sources: SPC-4, SBC-3, SAM-5. */
+
+enum scsi_direction { SCSI_NO_DATA, SCSI_DATA_IN, SCSI_DATA_OUT };
+
+#define SCSI_STATUS_GOOD                 0x00
+#define SCSI_STATUS_CHECK_CONDITION      0x02
+#define SCSI_STATUS_BUSY                 0x08
+#define SCSI_STATUS_RESERVATION_CONFLICT 0x18
+#define SCSI_STATUS_TASK_SET_FULL        0x28
+
+#define SCSI_SENSE_NOT_READY       0x2
+#define SCSI_SENSE_MEDIUM_ERROR    0x3
+#define SCSI_SENSE_ILLEGAL_REQUEST 0x5
+#define SCSI_SENSE_UNIT_ATTENTION  0x6
+#define SCSI_SENSE_DATA_PROTECT    0x7
+
+#define SCSI_DEFAULT_TIMEOUT_MS 10000
+
+struct scsi_sense_code {
+    uint8_t key;
+    uint8_t asc;
+    uint8_t ascq;
+};
+
+/* One command. The caller fills the first part; it and the data stay where they are until done. */
+struct scsi_command {
+    uint64_t lun;
+    uint8_t cdb[16];
+    uint8_t cdb_bytes; /* 6, 10, 12 or 16 */
+    enum scsi_direction direction;
+    void *data;
+    uint32_t data_bytes;
+    uint32_t timeout_ms;                                       /* 0: SCSI_DEFAULT_TIMEOUT_MS */
+    void (*on_done)(struct scsi_command *command, void *user); /* may be NULL; may submit more */
+    void *user;
+
+    bool done;
+    HRESULT result; /* S_OK: a status arrived (any); else the transport failed or timed out */
+    uint8_t status; /* SAM status */
+    struct scsi_sense_code sense; /* where status is CHECK CONDITION */
+    uint32_t transferred_bytes;   /* of data; less than data_bytes on a short answer */
+    uint32_t duration_us;         /* of the last attempt */
+    uint8_t attempts;             /* kept by scsi_run() */
+
+    struct { /* the transport's while the command is submitted */
+        struct scsi_command *next;
+        struct scsi_command *previous;
+        struct scsi_transport *owner;
+        void *task;
+        uint64_t started_us;
+        uint64_t deadline_us;
+    } transport;
+};
+
+struct scsi_transport;
+
+struct scsi_transport_ops {
+    /* Starts a command. Its result arrives during a poll, never inside submit. A failure to start
+     * is a result too: submit itself cannot fail. */
+    void (*submit)(struct scsi_transport *transport, struct scsi_command *command);
+    /* Waits up to timeout_ms for something to happen and runs what is done. A failure means that
+     * the transport is lost: every submitted command has then its (failed) result, and its data are
+     * never touched again; later commands fail the same way. A command past its timeout is such a
+     * failure. */
+    HRESULT (*poll)(struct scsi_transport *transport, uint32_t timeout_ms, struct error *err);
+    void (*close)(struct scsi_transport *transport);
+};
+
+/* The head of every transport's own structure. */
+struct scsi_transport {
+    const struct scsi_transport_ops *ops;
+    const char *name;       /* for messages: "iscsi://host:port/target" without user and secret */
+    uint32_t max_in_flight; /* commands worth having outstanding, >= 1 */
+};
+
+/* Runs commands to their end with up to window (and max_in_flight, and 256) of them outstanding.
+ * Unit attention is retried up to 4 times, BUSY and TASK SET FULL up to 8 times with a growing
+ * pause; on_done is called once, after the last try. Returns S_OK when every command has a result
+ * (look at each), else the transport's failure: then every command that had not ended carries it as
+ * its result. */
+HRESULT scsi_run(struct scsi_transport *transport, struct scsi_command *commands, size_t count,
+                 uint32_t window, struct error *err);
+
+/* Runs one command and judges it: S_OK on GOOD; else the mapping of scsi_error(). */
+HRESULT scsi_execute(struct scsi_transport *transport, struct scsi_command *command,
+                     struct error *err);
+
+/* What a finished command means: S_OK; E_NOTIMPL (05/20 the LUN has no such command);
+ * E_ACCESSDENIED (reservation conflict, write protected); VSS_E_OBJECT_NOT_FOUND (05/25/00 no such
+ * LUN); VSS_E_INSUFFICIENT_STORAGE (07/27/07); VSS_E_UNEXPECTED for the rest. The text names
+ * transport, LUN, command, sense in words and digits.
+ */
+HRESULT scsi_error(const struct scsi_transport *transport, const struct scsi_command *command,
+                   struct error *err);
+
+/* scsi_error(), and VSS_E_UNEXPECTED too where less than all of the data was moved. */
+HRESULT scsi_error_or_short(const struct scsi_transport *transport,
+                            const struct scsi_command *command, struct error *err);
+
+void scsi_close(struct scsi_transport *transport); /* NULL is harmless */
+
+/* For transports: key, ASC and ASCQ of raw sense data, fixed or descriptor format; false, and
+ * all-zero, where length bytes are neither. */
+bool scsi_sense_parse(const uint8_t *sense, size_t length, struct scsi_sense_code *out);
+
+/* For transports: ends a command: sets done, traces it, calls on_done. */
+void scsi_finish(const struct scsi_transport *transport, struct scsi_command *command);
+
+/* CDB builders: they clear *c and fill its first part. Lengths in bytes, blocks and LBAs as named.
+ */
+void scsi_build_test_unit_ready(struct scsi_command *c, uint64_t lun);
+void scsi_build_inquiry(struct scsi_command *c, uint64_t lun, int vpd_page /* -1: standard */,
+                        void *data, uint16_t bytes);
+void scsi_build_read_capacity16(struct scsi_command *c, uint64_t lun, void *data, uint32_t bytes);
+void scsi_build_report_luns(struct scsi_command *c, void *data, uint32_t bytes);
+void scsi_build_read16(struct scsi_command *c, uint64_t lun, uint64_t lba, uint32_t blocks,
+                       uint32_t block_bytes, void *data);
+void scsi_build_write16(struct scsi_command *c, uint64_t lun, uint64_t lba, uint32_t blocks,
+                        uint32_t block_bytes, const void *data, bool force_unit_access);
+void scsi_build_synchronize_cache(struct scsi_command *c, uint64_t lun);
+
+/* Persistent reservations (SPC-4 5.13). Type 5: write exclusive, registrants only. */
+#define SCSI_PR_WRITE_EXCLUSIVE_REGISTRANTS_ONLY 0x5
+HRESULT scsi_pr_register(struct scsi_transport *transport, uint64_t lun, uint64_t old_key,
+                         uint64_t new_key, struct error *err);
+HRESULT scsi_pr_reserve(struct scsi_transport *transport, uint64_t lun, uint64_t key,
+                        struct error *err);
+HRESULT scsi_pr_release(struct scsi_transport *transport, uint64_t lun, uint64_t key,
+                        struct error *err);
+HRESULT scsi_pr_preempt(struct scsi_transport *transport, uint64_t lun, uint64_t key,
+                        uint64_t victim_key, struct error *err);
+/* keys may be NULL when capacity is 0; *out_count is how many there are, up to 4096. */
+HRESULT scsi_pr_read_keys(struct scsi_transport *transport, uint64_t lun, uint64_t *keys,
+                          size_t capacity, size_t *out_count, struct error *err);
+
+#endif

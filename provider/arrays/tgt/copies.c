@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GetTargetLuns, LocateLuns, OnLunEmpty: the life of a copy as a LUN. */
+#include "daemon.h"
+#include "file.h"
+#include "identity.h"
+#include "set.h"
+#include "target.h"
+#include "tgtadm.h"
+
+#include <string.h>
+#include <unistd.h>
+
+HRESULT tgt_get_target_luns(void *self, const struct vss_call *call, const void *in, void *out)
+{
+    (void)self;
+    const struct vss_set_in *set = in;
+    struct vss_target_luns_out *o = out;
+    struct tgt t;
+    struct tgt_copy_state *states = NULL;
+    HRESULT hr = tgt_begin(call, &t);
+    if (SUCCEEDED(hr)) {
+        hr = tgt_set_read(&t, set, &states);
+    }
+    if (FAILED(hr)) {
+        return hr;
+    }
+    struct vss_lun_info *luns = tgt_alloc(&t, set->lun_count * sizeof(*luns));
+    if (!luns) {
+        return E_OUTOFMEMORY;
+    }
+    for (uint32_t i = 0; SUCCEEDED(hr) && i < set->lun_count; i++) {
+        const struct tgt_copy_state *s = &states[i];
+        hr = s->is_cut
+                 ? tgt_identity_describe(&t, s->scsi_id, s->serial, s->target, s->number, &luns[i])
+                 : tgt_fail(&t, VSS_E_PROVIDER_VETO, "%s: no copy was cut of it", s->source);
+    }
+    if (SUCCEEDED(hr)) {
+        o->luns = luns;
+    }
+    return hr;
+}
+
+/* ---- LocateLuns */
+
+static bool is_valid_initiator(const char *name)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789.:-"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    size_t length = name ? strlen(name) : 0;
+    return length > 4 && length <= 223 && strspn(name, allowed) == length &&
+           (strncmp(name, "iqn.", 4) == 0 || strncmp(name, "eui.", 4) == 0 ||
+            strncmp(name, "naa.", 4) == 0);
+}
+
+/* The set's target, made where it is missing: with a number nobody has, tried again where someone
+ * else was quicker. */
+static HRESULT ensure_target(const struct tgt *t, const char *name, struct tgt_view *view)
+{
+    HRESULT hr = tgt_show(t, view);
+    for (int attempt = 0; SUCCEEDED(hr) && attempt < 16 && !tgt_view_target(view, name);
+         attempt++) {
+        uint32_t tid = 0;
+        for (const struct tgt_target *other = view->targets; other; other = other->next) {
+            tid = other->tid > tid ? other->tid : tid;
+        }
+        char *text = tgt_text(t, "%u", tid + 1);
+        hr = text ? tgt_try(t, (const char *const[]){"--op", "new", "--mode", "target", "--tid",
+                                                     text, "--targetname", name, NULL})
+                  : E_OUTOFMEMORY;
+        if (SUCCEEDED(hr)) {
+            hr = tgt_show(t, view);
+        }
+    }
+    if (SUCCEEDED(hr) && !tgt_view_target(view, name)) {
+        hr = tgt_fail(t, VSS_E_PROVIDER_VETO, "tgtd does not take the target %s", name);
+    }
+    return hr;
+}
+
+static const struct tgt_lun *lun_of(const struct tgt_target *target, uint64_t number)
+{
+    const struct tgt_lun *lun = target->luns;
+    while (lun && lun->number != number) {
+        lun = lun->next;
+    }
+    return lun;
+}
+
+static HRESULT new_lun(const struct tgt *t, const char *tid, const char *number,
+                       const struct tgt_copy_state *s)
+{
+    char *block = tgt_text(t, "%u", s->block_bytes);
+    if (!block) {
+        return E_OUTOFMEMORY;
+    }
+    /* NULL ends the list early where there are no flags. */
+    return tgt_run(t,
+                   (const char *const[]){"--op", "new", "--mode", "logicalunit", "--tid", tid,
+                                         "--lun", number, "--backing-store", s->file, "--bstype",
+                                         s->bstype, "--blocksize", block,
+                                         *s->flags ? "--bsoflags" : NULL, s->flags, NULL},
+                   NULL);
+}
+
+/* One copy in its target under its own identity, writable. A LUN that is there already is taken as
+ * it is, or given the identity that a call before did not come to give it. */
+static HRESULT ensure_lun(const struct tgt *t, const struct tgt_target *target,
+                          const struct tgt_copy_state *s)
+{
+    char *tid = tgt_text(t, "%u", target->tid);
+    char *number = tgt_text(t, "%u", s->number);
+    char *params = tgt_text(t, "scsi_id=%s,scsi_sn=%s%s,readonly=0", s->scsi_id, s->serial,
+                            s->is_thin ? ",thin_provisioning=1" : "");
+    if (!tid || !number || !params) {
+        return E_OUTOFMEMORY;
+    }
+    HRESULT hr = S_OK;
+    const struct tgt_lun *lun = lun_of(target, s->number);
+    if (lun && strcmp(lun->path, s->file) != 0) {
+        return tgt_fail(t, VSS_E_PROVIDER_VETO, "LUN %u of target %s shows %s instead of %s",
+                        s->number, s->target, lun->path, s->file);
+    }
+    if (!lun) {
+        hr = new_lun(t, tid, number, s);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = tgt_run(t,
+                     (const char *const[]){"--op", "update", "--mode", "logicalunit", "--tid", tid,
+                                           "--lun", number, "--params", params, NULL},
+                     NULL);
+    }
+    return hr;
+}
+
+static bool is_complete(const struct tgt_target *target, const struct tgt_copy_state *states,
+                        uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct tgt_lun *lun = lun_of(target, states[i].number);
+        if (!lun || strcmp(lun->scsi_id, states[i].scsi_id) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_bound_to_only(const struct tgt_target *target, const char *initiator)
+{
+    return target->acl && !target->acl->next && strcmp(target->acl->name, initiator) == 0;
+}
+
+/* Nobody sees a target while its LUNs are made, and afterwards only the initiator does. */
+static HRESULT show_to(const struct tgt *t, const struct tgt_target *target,
+                       const struct tgt_copy_state *states, uint32_t count, const char *initiator)
+{
+    HRESULT hr = S_OK;
+    bool was_right = is_complete(target, states, count) && is_bound_to_only(target, initiator);
+    if (!was_right) {
+        hr = tgt_target_unbind_all(t, target);
+        if (SUCCEEDED(hr)) {
+            hr = tgt_target_evict(t, target, true);
+        }
+    }
+    for (uint32_t i = 0; SUCCEEDED(hr) && i < count; i++) {
+        hr = ensure_lun(t, target, &states[i]);
+    }
+    if (SUCCEEDED(hr) && !was_right) {
+        char *tid = tgt_text(t, "%u", target->tid);
+        hr = tid ? tgt_run(t,
+                           (const char *const[]){"--op", "bind", "--mode", "target", "--tid", tid,
+                                                 "--initiator-name", initiator, NULL},
+                           NULL)
+                 : E_OUTOFMEMORY;
+    }
+    return hr;
+}
+
+HRESULT tgt_locate_luns(void *self, const struct vss_call *call, const void *in, void *out)
+{
+    (void)self;
+    (void)out;
+    const struct vss_set_in *set = in;
+    struct tgt t;
+    struct tgt_copy_state *states = NULL;
+    struct tgt_view view;
+    HRESULT hr = tgt_begin(call, &t);
+    if (SUCCEEDED(hr)) {
+        hr = tgt_set_read(&t, set, &states);
+    }
+    if (FAILED(hr)) {
+        return hr;
+    }
+    if (!is_valid_initiator(set->initiator)) {
+        return tgt_fail(&t, E_INVALIDARG, "\"%s\" is not an iSCSI initiator name",
+                        set->initiator ? set->initiator : "");
+    }
+    for (uint32_t i = 0; SUCCEEDED(hr) && i < set->lun_count; i++) {
+        if (access(states[i].file, R_OK | W_OK) != 0) {
+            hr = tgt_fail(&t, VSS_E_OBJECT_NOT_FOUND, "the copy %s of %s is gone", states[i].file,
+                          states[i].source);
+        } else if (strcmp(states[i].target, states[0].target) != 0) {
+            hr = tgt_fail(&t, VSS_E_PROVIDER_VETO, "copies of one set in two targets, %s and %s",
+                          states[0].target, states[i].target);
+        }
+    }
+    if (SUCCEEDED(hr)) {
+        hr = ensure_target(&t, states[0].target, &view);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = show_to(&t, tgt_view_target(&view, states[0].target), states, set->lun_count,
+                     set->initiator);
+    }
+    return hr;
+}
+
+/* ---- OnLunEmpty */
+
+/* Takes the copy out of every target that shows it, and the set's target away with its last LUN. */
+static HRESULT withdraw(const struct tgt *t, const struct tgt_copy_state *s, const VSS_ID *set_id)
+{
+    struct tgt_view view;
+    HRESULT hr = tgt_show(t, &view);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    for (const struct tgt_lun *lun = tgt_view_by_path(&view, s->file, NULL); SUCCEEDED(hr) && lun;
+         lun = tgt_view_by_path(&view, s->file, lun)) {
+        hr = tgt_target_remove_lun(t, lun);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = tgt_show(t, &view);
+    }
+    const struct tgt_target *target = SUCCEEDED(hr) ? tgt_view_target(&view, s->target) : NULL;
+    if (target && !tgt_target_has_disks(target)) {
+        hr = tgt_target_remove_set(t, &view, set_id);
+    }
+    return hr;
+}
+
+HRESULT tgt_on_lun_empty(void *self, const struct vss_call *call, const void *in, void *out)
+{
+    (void)self;
+    (void)out;
+    const struct vss_set_in *set = in;
+    struct tgt t;
+    struct tgt_copy_state *states = NULL;
+    pid_t pid = 0;
+    HRESULT hr = tgt_begin(call, &t);
+    if (SUCCEEDED(hr)) {
+        hr = tgt_set_read(&t, set, &states);
+    }
+    if (FAILED(hr)) {
+        return hr;
+    }
+    if (set->lun_count != 1) {
+        return tgt_fail(&t, E_INVALIDARG, "OnLunEmpty takes one LUN");
+    }
+    hr = tgt_daemon_look(&t, &pid);
+    if (hr == S_OK) {
+        hr = withdraw(&t, states, &set->set_id);
+    }
+    /* Without a tgtd nobody has the file open. The state was checked: the name is that of a copy.
+     */
+    return SUCCEEDED(hr) ? tgt_set_remove_files(&t, states) : hr;
+}

@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ResyncLuns: copies over other LUNs, in place in their live backing files. The work is done by the
+ * polls, a slice each, so any process can carry it on: the state says where it stands, and who the
+ * LUNs are is found out anew each time. */
+#include "daemon.h"
+#include "file.h"
+#include "identity.h"
+#include "original.h"
+#include "target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SLICE_US         200000u
+#define SLICE_EXTENTS    5000u /* what is cloned in place in one slice, at 40 us each */
+#define CLONE_BYTES_MIN  (4ull << 20)
+#define CLONE_BYTES_MAX  (1ull << 30)
+#define COPY_BYTES       (16ull << 20)
+#define EDGE_BYTES_LIMIT (1ull << 30)
+
+/* One copy and the LUN that it goes over. Between from and to lies the body, in whole blocks of the
+ * filesystem; the rest, which holds the labels, is written last. */
+struct pair {
+    struct tgt_copy_state copy;
+    int fd;
+    struct tgt_original destination;
+    const char *name; /* of the destination */
+    uint64_t edge_bytes;
+    uint64_t from;
+    uint64_t to;
+    uint64_t piece_bytes;
+};
+
+enum phase { PHASE_BODY, PHASE_EDGES, PHASE_DONE };
+
+struct progress {
+    uint64_t phase;
+    uint64_t lun;
+    uint64_t offset; /* PHASE_BODY: how far this LUN is */
+    uint64_t done_bytes;
+    uint64_t written_bytes; /* what was copied and not cloned */
+    uint64_t cloned_bytes;
+};
+
+static HRESULT write_progress(const struct tgt *t, const struct progress *p, struct vss_state *out)
+{
+    char *text =
+        tgt_text(t,
+                 "version=1\nphase=%" PRIu64 "\nlun=%" PRIu64 "\noffset=%" PRIu64 "\ndone=%" PRIu64
+                 "\nwritten=%" PRIu64 "\ncloned=%" PRIu64 "\n",
+                 p->phase, p->lun, p->offset, p->done_bytes, p->written_bytes, p->cloned_bytes);
+    if (!text) {
+        return E_OUTOFMEMORY;
+    }
+    *out = (struct vss_state){.bytes = (uint32_t)strlen(text), .data = (const uint8_t *)text};
+    return S_OK;
+}
+
+static HRESULT read_progress(const struct tgt *t, const struct vss_resync_in *in,
+                             const struct pair *pairs, struct progress *out)
+{
+    struct progress p = {0};
+    uint64_t version = 0;
+    bool is_good = in->state.data && in->state.bytes <= VSS_PROVIDER_STATE_BYTES_MAX;
+    const char *text = is_good ? tgt_copy(t, (const char *)in->state.data, in->state.bytes) : NULL;
+    is_good = text && tgt_state_number(t, text, "version", 1, &version) && version == 1 &&
+              tgt_state_number(t, text, "phase", PHASE_DONE, &p.phase) &&
+              tgt_state_number(t, text, "lun", in->lun_count, &p.lun) &&
+              tgt_state_number(t, text, "offset", INT64_MAX, &p.offset) &&
+              tgt_state_number(t, text, "done", UINT64_MAX, &p.done_bytes) &&
+              tgt_state_number(t, text, "written", UINT64_MAX, &p.written_bytes) &&
+              tgt_state_number(t, text, "cloned", UINT64_MAX, &p.cloned_bytes);
+    if (is_good && p.phase == PHASE_BODY && p.lun < in->lun_count) {
+        const struct pair *pair = &pairs[p.lun];
+        is_good = p.offset >= pair->from && p.offset <= pair->to;
+    }
+    if (!is_good) {
+        return tgt_fail(t, VSS_E_PROVIDER_VETO,
+                        "what is remembered of this resync is damaged; start it again");
+    }
+    *out = p;
+    return S_OK;
+}
+
+/* ---- the LUNs */
+
+static void close_pairs(struct pair *pairs, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (pairs[i].fd >= 0) {
+            (void)close(pairs[i].fd);
+        }
+        tgt_original_close(&pairs[i].destination);
+    }
+}
+
+/* The copy: as remembered, as the host knows it, and as tgtd shows it where it does. */
+static HRESULT open_copy(const struct tgt *t, pid_t pid, const struct tgt_view *view,
+                         const struct vss_resync_lun *in, struct pair *pair)
+{
+    struct tgt_copy_state *s = &pair->copy;
+    const char *name = tgt_identity_name(t, NULL, &in->snapshot);
+    const struct tgt_lun *lun = NULL;
+    struct stat st;
+    HRESULT hr = tgt_state_read(t, &in->snapshot_state, NULL, name, s);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    if (!tgt_identity_matches(&in->snapshot, s->scsi_id, s->serial) || !s->is_cut || s->cut) {
+        return tgt_fail(t, VSS_E_PROVIDER_VETO,
+                        "%s: what is remembered is of another copy, or of "
+                        "one that was never finished",
+                        name);
+    }
+    hr = tgt_identity_find(t, view, &in->snapshot, &lun);
+    if (SUCCEEDED(hr) && lun && strcmp(lun->path, s->file) != 0) {
+        hr = tgt_fail(t, VSS_E_PROVIDER_VETO, "the copy %s is shown from %s instead of %s", name,
+                      lun->path, s->file);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = tgt_file_open(t, s->file, O_RDONLY | O_NOFOLLOW, &pair->fd, &st);
+    }
+    if (SUCCEEDED(hr) && lun) {
+        hr = tgt_daemon_check_file(t, pid, &st, s->file);
+    }
+    if (SUCCEEDED(hr) && (uint64_t)st.st_size != s->bytes) {
+        hr = tgt_fail(t, VSS_E_PROVIDER_VETO, "the copy %s (%s) is %jd bytes long instead of %ju",
+                      name, s->file, (intmax_t)st.st_size, (uintmax_t)s->bytes);
+    }
+    return hr;
+}
+
+static HRESULT open_destination(const struct tgt *t, pid_t pid, const struct tgt_view *view,
+                                const struct vss_resync_lun *in, struct pair *pair)
+{
+    const struct tgt_lun *lun = NULL;
+    struct stat copy;
+    pair->name = tgt_identity_name(t, NULL, &in->destination);
+    HRESULT hr = tgt_identity_find(t, view, &in->destination, &lun);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    if (!lun) {
+        return tgt_fail(t, VSS_E_OBJECT_NOT_FOUND, "destination %s is not among the LUNs of tgtd",
+                        pair->name);
+    }
+    hr = tgt_original_open(t, pid, lun, O_RDWR, pair->name, &pair->destination);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    const struct stat *st = &pair->destination.stat;
+    if (fstat(pair->fd, &copy) != 0 || (copy.st_dev == st->st_dev && copy.st_ino == st->st_ino)) {
+        return tgt_fail(t, VSS_E_PROVIDER_VETO, "destination %s is the copy itself", pair->name);
+    }
+    if (lun->block_bytes != pair->copy.block_bytes) {
+        return tgt_fail(t, VSS_E_PROVIDER_VETO,
+                        "destination %s has blocks of %u bytes, the copy of %u: choose another",
+                        pair->name, lun->block_bytes, pair->copy.block_bytes);
+    }
+    if ((uint64_t)st->st_size < pair->copy.bytes) {
+        return tgt_fail(
+            t, VSS_E_PROVIDER_VETO,
+            "destination %s has %jd bytes, the copy %ju: choose one that is not smaller",
+            pair->name, (intmax_t)st->st_size, (uintmax_t)pair->copy.bytes);
+    }
+    return S_OK;
+}
+
+/* Where the body lies, and how much of it is a slice's work. */
+static HRESULT measure(const struct tgt *t, const struct vss_resync_lun *in, struct pair *pair)
+{
+    if (in->edge_bytes > EDGE_BYTES_LIMIT) {
+        return tgt_fail(t, E_INVALIDARG, "edges of %ju bytes", (uintmax_t)in->edge_bytes);
+    }
+    uint64_t block =
+        pair->destination.stat.st_blksize > 0 ? (uint64_t)pair->destination.stat.st_blksize : 4096;
+    uint64_t bytes = pair->copy.bytes;
+    pair->edge_bytes = in->edge_bytes;
+    pair->from = (in->edge_bytes + block - 1) / block * block;
+    pair->to = bytes > in->edge_bytes ? (bytes - in->edge_bytes) / block * block : 0;
+    if (pair->from >= pair->to) {
+        pair->from = pair->to = bytes; /* no body: all of it is edge */
+    }
+    uint64_t extents = 0;
+    int errnum = tgt_file_extents(pair->fd, &extents);
+    if (errnum != 0) {
+        extents = 0;
+    }
+    uint64_t piece = extents > SLICE_EXTENTS ? bytes / extents * SLICE_EXTENTS : CLONE_BYTES_MAX;
+    piece = piece > CLONE_BYTES_MAX ? CLONE_BYTES_MAX : piece / CLONE_BYTES_MIN * CLONE_BYTES_MIN;
+    pair->piece_bytes = piece < CLONE_BYTES_MIN ? CLONE_BYTES_MIN : piece;
+    return S_OK;
+}
+
+static HRESULT check_distinct(const struct tgt *t, const struct pair *pairs, uint32_t index)
+{
+    for (uint32_t i = 0; i < index; i++) {
+        const struct stat *a = &pairs[i].destination.stat;
+        const struct stat *b = &pairs[index].destination.stat;
+        if (a->st_dev == b->st_dev && a->st_ino == b->st_ino) {
+            return tgt_fail(t, E_INVALIDARG, "%s is the destination of two copies", pairs[i].name);
+        }
+    }
+    return S_OK;
+}
+
+/* Opens all pairs. Nothing is written here; *out is to be closed in any case. */
+static HRESULT open_pairs(const struct tgt *t, const struct vss_resync_in *in,
+                          struct tgt_view *view, struct pair **out)
+{
+    *out = NULL;
+    if (in->lun_count == 0 || !in->luns) {
+        return tgt_fail(t, E_INVALIDARG, "a resync without LUNs");
+    }
+    struct pair *pairs = tgt_alloc(t, in->lun_count * sizeof(*pairs));
+    if (!pairs) {
+        return E_OUTOFMEMORY;
+    }
+    for (uint32_t i = 0; i < in->lun_count; i++) {
+        pairs[i].fd = -1;
+        pairs[i].destination.fd = -1;
+    }
+    *out = pairs;
+    pid_t pid = 0;
+    HRESULT hr = tgt_daemon_find(t, &pid);
+    if (SUCCEEDED(hr)) {
+        hr = tgt_show(t, view);
+    }
+    for (uint32_t i = 0; SUCCEEDED(hr) && i < in->lun_count; i++) {
+        hr = open_copy(t, pid, view, &in->luns[i], &pairs[i]);
+        if (SUCCEEDED(hr)) {
+            hr = open_destination(t, pid, view, &in->luns[i], &pairs[i]);
+        }
+        if (SUCCEEDED(hr)) {
+            hr = check_distinct(t, pairs, i);
+        }
+        if (SUCCEEDED(hr)) {
+            hr = measure(t, &in->luns[i], &pairs[i]);
+        }
+    }
+    return hr;
+}
+
+/* ---- start */
+
+/* From here until the end no label is to be found on the destination. */
+static HRESULT wipe_edges(const struct tgt *t, const struct pair *pair, uint64_t bytes)
+{
+    struct tgt_copier copier;
+    HRESULT hr = tgt_copier_init(t, &copier);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    uint64_t edge = pair->edge_bytes < bytes ? pair->edge_bytes : bytes;
+    int errnum = tgt_file_zero(&copier, pair->destination.fd, 0, edge);
+    if (errnum == 0) {
+        errnum = tgt_file_zero(&copier, pair->destination.fd, bytes - edge, edge);
+    }
+    if (errnum == 0 && fdatasync(pair->destination.fd) != 0) {
+        errnum = errno;
+    }
+    return errnum == 0 ? S_OK
+                       : tgt_fail_errno(t, errnum, "%s: the labels in %s cannot be wiped",
+                                        pair->name, pair->destination.lun->path);
+}
+
+/* tgtd reads a file's size when it opens it: the file is cut and opened again in one request, which
+ * keeps the LUN, its identifiers and its reservations. */
+static HRESULT shrink(const struct tgt *t, const struct tgt_view *view, const struct pair *pair)
+{
+    const char *path = pair->destination.lun->path;
+    char *params = tgt_text(t, "online=0,path=%s", path);
+    if (!params) {
+        return E_OUTOFMEMORY;
+    }
+    tgt_log(t, VSS_LOG_INFO, "%s: made %ju bytes long, from %jd", pair->name,
+            (uintmax_t)pair->copy.bytes, (intmax_t)pair->destination.stat.st_size);
+    if (ftruncate(pair->destination.fd, (off_t)pair->copy.bytes) != 0) {
+        return tgt_fail_errno(t, errno, "%s: %s cannot be made as large as the copy", pair->name,
+                              path);
+    }
+    HRESULT hr = S_OK;
+    for (const struct tgt_lun *lun = tgt_view_by_path(view, path, NULL); SUCCEEDED(hr) && lun;
+         lun = tgt_view_by_path(view, path, lun)) {
+        hr = tgt_target_update_lun(t, lun, params);
+    }
+    return SUCCEEDED(hr) ? wipe_edges(t, pair, pair->copy.bytes) : hr;
+}
+
+static HRESULT begin_pair(const struct tgt *t, const struct tgt_view *view, const struct pair *pair)
+{
+    HRESULT hr = wipe_edges(t, pair, (uint64_t)pair->destination.stat.st_size);
+    if (SUCCEEDED(hr) && (uint64_t)pair->destination.stat.st_size > pair->copy.bytes) {
+        hr = shrink(t, view, pair);
+    }
+    return hr;
+}
+
+static uint64_t total_bytes(const struct pair *pairs, uint32_t count)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        total += pairs[i].copy.bytes;
+    }
+    return total;
+}
+
+HRESULT tgt_resync_start(void *self, const struct vss_call *call, const void *in, void *out)
+{
+    (void)self;
+    const struct vss_resync_in *resync = in;
+    struct vss_resync_out *o = out;
+    struct tgt t;
+    struct tgt_view view;
+    struct pair *pairs = NULL;
+    HRESULT hr = tgt_begin(call, &t);
+    if (SUCCEEDED(hr)) {
+        hr = open_pairs(&t, resync, &view, &pairs);
+    }
+    if (!pairs) {
+        return hr;
+    }
+    for (uint32_t i = 0; SUCCEEDED(hr) && i < resync->lun_count; i++) {
+        hr = begin_pair(&t, &view, &pairs[i]);
+    }
+    if (SUCCEEDED(hr)) {
+        const struct progress progress = {.phase = PHASE_BODY, .offset = pairs[0].from};
+        hr = write_progress(&t, &progress, &o->state);
+        o->bytes_total = total_bytes(pairs, resync->lun_count);
+    }
+    close_pairs(pairs, resync->lun_count);
+    return hr;
+}
+
+/* ---- poll */
+
+static bool is_no_clone(int errnum)
+{
+    return errnum == EOPNOTSUPP || errnum == EXDEV || errnum == EINVAL || errnum == ENOTTY;
+}
+
+/* A piece of the body: cloned where the filesystem can, else compared and copied. */
+static int copy_piece(struct tgt_copier *copier, const struct pair *pair, struct progress *p)
+{
+    uint64_t left = pair->to - p->offset;
+    uint64_t bytes = left < pair->piece_bytes ? left : pair->piece_bytes;
+    int errnum = tgt_file_clone_range(pair->destination.fd, pair->fd, p->offset, bytes);
+    if (errnum == 0) {
+        p->cloned_bytes += bytes;
+    } else if (is_no_clone(errnum)) {
+        bytes = left < COPY_BYTES ? left : COPY_BYTES;
+        copier->written_bytes = 0;
+        errnum = tgt_file_equalize(copier, pair->destination.fd, pair->fd, p->offset, bytes);
+        p->written_bytes += copier->written_bytes;
+    }
+    if (errnum == 0) {
+        p->offset += bytes;
+        p->done_bytes += bytes;
+    }
+    return errnum;
+}
+
+static int sync_file(int fd)
+{
+    return fdatasync(fd) == 0 ? 0 : errno;
+}
+
+/* The tail first: a label counts from its head, so that comes last of all. */
+static int copy_edges(struct tgt_copier *copier, const struct pair *pair, struct progress *p)
+{
+    int fd = pair->destination.fd;
+    uint64_t bytes = pair->copy.bytes;
+    int errnum = 0;
+    if (pair->to < bytes) {
+        errnum = tgt_file_equalize(copier, fd, pair->fd, pair->to, bytes - pair->to);
+    }
+    if (errnum == 0) {
+        errnum = sync_file(fd);
+    }
+    if (errnum == 0) {
+        errnum = tgt_file_equalize(copier, fd, pair->fd, 0, pair->from);
+    }
+    if (errnum == 0) {
+        errnum = sync_file(fd);
+    }
+    p->done_bytes += bytes - (pair->to - pair->from);
+    return errnum;
+}
+
+/* One step: a piece, the end of a body, or the edges of one LUN. */
+static int step(struct tgt_copier *copier, const struct pair *pairs, uint32_t count,
+                struct progress *p)
+{
+    int errnum = 0;
+    if (p->phase == PHASE_BODY && p->lun == count) {
+        p->phase = PHASE_EDGES;
+        p->lun = 0;
+    } else if (p->phase == PHASE_BODY && p->offset < pairs[p->lun].to) {
+        errnum = copy_piece(copier, &pairs[p->lun], p);
+    } else if (p->phase == PHASE_BODY) {
+        errnum = sync_file(pairs[p->lun].destination.fd);
+        p->lun++;
+        p->offset = p->lun < count ? pairs[p->lun].from : 0;
+    } else if (p->lun < count) {
+        errnum = copy_edges(copier, &pairs[p->lun], p);
+        p->lun++;
+    } else {
+        p->phase = PHASE_DONE;
+    }
+    return errnum;
+}
+
+static HRESULT work(const struct tgt *t, const struct pair *pairs, uint32_t count,
+                    struct progress *p)
+{
+    struct tgt_copier copier;
+    HRESULT hr = tgt_copier_init(t, &copier);
+    uint64_t deadline_us = tgt_now_us() + SLICE_US;
+    while (SUCCEEDED(hr) && p->phase != PHASE_DONE && tgt_now_us() < deadline_us) {
+        uint64_t lun = p->lun < count ? p->lun : 0;
+        int errnum = step(&copier, pairs, count, p);
+        if (errnum != 0) {
+            hr = tgt_fail_errno(t, errnum, "%s: copying %s over %s at byte %ju", pairs[lun].name,
+                                pairs[lun].copy.file, pairs[lun].destination.lun->path,
+                                (uintmax_t)p->offset);
+        }
+    }
+    return hr;
+}
+
+static HRESULT describe_method(const struct tgt *t, const struct pair *pairs, uint32_t count,
+                               const struct progress *p, char **out)
+{
+    uint64_t extents = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t n = 0;
+        extents += tgt_file_extents(pairs[i].fd, &n) == 0 ? n : 0;
+    }
+    if (p->cloned_bytes > 0) {
+        *out = tgt_text(t, "reflink, %ju extents", (uintmax_t)extents);
+    } else {
+        *out = tgt_text(t, "compared and copied, %ju of %ju bytes written",
+                        (uintmax_t)p->written_bytes, (uintmax_t)total_bytes(pairs, count));
+    }
+    return *out ? S_OK : E_OUTOFMEMORY;
+}
+
+/* Destinations have the size of their copies since the start. */
+static HRESULT check_sizes(const struct tgt *t, const struct pair *pairs, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if ((uint64_t)pairs[i].destination.stat.st_size != pairs[i].copy.bytes) {
+            return tgt_fail(t, VSS_E_PROVIDER_VETO,
+                            "destination %s changed its size during the resync; start it again",
+                            pairs[i].name);
+        }
+    }
+    return S_OK;
+}
+
+HRESULT tgt_resync_poll(void *self, const struct vss_call *call, const void *in, void *out)
+{
+    (void)self;
+    const struct vss_resync_in *resync = in;
+    struct vss_resync_out *o = out;
+    struct tgt t;
+    struct tgt_view view;
+    struct pair *pairs = NULL;
+    struct progress progress = {0};
+    HRESULT hr = tgt_begin(call, &t);
+    if (SUCCEEDED(hr)) {
+        hr = open_pairs(&t, resync, &view, &pairs);
+    }
+    if (!pairs) {
+        return hr;
+    }
+    if (SUCCEEDED(hr)) {
+        hr = check_sizes(&t, pairs, resync->lun_count);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = read_progress(&t, resync, pairs, &progress);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = work(&t, pairs, resync->lun_count, &progress);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = describe_method(&t, pairs, resync->lun_count, &progress, &o->method);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = write_progress(&t, &progress, &o->state);
+    }
+    if (SUCCEEDED(hr)) {
+        o->is_done = progress.phase == PHASE_DONE;
+        o->bytes_total = total_bytes(pairs, resync->lun_count);
+        o->bytes_done = progress.done_bytes;
+    }
+    close_pairs(pairs, resync->lun_count);
+    return hr;
+}
+
+/* Work is done inside of polls only: without further ones it has stopped. The destinations stay
+ * without labels, as they have been since the start. */
+HRESULT tgt_resync_cancel(void *self, const struct vss_call *call, const void *in, void *out)
+{
+    (void)self;
+    const struct vss_resync_in *resync = in;
+    struct vss_resync_out *o = out;
+    struct tgt t;
+    HRESULT hr = tgt_begin(call, &t);
+    if (SUCCEEDED(hr)) {
+        o->state = resync->state;
+    }
+    return hr;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "provider/host/host.h"
+
+#include "common/buffer.h"
+#include "common/id.h"
+#include "common/log.h"
+#include "provider/host/internal.h"
+#include "registry/events.h"
+#include "registry/providers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static HRESULT ask_capabilities(struct provider *p, struct error *err)
+{
+    struct provider_arena arena = PROVIDER_ARENA_INIT;
+    HRESULT hr = provider_call(p, VSS_OP_GET_CAPABILITIES, NULL, &p->capabilities, &arena, 0, err);
+    if (SUCCEEDED(hr)) {
+        p->description = text_copy(p->capabilities.description ? p->capabilities.description : "");
+        p->capabilities.description = p->description;
+    }
+    provider_arena_free(&arena);
+    return hr;
+}
+
+static HRESULT start(struct provider *p, struct error *err)
+{
+    if (provider_has(p, VSS_OP_ON_LOAD)) {
+        struct provider_arena arena = PROVIDER_ARENA_INIT;
+        struct vss_on_load_in in = {.struct_size = sizeof(in)};
+        struct vss_on_load_out out = {0};
+        HRESULT hr = provider_call(p, VSS_OP_ON_LOAD, &in, &out, &arena, 0, err);
+        provider_arena_free(&arena);
+        if (FAILED(hr)) {
+            return hr;
+        }
+        p->self = out.self;
+    }
+    p->is_loaded = true;
+    return ask_capabilities(p, err);
+}
+
+static HRESULT remember(const struct provider *p, struct store *store, struct error *err)
+{
+    struct provider_record record = {.provider_id = p->table.provider_id,
+                                     .version_id = p->table.version_id,
+                                     .name = (char *)p->table.name,
+                                     .version = (char *)p->table.version,
+                                     .type = p->table.type,
+                                     .path = p->path};
+    return providers_save(store, &record, err);
+}
+
+/* A process of its own for each array, but where someone looks for a fault in a plug-in. */
+static HRESULT load(const struct config *config, const struct config_section *section,
+                    struct store *store, struct provider **out, struct error *err)
+{
+    const char *in_process = secure_getenv("LUNSHADOW_PROVIDER_IN_PROCESS");
+    bool is_isolated = true;
+    HRESULT hr = config_bool(section, "isolation", true, &is_isolated, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    if (in_process && strcmp(in_process, "1") == 0) {
+        is_isolated = false;
+    }
+    return is_isolated ? provider_attach(config, section, store, out, err)
+                       : provider_load(section, store, out, err);
+}
+
+/* One array's plug-in, ready; a plug-in that cannot be used costs its array, not the session. */
+static HRESULT open_one(const struct config *config, const struct config_section *section,
+                        struct store *store, struct provider **out)
+{
+    struct error why = {0};
+    struct provider *p = NULL;
+    HRESULT hr = load(config, section, store, &p, &why);
+    if (SUCCEEDED(hr)) {
+        p->config = config;
+        hr = start(p, &why);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = remember(p, store, &why);
+    }
+    if (FAILED(hr)) {
+        provider_unload(p);
+        error_prefix(&why, "array %s is not usable", section->name);
+        log_line(LOG_WARNING, "%s", error_text(&why));
+        events_add(store, LOG_WARNING, hr, NULL, error_text(&why));
+        return hr;
+    }
+    *out = p;
+    return S_OK;
+}
+
+HRESULT providers_open(const struct config *config, struct store *store, struct providers **out,
+                       struct error *err)
+{
+    *out = NULL;
+    struct providers *all = calloc(1, sizeof(*all));
+    if (all && config->section_count) {
+        all->items = calloc(config->section_count, sizeof(struct provider *));
+    }
+    if (!all || (config->section_count && !all->items)) {
+        providers_close(all);
+        return error_set(err, E_OUTOFMEMORY, "out of memory loading the providers");
+    }
+    for (size_t i = 0; i < config->section_count; i++) {
+        const struct config_section *section = &config->sections[i];
+        if (strcmp(section->kind, "array") != 0) {
+            continue;
+        }
+        if (SUCCEEDED(open_one(config, section, store, &all->items[all->count]))) {
+            all->count++;
+        }
+    }
+    *out = all;
+    return S_OK;
+}
+
+void providers_close(struct providers *providers)
+{
+    if (!providers) {
+        return;
+    }
+    for (size_t i = 0; i < providers->count; i++) {
+        provider_unload(providers->items[i]);
+    }
+    free(providers->items);
+    free(providers);
+}
+
+size_t providers_count(const struct providers *providers)
+{
+    return providers->count;
+}
+
+struct provider *providers_at(const struct providers *providers, size_t index)
+{
+    return index < providers->count ? providers->items[index] : NULL;
+}
+
+struct provider *providers_find(const struct providers *providers, const char *array)
+{
+    for (size_t i = 0; i < providers->count; i++) {
+        if (strcmp(provider_array(providers->items[i]), array) == 0) {
+            return providers->items[i];
+        }
+    }
+    return NULL;
+}
+
+bool providers_has_id(const struct providers *providers, const VSS_ID *provider_id)
+{
+    for (size_t i = 0; i < providers->count; i++) {
+        if (id_equal(&providers->items[i]->table.provider_id, provider_id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const struct vss_provider_table *provider_table(const struct provider *provider)
+{
+    return &provider->table;
+}
+
+const char *provider_array(const struct provider *provider)
+{
+    return provider->section->name;
+}
+
+const char *provider_path(const struct provider *provider)
+{
+    return provider->path;
+}
+
+const struct vss_capabilities_out *provider_capabilities(const struct provider *provider)
+{
+    return &provider->capabilities;
+}

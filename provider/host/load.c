@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From an [array] section to a checked plug-in. */
+#include "common/buffer.h"
+#include "common/id.h"
+#include "provider/helper.h"
+#include "provider/host/internal.h"
+#include "provider/host/remote.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Code that another user can change is not loaded. */
+HRESULT provider_check_file(const char *path, struct error *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0) {
+        return error_set_errno(err, errno, "plug-in %s", path);
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return error_set(err, E_ACCESSDENIED, "plug-in %s is not a regular file", path);
+    }
+    if (st.st_uid != 0 && st.st_uid != geteuid()) {
+        return error_set(err, E_ACCESSDENIED,
+                         "plug-in %s belongs to uid %u; it must be root's or this user's", path,
+                         st.st_uid);
+    }
+    if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+        return error_set(err, E_ACCESSDENIED,
+                         "plug-in %s is writable by others; mend with: chmod go-w", path);
+    }
+    return S_OK;
+}
+
+/* Who may write to a directory may put another file in the place of ours; in a sticky one only the
+ * file's owner may. So this goes for each directory up to the root. */
+static HRESULT check_directory(const char *path, struct error *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0) {
+        return error_set_errno(err, errno, "directory %s of a plug-in", path);
+    }
+    if (st.st_uid != 0 && st.st_uid != geteuid()) {
+        return error_set(err, E_ACCESSDENIED,
+                         "directory %s of a plug-in belongs to uid %u; it must be root's or this "
+                         "user's",
+                         path, st.st_uid);
+    }
+    if ((st.st_mode & (S_IWGRP | S_IWOTH)) && !(st.st_mode & S_ISVTX)) {
+        return error_set(err, E_ACCESSDENIED,
+                         "directory %s of a plug-in is writable by others; mend with: chmod go-w",
+                         path);
+    }
+    return S_OK;
+}
+
+static HRESULT check_directories(const char *path, struct error *err)
+{
+    char *directory = text_copy(path);
+    if (!directory) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory loading a plug-in");
+    }
+    HRESULT hr = S_OK;
+    for (char *slash = strrchr(directory, '/'); slash && SUCCEEDED(hr);
+         slash = strrchr(directory, '/')) {
+        *slash = '\0';
+        hr = check_directory(*directory ? directory : "/", err);
+    }
+    free(directory);
+    return hr;
+}
+
+static HRESULT open_library(struct provider *p, vss_provider_entry *out, struct error *err)
+{
+    p->library = dlopen(p->path, RTLD_NOW | RTLD_LOCAL);
+    if (!p->library) {
+        return error_set(err, VSS_E_UNEXPECTED_PROVIDER_ERROR, "cannot load plug-in: %s",
+                         dlerror());
+    }
+    void *symbol = dlsym(p->library, VSS_PROVIDER_ENTRY_SYMBOL);
+    if (!symbol) {
+        return error_set(err, VSS_E_UNEXPECTED_PROVIDER_ERROR,
+                         "plug-in %s exports no " VSS_PROVIDER_ENTRY_SYMBOL, p->path);
+    }
+    memcpy(out, &symbol, sizeof(*out)); /* ISO C has no cast from object to function pointer */
+    return S_OK;
+}
+
+static HRESULT check_ops(struct provider *p, struct error *err)
+{
+    for (uint32_t op = 0; op < VSS_OP_COUNT; op++) {
+        const struct provider_op *known = op_find((enum vss_provider_op)op);
+        if (known->is_mandatory && !p->ops[op]) {
+            return error_set(err, VSS_E_UNEXPECTED_PROVIDER_ERROR,
+                             "plug-in %s has no %s, which is mandatory", p->path, known->name);
+        }
+    }
+    bool has_start = p->ops[VSS_OP_RESYNC_START] != NULL;
+    if (has_start != (p->ops[VSS_OP_RESYNC_POLL] != NULL) ||
+        has_start != (p->ops[VSS_OP_RESYNC_CANCEL] != NULL)) {
+        return error_set(err, VSS_E_UNEXPECTED_PROVIDER_ERROR,
+                         "plug-in %s has only a part of ResyncLuns: start, poll and cancel come "
+                         "together",
+                         p->path);
+    }
+    return S_OK;
+}
+
+HRESULT provider_adopt_table(struct provider *p, const struct vss_provider_table *table,
+                             struct error *err)
+{
+    size_t least = offsetof(struct vss_provider_table, ops) + sizeof(table->ops);
+    if (!table || table->magic != VSS_PROVIDER_MAGIC || table->struct_size < least) {
+        return error_set(err, VSS_E_UNEXPECTED_PROVIDER_ERROR,
+                         "plug-in %s returned no provider table", p->path);
+    }
+    if (table->abi_major != VSS_PROVIDER_ABI_MAJOR) {
+        return error_set(err, VSS_E_UNEXPECTED_PROVIDER_ERROR,
+                         "plug-in %s has ABI %u.%u; this host speaks %u.%u", p->path,
+                         table->abi_major, table->abi_minor, VSS_PROVIDER_ABI_MAJOR,
+                         VSS_PROVIDER_ABI_MINOR);
+    }
+    size_t size = table->struct_size < sizeof(p->table) ? table->struct_size : sizeof(p->table);
+    memcpy(&p->table, table, size);
+    bool is_named = p->table.name && p->table.version && !id_is_null(&p->table.provider_id);
+    if (!is_named || p->table.type != VSS_PROV_HARDWARE || !p->table.ops ||
+        p->table.thread_model != VSS_THREADS_SERIALIZED) {
+        return error_set(err, VSS_E_UNEXPECTED_PROVIDER_ERROR,
+                         "plug-in %s: its table must give id, name, version, type HARDWARE, "
+                         "thread model SERIALIZED and operations",
+                         p->path);
+    }
+    uint32_t count = p->table.op_count < VSS_OP_COUNT ? p->table.op_count : VSS_OP_COUNT;
+    memcpy(p->ops, p->table.ops, count * sizeof(p->ops[0]));
+    return check_ops(p, err);
+}
+
+HRESULT provider_load(const struct config_section *section, struct store *store,
+                      struct provider **out, struct error *err)
+{
+    *out = NULL;
+    HRESULT hr;
+    vss_provider_entry entry = NULL;
+    const char *name = config_value(section, "provider", NULL);
+    if (!name) {
+        return error_set(err, E_INVALIDARG, "[array %s] has no \"provider =\" line", section->name);
+    }
+    char *path = strchr(name, '/') ? text_copy(name) : helper_plugin(name);
+    struct provider *p = calloc(1, sizeof(*p));
+    if (!p || !path) {
+        hr = E_OUTOFMEMORY;
+        goto out;
+    }
+    p->section = section;
+    p->store = store;
+    p->path = realpath(path, NULL);
+    if (!p->path) {
+        hr = error_set_errno(err, errno, "[array %s]: plug-in %s", section->name, path);
+        goto out;
+    }
+    hr = provider_check_file(p->path, err);
+    if (SUCCEEDED(hr)) {
+        hr = check_directories(p->path, err);
+    }
+    if (FAILED(hr)) {
+        goto out;
+    }
+    hr = open_library(p, &entry, err);
+    if (FAILED(hr)) {
+        goto out;
+    }
+    hr = provider_adopt_table(p, entry(), err);
+    if (FAILED(hr)) {
+        goto out;
+    }
+    *out = p;
+    p = NULL;
+out:
+    provider_unload(p);
+    free(path);
+    return hr;
+}
+
+void provider_unload(struct provider *p)
+{
+    if (!p) {
+        return;
+    }
+    if (p->is_loaded && p->ops[VSS_OP_ON_UNLOAD]) {
+        struct provider_arena arena = PROVIDER_ARENA_INIT;
+        struct vss_on_unload_in in = {.struct_size = sizeof(in), .is_forced = 1};
+        struct error unused;
+        (void)provider_run(p, VSS_OP_ON_UNLOAD, &in, NULL, &arena,
+                           op_find(VSS_OP_ON_UNLOAD)->deadline_ms, &unused);
+        provider_arena_free(&arena);
+    }
+    remote_close(p->remote);
+    if (p->library) {
+        (void)dlclose(p->library);
+    }
+    free(p->description);
+    free(p->path);
+    free(p);
+}

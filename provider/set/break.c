@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* BreakSnapshotSetEx: the copies become plain LUNs. */
+#include "common/id.h"
+#include "lun/host_device.h"
+#include "provider/set/call.h"
+#include "provider/set/claim.h"
+#include "provider/set/label_change.h"
+#include "provider/set/visible.h"
+
+#define BREAK_FLAGS                                                                                \
+    (VSS_BREAKEX_FLAG_MASK_LUNS | VSS_BREAKEX_FLAG_MAKE_READ_WRITE |                               \
+     VSS_BREAKEX_FLAG_REVERT_IDENTITY_ALL | VSS_BREAKEX_FLAG_REVERT_IDENTITY_NONE)
+
+static HRESULT check_flags(uint32_t flags, struct error *err)
+{
+    uint32_t both = VSS_BREAKEX_FLAG_REVERT_IDENTITY_ALL | VSS_BREAKEX_FLAG_REVERT_IDENTITY_NONE;
+    if (flags & ~(uint32_t)BREAK_FLAGS) {
+        return error_set(err, E_INVALIDARG, "0x%x are not flags of a break", flags);
+    }
+    if ((flags & both) == both) {
+        return error_set(err, E_INVALIDARG,
+                         "REVERT_IDENTITY_ALL and REVERT_IDENTITY_NONE exclude each other");
+    }
+    if ((flags & VSS_BREAKEX_FLAG_MASK_LUNS) && flags != VSS_BREAKEX_FLAG_MASK_LUNS) {
+        return error_set(err, E_INVALIDARG,
+                         "MASK_LUNS hides the copies, so nothing else can be done to them with it");
+    }
+    return S_OK;
+}
+
+static HRESULT check_imported(const struct set_record *set, struct error *err)
+{
+    char id[ID_TEXT_BYTES];
+    for (size_t i = 0; i < set->lun_count; i++) {
+        const struct lun_mapping *m = &set->luns[i];
+        if (!m->is_empty && !m->copy_url) {
+            return error_set(err, VSS_E_OBJECT_NOT_FOUND,
+                             "set %s: the copy of %s is not imported on this host; import the set "
+                             "before breaking it",
+                             id_text(&set->set_id, id), m->source_url);
+        }
+    }
+    return S_OK;
+}
+
+/* S_OK: no original can be seen. VSS_E_BREAK_REVERT_ID_FAILED: one can, or could be without our
+ * knowing. */
+static HRESULT check_originals_hidden(struct set_environment *env, const struct set_record *set,
+                                      struct error *err)
+{
+    struct visible visible;
+    HRESULT hr = visible_scan(env, NULL, &visible, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    if (!visible.all_answered) {
+        hr = error_set(err, VSS_E_BREAK_REVERT_ID_FAILED,
+                       "cannot tell whether an original is visible: %s; nothing was changed",
+                       error_text(&visible.unanswered));
+    }
+    for (size_t i = 0; i < set->lun_count && SUCCEEDED(hr); i++) {
+        const struct vss_lun_info *source = &set->luns[i].source;
+        const struct scan_lun *ambiguous = NULL;
+        const struct scan_lun *found = visible_find(&visible, source, &ambiguous);
+        char device[HOST_DEVICE_NAME_BYTES] = "";
+        if (!found && !ambiguous) {
+            hr = host_device_find("/sys", source, device, err);
+        }
+        if (found || ambiguous || hr == S_OK) {
+            hr = error_set(err, VSS_E_BREAK_REVERT_ID_FAILED,
+                           "the original %s is visible (%s): two disks would have one identity; "
+                           "mask it first. Nothing was changed",
+                           set->luns[i].source_url,
+                           found       ? found->url
+                           : ambiguous ? ambiguous->url
+                                       : device);
+        }
+    }
+    visible_free(&visible);
+    return FAILED(hr) ? hr : S_OK;
+}
+
+static HRESULT choose_change(struct set_environment *env, const struct set_record *set,
+                             uint32_t flags, enum label_change *out, struct error *err)
+{
+    bool is_read_write = flags & VSS_BREAKEX_FLAG_MAKE_READ_WRITE;
+    bool is_revert = flags & VSS_BREAKEX_FLAG_REVERT_IDENTITY_ALL;
+    if (!(flags & VSS_BREAKEX_FLAG_REVERT_IDENTITY_NONE)) {
+        HRESULT hr = check_originals_hidden(env, set, is_revert ? err : NULL);
+        if (FAILED(hr) && (is_revert || hr != VSS_E_BREAK_REVERT_ID_FAILED)) {
+            return hr;
+        }
+        is_revert = SUCCEEDED(hr); /* by default: where it collides with nothing */
+    }
+    if (is_revert) {
+        *out = is_read_write ? LABEL_CHANGE_REVERT_RW : LABEL_CHANGE_REVERT;
+    } else {
+        *out = is_read_write ? LABEL_CHANGE_KEEP_RW : LABEL_CHANGE_KEEP;
+    }
+    return S_OK;
+}
+
+/* The array and the labels. *out_is_torn: a label is neither the old nor the new one. */
+static HRESULT change_luns(struct set_environment *env, struct provider *provider,
+                           struct set_record *set, uint32_t flags, const VSS_ID *journal_id,
+                           bool *out_is_torn, struct error *err)
+{
+    *out_is_torn = false;
+    if (flags & VSS_BREAKEX_FLAG_MASK_LUNS) {
+        return set_call_state_change(provider, set, VSS_ONLUNSTATECHANGE_DO_MASK_LUNS, err);
+    }
+    enum label_change change;
+    HRESULT hr = choose_change(env, set, flags, &change, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = label_change_copies(env, provider, set, change, journal_id, out_is_torn, err);
+    if (hr == VSS_E_CANNOT_REVERT_DISKID) {
+        hr = error_translate(err, VSS_E_BREAK_REVERT_ID_FAILED);
+    }
+    uint32_t state = SUCCEEDED(hr) && (flags & VSS_BREAKEX_FLAG_MAKE_READ_WRITE)
+                         ? (uint32_t)VSS_ONLUNSTATECHANGE_NOTIFY_READ_WRITE
+                         : (uint32_t)VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY;
+    HRESULT state_hr = set_call_state_change(provider, set, state, SUCCEEDED(hr) ? err : NULL);
+    if (SUCCEEDED(hr) && FAILED(state_hr)) {
+        error_prefix(err, "the copies' labels are changed already; break the set again");
+    }
+    return FAILED(hr) ? hr : state_hr;
+}
+
+static HRESULT forget_set(struct store *store, const struct set_record *set,
+                          const VSS_ID *journal_id, struct error *err)
+{
+    HRESULT hr = store_begin(store, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = sets_delete(store, &set->set_id, err);
+    if (SUCCEEDED(hr)) {
+        hr = journal_close(store, journal_id, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = store_commit(store, err);
+    }
+    if (FAILED(hr)) {
+        store_rollback(store);
+    }
+    return hr;
+}
+
+static HRESULT break_claimed(struct set_environment *env, const VSS_ID *set_id, uint32_t flags,
+                             const VSS_ID *journal_id, struct error *err)
+{
+    struct set_record set = {0};
+    struct provider *provider = NULL;
+    bool is_torn = false;
+    HRESULT hr = sets_load(env->store, set_id, &set, err);
+    if (SUCCEEDED(hr)) {
+        hr = check_imported(&set, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = set_provider(env, &set, &provider, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = change_luns(env, provider, &set, flags, journal_id, &is_torn, err);
+        if (FAILED(hr)) {
+            (void)sets_save(env->store, &set, NULL); /* with the ids that the copies have now */
+        } else {
+            hr = forget_set(env->store, &set, journal_id, err);
+            set_record_free(&set);
+            return hr;
+        }
+    }
+    if (!is_torn) {
+        (void)journal_close(env->store, journal_id, NULL); /* it can be broken again */
+    }
+    set_record_free(&set);
+    return hr;
+}
+
+HRESULT set_break(struct set_environment *env, const VSS_ID *set_id, uint32_t flags,
+                  struct error *err)
+{
+    VSS_ID journal_id = id_null;
+    HRESULT hr = check_flags(flags, err);
+    if (SUCCEEDED(hr)) {
+        hr = journal_check_clean(env->store, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr =
+            claim_open(env->store, JOURNAL_BREAK, set_id, "break a snapshot set", &journal_id, err);
+    }
+    return SUCCEEDED(hr) ? break_claimed(env, set_id, flags, &journal_id, err) : hr;
+}

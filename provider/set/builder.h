@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LUNSHADOW_PROVIDER_SET_BUILDER_H
+#define LUNSHADOW_PROVIDER_SET_BUILDER_H
+
+#include "provider/set/set.h"
+#include "registry/locks.h"
+
+/* A set in creation, between create.c (the sequence) and add.c (one volume more). */
+struct set_builder {
+    struct set_environment *env;
+    struct lock *lock;
+    struct provider *provider; /* of the first volume; all others must be its too */
+    struct set_record record;
+    VSS_ID journal_id;
+    bool is_journaled; /* EndPrepare was announced: the array may hold something of ours */
+    bool is_spent;
+};
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LUNSHADOW_PROVIDER_SET_CLAIM_H
+#define LUNSHADOW_PROVIDER_SET_CLAIM_H
+
+#include "registry/journal.h"
+#include "registry/sets.h"
+
+/* One operation at a time on a set, whichever process runs it: whoever works on a set has a journal
+ * entry open that names it, and such an entry is only opened where no other is. */
+
+/* The step by which an entry names a set that is not its object (a resync's): data is the id's
+ * text. */
+#define CLAIM_STEP "set"
+
+/* May operation begin on the set? S_OK: no open entry speaks of it; to a resync, which only reads
+ * copies and has a lock of its own kind, those of other resyncs do not count. VSS_E_BAD_STATE: one
+ * does, named in the text. Within a transaction of the caller's, so that nobody opens one in
+ * between. */
+HRESULT claim_check(struct store *store, enum journal_operation operation, const VSS_ID *set_id,
+                    struct error *err);
+
+/* Opens an entry about the set. E_OUTOFMEMORY, VSS_E_BAD_STATE as claim_check(). What was loaded of
+ * the set before may be old by now: load it again. */
+HRESULT claim_open(struct store *store, enum journal_operation operation, const VSS_ID *set_id,
+                   const char *description, VSS_ID *out_entry_id, struct error *err);
+
+#endif

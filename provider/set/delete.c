@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* DeleteSnapshots: one after the other; a copy LUN goes with the last snapshot on it. */
+#include "common/id.h"
+#include "provider/set/call.h"
+#include "provider/set/claim.h"
+#include "provider/set/set.h"
+
+#include <string.h>
+
+static bool lies_on(const struct snapshot_record *s, size_t lun_index)
+{
+    for (size_t e = 0; e < s->extent_count; e++) {
+        if (s->extents[e].lun_index == lun_index) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Is there another snapshot on this LUN than the one that goes? */
+static bool is_shared(const struct set_record *set, size_t lun_index, size_t going)
+{
+    for (size_t i = 0; i < set->snapshot_count; i++) {
+        if (i != going && lies_on(&set->snapshots[i], lun_index)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static HRESULT empty_luns(struct provider *provider, struct set_record *set, size_t going,
+                          struct error *err)
+{
+    HRESULT hr = S_OK;
+    for (size_t i = 0; i < set->lun_count && SUCCEEDED(hr); i++) {
+        if (lies_on(&set->snapshots[going], i) && !is_shared(set, i, going)) {
+            hr = set_call_lun_empty(provider, set, i, err);
+        }
+    }
+    return hr;
+}
+
+static void drop_snapshot(struct set_record *set, size_t index)
+{
+    snapshot_record_free(&set->snapshots[index]);
+    set->snapshot_count--;
+    memmove(&set->snapshots[index], &set->snapshots[index + 1],
+            (set->snapshot_count - index) * sizeof(set->snapshots[0]));
+}
+
+static HRESULT delete_one(struct set_environment *env, struct provider *provider,
+                          struct set_record *set, size_t index, struct error *err)
+{
+    HRESULT hr = empty_luns(provider, set, index, err);
+    if (FAILED(hr)) {
+        /* Which LUNs are gone is kept, so that trying again asks for the others only. */
+        (void)sets_save(env->store, set, NULL);
+        return hr;
+    }
+    drop_snapshot(set, index);
+    return set->snapshot_count ? sets_save(env->store, set, err)
+                               : sets_delete(env->store, &set->set_id, err);
+}
+
+static HRESULT load(struct set_environment *env, const VSS_ID *object_id, int32_t type,
+                    struct set_record *out, struct error *err)
+{
+    if (type == VSS_OBJECT_SNAPSHOT_SET) {
+        return sets_load(env->store, object_id, out, err);
+    }
+    if (type == VSS_OBJECT_SNAPSHOT) {
+        return sets_find_by_snapshot(env->store, object_id, out, err);
+    }
+    return error_set(err, E_INVALIDARG, "only snapshots and snapshot sets can be deleted");
+}
+
+/* only NULL: all of the set. */
+static HRESULT delete_wanted(struct set_environment *env, struct set_record *set,
+                             const VSS_ID *only, int32_t *out_deleted, VSS_ID *out_nondeleted,
+                             struct error *err)
+{
+    struct provider *provider = NULL;
+    HRESULT hr = set_provider(env, set, &provider, err);
+    size_t i = 0;
+    while (SUCCEEDED(hr) && i < set->snapshot_count) {
+        if (only && !id_equal(&set->snapshots[i].snapshot_id, only)) {
+            i++;
+            continue;
+        }
+        VSS_ID id = set->snapshots[i].snapshot_id;
+        hr = delete_one(env, provider, set, i, err);
+        *out_deleted += SUCCEEDED(hr);
+        if (FAILED(hr) && out_nondeleted) {
+            *out_nondeleted = id;
+        }
+    }
+    return hr;
+}
+
+HRESULT set_delete(struct set_environment *env, const VSS_ID *object_id, int32_t type,
+                   int32_t *out_deleted, VSS_ID *out_nondeleted, struct error *err)
+{
+    *out_deleted = 0;
+    if (out_nondeleted) {
+        *out_nondeleted = id_null;
+    }
+    struct set_record set = {0};
+    VSS_ID journal_id = id_null;
+    HRESULT hr = journal_check_clean(env->store, err);
+    if (SUCCEEDED(hr)) {
+        hr = load(env, object_id, type, &set, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = claim_open(env->store, JOURNAL_DELETE, &set.set_id, "delete snapshots", &journal_id,
+                        err);
+    }
+    if (SUCCEEDED(hr)) {
+        set_record_free(&set); /* somebody may have changed it before it was ours alone */
+        hr = load(env, object_id, type, &set, err);
+        if (SUCCEEDED(hr)) {
+            hr = delete_wanted(env, &set, type == VSS_OBJECT_SNAPSHOT ? object_id : NULL,
+                               out_deleted, out_nondeleted, err);
+        }
+        HRESULT closed = journal_close(env->store, &journal_id, SUCCEEDED(hr) ? err : NULL);
+        hr = FAILED(hr) ? hr : closed;
+    }
+    set_record_free(&set);
+    return hr;
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bringing copies to this host: show, find by page 83, give fresh disk ids, make read-only. */
+#include "provider/set/import.h"
+
+#include "common/buffer.h"
+#include "common/id.h"
+#include "common/log.h"
+#include "provider/set/call.h"
+#include "provider/set/claim.h"
+#include "provider/set/label_change.h"
+#include "provider/set/visible.h"
+#include "registry/locks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The target that a provider's interconnect hint names; NULL without one. malloc'ed. */
+static char *hinted_target(const struct vss_lun_info *info)
+{
+    for (uint32_t i = 0; i < info->interconnect_count; i++) {
+        const struct vss_interconnect *c = &info->interconnects[i];
+        if (c->address_type == VDS_IA_SCSI && c->port_bytes > 0 && c->port_bytes < 256) {
+            return strndup((const char *)c->port, c->port_bytes);
+        }
+    }
+    return NULL;
+}
+
+/* Is what was found the copy that was expected? err says why not. */
+static HRESULT accept(struct provider *provider, const struct lun_mapping *m,
+                      const struct scan_lun *found, struct error *err)
+{
+    struct vss_lun_info info = {0};
+    bool is_mine = false;
+    const char *reason = NULL;
+    HRESULT hr = lun_info_copy(&found->identity.info, &info);
+    if (SUCCEEDED(hr)) {
+        /* Its result is of no account for foreign LUNs, and a failure is one "not imported" more.
+         */
+        hr = set_call_fill_in(provider, found->url, &info, &is_mine, err);
+    }
+    if (SUCCEEDED(hr) && !is_mine) {
+        hr = error_set(err, VSS_E_OBJECT_NOT_FOUND, "%s is not the array's any more", found->url);
+    }
+    if (SUCCEEDED(hr) && !lun_info_matches(&m->copy, &info, &reason)) {
+        hr = error_set(err, VSS_E_OBJECT_NOT_FOUND, "%s differs from what the array promised: %s",
+                       found->url, reason);
+    }
+    if (SUCCEEDED(hr) && (found->identity.block_bytes != m->block_bytes ||
+                          found->identity.block_count != m->block_count)) {
+        hr = error_set(err, VSS_E_OBJECT_NOT_FOUND,
+                       "%s has %llu blocks of %u bytes; the original had %llu of %llu", found->url,
+                       (unsigned long long)found->identity.block_count, found->identity.block_bytes,
+                       (unsigned long long)m->block_count, (unsigned long long)m->block_bytes);
+    }
+    lun_info_free(&info);
+    return hr;
+}
+
+static HRESULT match_one(struct provider *provider, const struct visible *visible,
+                         struct lun_mapping *m, struct error *err)
+{
+    const struct scan_lun *ambiguous = NULL;
+    const struct scan_lun *found = visible_find(visible, &m->copy, &ambiguous);
+    if (found && ambiguous) {
+        return error_set(err, VSS_E_OBJECT_NOT_FOUND,
+                         "%s and %s both claim the identity of the copy of %s", found->url,
+                         ambiguous->url, m->source_url);
+    }
+    if (!found) {
+        char key[LUN_KEY_BYTES];
+        return error_set(err, VSS_E_OBJECT_NOT_FOUND,
+                         "the copy of %s (%s) is on no configured portal%s%s", m->source_url,
+                         lun_info_key(&m->copy, key), visible->all_answered ? "" : "; also: ",
+                         visible->all_answered ? "" : error_text(&visible->unanswered));
+    }
+    HRESULT hr = accept(provider, m, found, err);
+    if (SUCCEEDED(hr)) {
+        free(m->copy_url);
+        m->copy_url = text_copy(found->url);
+        hr = m->copy_url ? S_OK : error_set(err, E_OUTOFMEMORY, "out of memory importing");
+    }
+    return hr;
+}
+
+static size_t count_missing(const struct set_record *set)
+{
+    size_t missing = 0;
+    for (size_t i = 0; i < set->lun_count; i++) {
+        missing += !set->luns[i].is_empty && !set->luns[i].copy_url;
+    }
+    return missing;
+}
+
+/* One look at the portals, at one target or at all of them; matches what is still missing. */
+static HRESULT look(struct set_environment *env, struct provider *provider, struct set_record *set,
+                    const char *target, struct error *missing, struct error *err)
+{
+    struct visible visible;
+    HRESULT hr = visible_scan(env, target, &visible, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    error_clear(missing);
+    for (size_t i = 0; i < set->lun_count; i++) {
+        struct lun_mapping *m = &set->luns[i];
+        if (!m->is_empty && !m->copy_url) {
+            struct error why = {0};
+            if (FAILED(match_one(provider, &visible, m, &why)) && !missing->text[0]) {
+                *missing = why;
+            }
+        }
+    }
+    visible_free(&visible);
+    return S_OK;
+}
+
+/* First where the provider says the copies are, so that foreign targets see no login of ours; then
+ * everywhere. *missing says why the first LUN that is missing is. */
+static HRESULT find_copies(struct set_environment *env, struct provider *provider,
+                           struct set_record *set, struct error *missing, struct error *err)
+{
+    for (size_t i = 0; i < set->lun_count; i++) {
+        free(set->luns[i].copy_url);
+        set->luns[i].copy_url = NULL;
+    }
+    HRESULT hr = S_OK;
+    for (size_t i = 0; i < set->lun_count && SUCCEEDED(hr); i++) {
+        struct lun_mapping *m = &set->luns[i];
+        char *target = m->is_empty || m->copy_url ? NULL : hinted_target(&m->copy);
+        if (target) {
+            hr = look(env, provider, set, target, missing, err);
+            free(target);
+            break; /* a set's copies are on one target; what is elsewhere the full look finds */
+        }
+    }
+    if (SUCCEEDED(hr) && count_missing(set)) {
+        hr = look(env, provider, set, NULL, missing, err);
+    }
+    return hr;
+}
+
+static HRESULT locate(struct set_environment *env, struct provider *provider,
+                      struct set_record *set, struct error *err)
+{
+    char *initiator = NULL;
+    HRESULT hr = lun_initiator_name(&env->lun, &initiator, err);
+    if (SUCCEEDED(hr)) {
+        hr = set_call(provider, VSS_OP_LOCATE_LUNS, set, initiator, NULL, err);
+    }
+    free(initiator);
+    return hr;
+}
+
+/* The volume names of the copies: the copy LUN's URL with the original's partition. */
+static HRESULT name_devices(struct set_record *set)
+{
+    for (size_t i = 0; i < set->snapshot_count; i++) {
+        struct snapshot_record *s = &set->snapshots[i];
+        const char *url = s->extent_count ? set->luns[s->extents[0].lun_index].copy_url : NULL;
+        const char *partition = strchr(s->original_volume, '#');
+        free(s->device);
+        s->device = url ? text_printf("%s%s", url, partition ? partition : "") : NULL;
+        if (url && !s->device) {
+            return E_OUTOFMEMORY;
+        }
+        if (url) {
+            s->attributes &= ~(uint32_t)VSS_VOLSNAP_ATTR_NOT_SURFACED;
+        }
+    }
+    return S_OK;
+}
+
+HRESULT set_import_copies(struct set_environment *env, struct provider *provider,
+                          struct set_record *set, const VSS_ID *journal_id, bool *out_is_torn,
+                          struct error *err)
+{
+    struct error missing = {0};
+    *out_is_torn = false;
+    HRESULT hr = locate(env, provider, set, err);
+    if (SUCCEEDED(hr)) {
+        hr = find_copies(env, provider, set, &missing, err);
+    }
+    if (FAILED(hr)) {
+        return hr;
+    }
+    size_t count = count_missing(set);
+    if (count == set->lun_count && count > 0) {
+        return error_set(err, VSS_E_NO_SNAPSHOTS_IMPORTED, "no copy was found: %s",
+                         error_text(&missing));
+    }
+    hr = label_change_copies(env, provider, set, LABEL_CHANGE_FRESH, journal_id, out_is_torn, err);
+    if (SUCCEEDED(hr)) {
+        hr = set_call_state_change(provider, set, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY,
+                                   err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = name_devices(set);
+    }
+    if (SUCCEEDED(hr) && count) {
+        hr = VSS_S_SOME_SNAPSHOTS_NOT_IMPORTED;
+        (void)error_set(err, hr, "%zu of %zu copy LUNs are not imported: %s", count, set->lun_count,
+                        error_text(&missing));
+    }
+    return hr;
+}
+
+/* What a document says of a copy is only believed where the array says the same: the LUN with that
+ * identity is about to be written to. */
+static HRESULT check_document(struct provider *provider, const struct set_record *set,
+                              struct error *err)
+{
+    struct set_record said = {0};
+    HRESULT hr = set_record_copy(set, &said);
+    if (FAILED(hr)) {
+        return error_set(err, hr, "out of memory importing");
+    }
+    hr = set_call_target_luns(provider, &said, err);
+    for (size_t i = 0; i < set->lun_count && SUCCEEDED(hr); i++) {
+        const struct lun_mapping *m = &set->luns[i];
+        if (!m->is_empty && lun_info_compare(&m->copy, &said.luns[i].copy) != LUN_SAME) {
+            char key[LUN_KEY_BYTES];
+            hr = error_set(err, VSS_E_NO_SNAPSHOTS_IMPORTED,
+                           "the document names %s as the copy of %s, the array another LUN; import "
+                           "the document that was saved when the set was made",
+                           lun_info_key(&m->copy, key), m->source_url);
+        }
+    }
+    set_record_free(&said);
+    return hr;
+}
+
+/* A document's set joins what the registry knows of it: states of a set made here are the fresher
+ * ones. S_FALSE: the registry does not know it. */
+static HRESULT merge_known(struct store *store, struct set_record *set, struct error *err)
+{
+    struct set_record known = {0};
+    HRESULT hr = sets_load(store, &set->set_id, &known, NULL);
+    if (hr == VSS_E_OBJECT_NOT_FOUND) {
+        return S_FALSE;
+    }
+    if (FAILED(hr)) {
+        return error_set(err, hr, "the registry cannot be read");
+    }
+    set_record_free(set);
+    *set = known;
+    return S_OK;
+}
+
+static HRESULT save_imported(struct store *store, const struct set_record *set,
+                             const VSS_ID *journal_id, struct error *err)
+{
+    HRESULT hr = store_begin(store, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = sets_save(store, set, err);
+    if (SUCCEEDED(hr)) {
+        hr = journal_close(store, journal_id, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = store_commit(store, err);
+    }
+    if (FAILED(hr)) {
+        store_rollback(store);
+    }
+    return hr;
+}
+
+static HRESULT import_claimed(struct set_environment *env, struct set_record *set,
+                              const VSS_ID *journal_id, struct error *err)
+{
+    struct provider *provider = NULL;
+    bool is_torn = false;
+    HRESULT known = merge_known(env->store, set, err);
+    HRESULT result = SUCCEEDED(known) ? set_provider(env, set, &provider, err) : known;
+    if (SUCCEEDED(result) && known == S_FALSE) {
+        result = check_document(provider, set, err);
+    }
+    if (SUCCEEDED(result)) {
+        result = set_import_copies(env, provider, set, journal_id, &is_torn, err);
+    }
+    if (FAILED(result)) {
+        /* Labels were put back or never touched; what LocateLuns showed is the requester's to mask.
+         */
+        if (!is_torn) {
+            (void)journal_close(env->store, journal_id, NULL);
+        }
+        return result;
+    }
+    for (size_t i = 0; i < set->snapshot_count; i++) {
+        if (set->snapshots[i].device) {
+            set->snapshots[i].attributes |= VSS_VOLSNAP_ATTR_IMPORTED;
+        }
+        set->snapshots[i].status = VSS_SS_CREATED;
+    }
+    HRESULT hr = save_imported(env->store, set, journal_id, err);
+    return FAILED(hr) ? hr : result;
+}
+
+static HRESULT import_locked(struct set_environment *env, struct set_record *set, struct error *err)
+{
+    VSS_ID journal_id = id_null;
+    HRESULT hr = journal_check_clean(env->store, err);
+    if (SUCCEEDED(hr)) {
+        hr = claim_open(env->store, JOURNAL_IMPORT, &set->set_id, "import a snapshot set",
+                        &journal_id, err);
+    }
+    return SUCCEEDED(hr) ? import_claimed(env, set, &journal_id, err) : hr;
+}
+
+HRESULT set_import(struct set_environment *env, struct set_record *set, struct error *err)
+{
+    struct lock *lock = NULL;
+    HRESULT hr = lock_take(LOCK_IMPORT, &lock, err);
+    if (SUCCEEDED(hr)) {
+        hr = import_locked(env, set, err);
+    }
+    lock_release(lock);
+    return hr;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "provider/set/rollback.h"
+
+#include "provider/set/call.h"
+
+static HRESULT forget(struct store *store, const struct journal_entry *entry, bool has_set,
+                      struct error *err)
+{
+    HRESULT hr = store_begin(store, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    if (has_set) {
+        hr = sets_delete(store, &entry->object_id, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = journal_close(store, &entry->entry_id, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = store_commit(store, err);
+    }
+    if (FAILED(hr)) {
+        store_rollback(store);
+    }
+    return hr;
+}
+
+static HRESULT rollback_create(struct set_environment *env, const struct journal_entry *entry,
+                               struct error *err)
+{
+    struct set_record set = {0};
+    struct provider *provider = NULL;
+    HRESULT hr = sets_load(env->store, &entry->object_id, &set, NULL);
+    bool has_set = SUCCEEDED(hr);
+    if (FAILED(hr) && hr != VSS_E_OBJECT_NOT_FOUND) {
+        return error_set(err, hr, "the registry cannot be read");
+    }
+    hr = has_set ? set_provider(env, &set, &provider, err) : S_OK;
+    if (SUCCEEDED(hr) && has_set) {
+        hr = set_call(provider, VSS_OP_ABORT_SNAPSHOTS, &set, NULL, NULL, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = forget(env->store, entry, has_set, err);
+    }
+    set_record_free(&set);
+    return hr;
+}
+
+HRESULT set_rollback(struct set_environment *env, const struct journal_entry *entry,
+                     struct error *err)
+{
+    switch (entry->operation) {
+    case JOURNAL_CREATE:
+        return rollback_create(env, entry, err);
+    case JOURNAL_IMPORT:
+    case JOURNAL_BREAK:
+    case JOURNAL_DELETE:
+        return journal_close(env->store, &entry->entry_id, err);
+    case JOURNAL_RESYNC:
+    case JOURNAL_DISK_IDS:
+        break;
+    }
+    return error_set(err, VSS_E_BAD_STATE, "a %s is not a set operation",
+                     journal_operation_name(entry->operation));
+}

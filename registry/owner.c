@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "registry/owner.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A small file of /proc, as text without its last newline. False where it cannot be read. */
+static bool read_small(const char *path, char *out, size_t bytes)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    ssize_t got;
+    do {
+        got = read(fd, out, bytes - 1);
+    } while (got < 0 && errno == EINTR);
+    (void)close(fd);
+    if (got <= 0) {
+        return false;
+    }
+    out[got] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+    return true;
+}
+
+/* State and start of a process. Its name comes before them and may hold blanks and parentheses. */
+static bool read_stat(int64_t pid, char *out_state, uint64_t *out_start)
+{
+    char path[64];
+    char text[1024];
+    (void)snprintf(path, sizeof(path), "/proc/%" PRId64 "/stat", pid);
+    if (pid <= 0 || !read_small(path, text, sizeof(text))) {
+        return false;
+    }
+    const char *rest = strrchr(text, ')');
+    return rest && sscanf(rest + 1,
+                          " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+                          "%*s %" SCNu64,
+                          out_state, out_start) == 2;
+}
+
+static void read_boot_id(char out[ID_TEXT_BYTES])
+{
+    if (!read_small("/proc/sys/kernel/random/boot_id", out, ID_TEXT_BYTES)) {
+        out[0] = '\0';
+    }
+}
+
+HRESULT owner_self(struct owner *out, struct error *err)
+{
+    char state;
+    *out = (struct owner){0};
+    out->pid = getpid();
+    read_boot_id(out->boot_id);
+    if (!read_stat(out->pid, &state, &out->pid_start)) {
+        return error_set(err, VSS_E_UNEXPECTED,
+                         "/proc/%" PRId64 "/stat cannot be read: mount /proc", out->pid);
+    }
+    return S_OK;
+}
+
+bool owner_lives(const struct owner *owner)
+{
+    char boot_id[ID_TEXT_BYTES];
+    char state;
+    uint64_t start;
+    read_boot_id(boot_id);
+    if (strcmp(boot_id, owner->boot_id) != 0 || !read_stat(owner->pid, &state, &start)) {
+        return false;
+    }
+    return start == owner->pid_start && state != 'Z' && state != 'X';
+}
+
+char *owner_program(int64_t pid, char out[OWNER_PROGRAM_BYTES])
+{
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/proc/%" PRId64 "/comm", pid);
+    if (!read_small(path, out, OWNER_PROGRAM_BYTES)) {
+        (void)snprintf(out, OWNER_PROGRAM_BYTES, "?");
+    }
+    /* A process names itself as it likes. */
+    for (char *c = out; *c; c++) {
+        if (!isprint((unsigned char)*c)) {
+            *c = '?';
+        }
+    }
+    return out;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LUNSHADOW_REQUESTER_DOCUMENT_INTERNAL_H
+#define LUNSHADOW_REQUESTER_DOCUMENT_INTERNAL_H
+
+#include "requester/document/document.h"
+#include "requester/document/xml.h"
+
+struct document {
+    xmlDocPtr xml;
+    xmlNodePtr root;
+};
+
+/* ---- parse.c ---- */
+
+/* Bytes to a tree within the limits, without a DTD; the root is not looked at. */
+HRESULT document_parse(const void *xml, size_t length, xmlDocPtr *out, struct error *err);
+
+/* ---- document_set.c ---- */
+
+/* The set description of a root: *out NULL where there is none. Refuses several of them, and a
+ * snapshot id that is none or is there twice. */
+HRESULT document_find_set(const xmlNode *root, xmlNodePtr *out, struct error *err);
+
+/* A set description of ours into *out (all-zero on failure); S_FALSE for one of another product. */
+HRESULT document_read_set(const xmlNode *node, struct set_record *out, struct error *err);
+
+/* Fills node, a new SNAPSHOT_SET_DESCRIPTION. */
+void document_write_set(struct xml_writer *w, xmlNodePtr node, const struct set_record *set);
+
+/* ---- document_lun.c ---- */
+
+/* A LUN_MAPPING of ours, without its number. */
+void document_read_lun(struct xml_reader *r, const xmlNode *node, struct lun_mapping *out);
+void document_write_lun(struct xml_writer *w, xmlNodePtr parent, size_t index,
+                        const struct lun_mapping *lun);
+
+/* Whether two mappings say the same; E_OUTOFMEMORY. */
+HRESULT document_same_lun(const struct lun_mapping *a, const struct lun_mapping *b, bool *out);
+
+/* A URL or volume name: refuses one that carries a user. NULL is harmless. */
+void document_check_url(struct xml_reader *r, const xmlNode *node, const char *name,
+                        const char *url);
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "requester/session.h"
+
+#include "common/buffer.h"
+#include "common/id.h"
+#include "common/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what every method begins and ends with ---- */
+
+static uint32_t get_conditions(struct vss_backup_components *session)
+{
+    (void)pthread_mutex_lock(&session->mutex);
+    uint32_t conditions = session->conditions;
+    (void)pthread_mutex_unlock(&session->mutex);
+    return conditions;
+}
+
+static void apply(struct vss_backup_components *session, enum session_method method, HRESULT hr,
+                  uint32_t clears)
+{
+    (void)pthread_mutex_lock(&session->mutex);
+    session->conditions = states_next(method, session->conditions, hr) & ~clears;
+    (void)pthread_mutex_unlock(&session->mutex);
+}
+
+void session_add_conditions(struct vss_backup_components *session, uint32_t conditions)
+{
+    (void)pthread_mutex_lock(&session->mutex);
+    session->conditions |= conditions;
+    (void)pthread_mutex_unlock(&session->mutex);
+}
+
+HRESULT session_begin(struct vss_backup_components *session, enum session_method method)
+{
+    if (!session) {
+        return E_INVALIDARG;
+    }
+    error_clear(&session->err);
+    uint32_t conditions = get_conditions(session);
+    if ((conditions & SESSION_BUSY) == 0) {
+        async_detach(session->operation);
+        session->operation = NULL;
+        /* a cancel that came too late for that operation must not reach this one */
+        atomic_store(&session->env->cancelled, false);
+    }
+    return states_check(method, conditions, &session->err);
+}
+
+HRESULT session_end(struct vss_backup_components *session, enum session_method method, HRESULT hr)
+{
+    apply(session, method, hr, 0);
+    return states_result(method, hr, &session->err);
+}
+
+HRESULT session_null_argument(struct vss_backup_components *session, const char *name)
+{
+    return error_set(&session->err, E_INVALIDARG, "%s is NULL", name);
+}
+
+static HRESULT run_operation(void *user, struct error *err)
+{
+    struct vss_backup_components *session = user;
+    return session->run(session, err);
+}
+
+static HRESULT finish_operation(void *user, HRESULT hr, struct error *err)
+{
+    struct vss_backup_components *session = user;
+    bool was_cancelled = hr == E_ABORT && atomic_load(&session->env->cancelled);
+    enum session_method method = session->method;
+    apply(session, method, hr, SESSION_BUSY);
+    return was_cancelled ? hr : states_result(method, hr, err);
+}
+
+HRESULT session_run(struct vss_backup_components *session, enum session_method method,
+                    HRESULT (*run)(struct vss_backup_components *session, struct error *err),
+                    struct vss_async **out)
+{
+    struct async_job job = {session,
+                            run_operation,
+                            finish_operation,
+                            &session->env->cancelled,
+                            &session->env->progress_done,
+                            &session->env->progress_total};
+    session->method = method;
+    session->run = run;
+    session_add_conditions(session, SESSION_BUSY);
+    HRESULT hr = async_start(&job, out, &session->err);
+    if (FAILED(hr)) {
+        /* it did not begin: the state is as it was */
+        (void)pthread_mutex_lock(&session->mutex);
+        session->conditions &= ~(uint32_t)SESSION_BUSY;
+        (void)pthread_mutex_unlock(&session->mutex);
+        return hr;
+    }
+    session->operation = *out;
+    return S_OK;
+}
+
+/* ---- making and releasing ---- */
+
+/* Options of an older or newer caller: what both know counts. */
+static HRESULT read_options(const struct vss_session_options *options,
+                            struct vss_session_options *out, struct error *err)
+{
+    *out = (struct vss_session_options)VSS_SESSION_OPTIONS_INIT;
+    if (!options) {
+        return S_OK;
+    }
+    if (options->struct_size < sizeof(*out)) {
+        return error_set(err, E_INVALIDARG,
+                         "struct_size of the session's options is %u; start from "
+                         "VSS_SESSION_OPTIONS_INIT",
+                         options->struct_size);
+    }
+    *out = *options;
+    return S_OK;
+}
+
+/* Which of the documented codes an environment that does not open comes to. */
+static HRESULT creation_result(HRESULT hr, struct error *err)
+{
+    switch (hr) {
+    case S_OK:
+    case E_ACCESSDENIED:
+    case E_INVALIDARG:
+    case E_OUTOFMEMORY:
+        return hr;
+    case VSS_E_OBJECT_NOT_FOUND: /* a named configuration file that is not there */
+        return error_translate(err, E_INVALIDARG);
+    default:
+        return SUCCEEDED(hr) ? S_OK : error_translate(err, VSS_E_UNEXPECTED);
+    }
+}
+
+static HRESULT open_session(const struct vss_session_options *options,
+                            struct vss_backup_components **out, struct error *err)
+{
+    struct vss_session_options known;
+    HRESULT hr = read_options(options, &known, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    struct vss_backup_components *session = calloc(1, sizeof(*session));
+    if (!session) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory while making a session");
+    }
+    hr = set_environment_open(known.config_path, known.state_directory, &session->env, err);
+    if (FAILED(hr)) {
+        free(session);
+        return creation_result(hr, err);
+    }
+    (void)pthread_mutex_init(&session->mutex, NULL);
+    session->session_id = id_new();
+    session->context = VSS_CTX_BACKUP;
+    *out = session;
+    return S_OK;
+}
+
+HRESULT vss_create_backup_components(const struct vss_session_options *options,
+                                     struct vss_backup_components **out, char **out_error)
+{
+    if (out_error) {
+        *out_error = NULL;
+    }
+    if (!out) {
+        return E_INVALIDARG;
+    }
+    *out = NULL;
+    struct error err = {0};
+    HRESULT hr = open_session(options, out, &err);
+    if (FAILED(hr) && out_error) {
+        *out_error = text_copy(error_text(&err));
+    }
+    return hr;
+}
+
+/* Copies that live no longer than their session. Nobody reads a result here, so a failure goes to
+ * the log; such a copy stays in the registry and can be deleted by its id. */
+static void delete_released_sets(struct vss_backup_components *session)
+{
+    for (size_t i = 0; i < session->released_count; i++) {
+        struct error err = {0};
+        int32_t deleted = 0;
+        HRESULT hr = set_delete(session->env, &session->released_sets[i], VSS_OBJECT_SNAPSHOT_SET,
+                                &deleted, NULL, &err);
+        if (FAILED(hr) && hr != VSS_E_OBJECT_NOT_FOUND) {
+            char id[ID_TEXT_BYTES];
+            log_line(LOG_WARNING, "an auto-release set was not deleted: %s set=%s",
+                     error_text(&err), id_text(&session->released_sets[i], id));
+        }
+    }
+    free(session->released_sets);
+}
+
+void vss_backup_components_release(struct vss_backup_components *session)
+{
+    if (!session) {
+        return;
+    }
+    if (session->operation) {
+        async_request_cancel(session->operation);
+        async_detach(session->operation);
+    }
+    atomic_store(&session->env->cancelled, false);
+    set_builder_free(session->builder);
+    recovery_free(session->recovery);
+    delete_released_sets(session);
+    set_record_free(&session->recovery_set);
+    set_record_free(&session->document_set);
+    free(session->recovery_report);
+    document_free(session->document);
+    set_environment_close(session->env);
+    (void)pthread_mutex_destroy(&session->mutex);
+    free(session);
+}
+
+const char *vss_backup_components_error_text(const struct vss_backup_components *session)
+{
+    if (!session || session->err.code == S_OK) {
+        return "";
+    }
+    return error_text(&session->err);
+}
+
+HRESULT vss_backup_components_get_session_id(struct vss_backup_components *session, VSS_ID *out)
+{
+    if (!session || !out) {
+        return E_INVALIDARG;
+    }
+    *out = session->session_id;
+    return S_OK;
+}
+
+/* ---- the document ---- */
+
+HRESULT session_note_set(struct vss_backup_components *session, const VSS_ID *set_id,
+                         struct error *err)
+{
+    struct document_session values;
+    HRESULT hr = document_get_session(session->document, &values, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    values.set_id = set_id ? *set_id : id_null;
+    return document_set_session(session->document, &values, err);
+}
+
+HRESULT vss_backup_components_save_as_xml(struct vss_backup_components *session, char **out_xml)
+{
+    if (out_xml) {
+        *out_xml = NULL;
+    }
+    HRESULT hr = session_begin(session, METHOD_SAVE_AS_XML);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = out_xml ? document_save(session->document, out_xml, &session->err)
+                 : session_null_argument(session, "out_xml");
+    return session_end(session, METHOD_SAVE_AS_XML, hr);
+}

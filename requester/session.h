@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LUNSHADOW_REQUESTER_SESSION_H
+#define LUNSHADOW_REQUESTER_SESSION_H
+
+#include "provider/set/set.h"
+#include "requester/async.h"
+#include "requester/document/document.h"
+#include "requester/states.h"
+#include "resync/recovery.h"
+
+#include <pthread.h>
+
+/* A session. Its fields belong to the one thread that calls its methods; while an operation runs,
+ * to that operation's thread, and every method refuses. conditions, which decides that, is guarded
+ * by mutex. */
+struct vss_backup_components {
+    pthread_mutex_t mutex;
+    uint32_t conditions;         /* enum session_condition */
+    struct vss_async *operation; /* the last one, until session_begin() lets go of it */
+
+    struct set_environment *env;
+    VSS_ID session_id;
+    struct error err; /* of the last method */
+    struct document *document;
+    uint32_t context;
+
+    struct set_builder *builder; /* a set in creation */
+    VSS_ID set_id;               /* in creation, or made by this session */
+    VSS_ID *released_sets;       /* made here, to be deleted at the end */
+    size_t released_count;
+
+    struct set_record document_set; /* what the document that was given describes */
+    struct set_record recovery_set; /* what recovery works on */
+    struct recovery *recovery;
+    char *recovery_report;
+
+    /* arguments of the running operation */
+    enum session_method method;
+    HRESULT (*run)(struct vss_backup_components *session, struct error *err);
+    VSS_ID argument_id;
+    uint32_t argument_flags;
+};
+
+/* The two ends of every method: begin checks the state, empties the error record and ends what is
+ * left of the last operation; end applies the state change and closes the list of codes. A NULL
+ * session is E_INVALIDARG. After a failure of begin, end must not be called. */
+HRESULT session_begin(struct vss_backup_components *session, enum session_method method);
+HRESULT session_end(struct vss_backup_components *session, enum session_method method, HRESULT hr);
+
+/* Runs the rest of a method that session_begin() allowed as an operation; takes the place of
+ * session_end(). */
+HRESULT session_run(struct vss_backup_components *session, enum session_method method,
+                    HRESULT (*run)(struct vss_backup_components *session, struct error *err),
+                    struct vss_async **out);
+
+/* E_INVALIDARG for the argument of that name, within begin and end. */
+HRESULT session_null_argument(struct vss_backup_components *session, const char *name);
+
+/* Adds conditions that depend on arguments. */
+void session_add_conditions(struct vss_backup_components *session, uint32_t conditions);
+
+/* Writes set id (null: none) to the document's root. */
+HRESULT session_note_set(struct vss_backup_components *session, const VSS_ID *set_id,
+                         struct error *err);
+
+#endif

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* What a session tells of copies and providers. */
+
+#include "requester/objects.h"
+#include "requester/session.h"
+
+#include "common/id.h"
+
+#include <stdlib.h>
+
+/* The bits by which a query tells contexts apart. */
+#define CONTEXT_BITS                                                                               \
+    (VSS_VOLSNAP_ATTR_PERSISTENT | VSS_VOLSNAP_ATTR_CLIENT_ACCESSIBLE |                            \
+     VSS_VOLSNAP_ATTR_NO_AUTO_RELEASE | VSS_VOLSNAP_ATTR_NO_WRITERS)
+
+/* A list that grows by one object at a time. */
+struct object_list {
+    struct vss_object_prop *items;
+    size_t count;
+    size_t capacity;
+};
+
+static void list_free(struct object_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        vss_free_object_properties(&list->items[i]);
+    }
+    free(list->items);
+    *list = (struct object_list){0};
+}
+
+/* Adds a copy of a view. */
+static HRESULT list_add(struct object_list *list, const struct vss_object_prop *view)
+{
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity > 0 ? list->capacity * 2 : 16;
+        struct vss_object_prop *grown = realloc(list->items, capacity * sizeof(*grown));
+        if (!grown) {
+            return E_OUTOFMEMORY;
+        }
+        list->items = grown;
+        list->capacity = capacity;
+    }
+    HRESULT hr = objects_copy(view, &list->items[list->count]);
+    if (SUCCEEDED(hr)) {
+        list->count++;
+    }
+    return hr;
+}
+
+/* ---- snapshots ---- */
+
+/* A view: its strings are the set's. */
+static struct vss_object_prop snapshot_view(const struct set_record *set,
+                                            const struct snapshot_record *snapshot)
+{
+    struct vss_object_prop view = {.type = VSS_OBJECT_SNAPSHOT};
+    view.obj.snap = (struct vss_snapshot_prop){
+        .snapshot_id = snapshot->snapshot_id,
+        .snapshot_set_id = set->set_id,
+        .snapshots_count = (int32_t)set->snapshot_count,
+        .snapshot_device_object = snapshot->device,
+        .original_volume_name = snapshot->original_volume,
+        .originating_machine = set->originating_machine,
+        .service_machine = set->service_machine,
+        .exposed_name = snapshot->exposed_name,
+        .exposed_path = snapshot->exposed_path,
+        .provider_id = snapshot->provider_id,
+        .snapshot_attributes = (int32_t)snapshot->attributes,
+        .creation_timestamp = snapshot->created,
+        .status = snapshot->status,
+    };
+    return view;
+}
+
+/* Copies that are being made or taken away are nobody's to see. */
+static HRESULT copy_properties(const struct set_record *set, const VSS_ID *snapshot_id,
+                               struct vss_snapshot_prop *out, struct error *err)
+{
+    for (size_t i = 0; i < set->snapshot_count; i++) {
+        const struct snapshot_record *snapshot = &set->snapshots[i];
+        if (id_equal(&snapshot->snapshot_id, snapshot_id) && snapshot->status == VSS_SS_CREATED) {
+            struct vss_object_prop view = snapshot_view(set, snapshot);
+            struct vss_object_prop copy = {0};
+            if (FAILED(objects_copy(&view, &copy))) {
+                return error_set(err, E_OUTOFMEMORY, "out of memory");
+            }
+            *out = copy.obj.snap;
+            return S_OK;
+        }
+    }
+    char text[ID_TEXT_BYTES];
+    return error_set(err, VSS_E_OBJECT_NOT_FOUND, "shadow copy %s is not complete",
+                     id_text(snapshot_id, text));
+}
+
+HRESULT vss_backup_components_get_snapshot_properties(struct vss_backup_components *session,
+                                                      const VSS_ID *snapshot_id,
+                                                      struct vss_snapshot_prop *out)
+{
+    if (out) {
+        *out = (struct vss_snapshot_prop){0};
+    }
+    HRESULT hr = session_begin(session, METHOD_GET_SNAPSHOT_PROPERTIES);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    struct set_record set = {0};
+    if (!snapshot_id || !out) {
+        hr = session_null_argument(session, snapshot_id ? "out" : "snapshot_id");
+        goto out;
+    }
+    hr = sets_find_by_snapshot(session->env->store, snapshot_id, &set, &session->err);
+    if (FAILED(hr)) {
+        goto out;
+    }
+    hr = copy_properties(&set, snapshot_id, out, &session->err);
+out:
+    set_record_free(&set);
+    return session_end(session, METHOD_GET_SNAPSHOT_PROPERTIES, hr);
+}
+
+static bool is_in_context(uint32_t context, const struct set_record *set)
+{
+    return context == VSS_CTX_ALL || ((context ^ set->context) & CONTEXT_BITS) == 0;
+}
+
+static HRESULT list_set(struct object_list *list, const struct set_record *set)
+{
+    for (size_t i = 0; i < set->snapshot_count; i++) {
+        if (set->snapshots[i].status != VSS_SS_CREATED) {
+            continue;
+        }
+        struct vss_object_prop view = snapshot_view(set, &set->snapshots[i]);
+        HRESULT hr = list_add(list, &view);
+        if (FAILED(hr)) {
+            return hr;
+        }
+    }
+    return S_OK;
+}
+
+static HRESULT list_snapshots(struct vss_backup_components *session, struct object_list *list)
+{
+    struct set_record *sets = NULL;
+    size_t count = 0;
+    HRESULT hr = sets_load_all(session->env->store, &sets, &count, &session->err);
+    for (size_t i = 0; i < count && SUCCEEDED(hr); i++) {
+        if (is_in_context(session->context, &sets[i])) {
+            hr = list_set(list, &sets[i]);
+        }
+    }
+    sets_free_all(sets, count);
+    return hr;
+}
+
+/* ---- providers ---- */
+
+static bool has_provider(const struct object_list *list, const VSS_ID *provider_id)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (id_equal(&list->items[i].obj.prov.provider_id, provider_id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Those that are loaded, each once however many arrays it drives. */
+static HRESULT list_providers(struct vss_backup_components *session, struct object_list *list)
+{
+    const struct providers *providers = session->env->providers;
+    for (size_t i = 0; i < providers_count(providers); i++) {
+        const struct vss_provider_table *table = provider_table(providers_at(providers, i));
+        if (has_provider(list, &table->provider_id)) {
+            continue;
+        }
+        struct vss_object_prop view = {.type = VSS_OBJECT_PROVIDER};
+        view.obj.prov = (struct vss_provider_prop){
+            .provider_id = table->provider_id,
+            .provider_name = (char *)table->name,
+            .provider_type = table->type,
+            .provider_version = (char *)table->version,
+            .provider_version_id = table->version_id,
+        };
+        HRESULT hr = list_add(list, &view);
+        if (FAILED(hr)) {
+            return hr;
+        }
+    }
+    return S_OK;
+}
+
+/* ---- query ---- */
+
+static HRESULT check_query(struct vss_backup_components *session, const VSS_ID *object_id,
+                           int32_t object_type, int32_t returned_type)
+{
+    if (object_id && !id_is_null(object_id)) {
+        return error_set(&session->err, E_INVALIDARG,
+                         "a query takes no object id; use the null id");
+    }
+    if (object_type != VSS_OBJECT_NONE) {
+        return error_set(&session->err, E_INVALIDARG,
+                         "a query starts from VSS_OBJECT_NONE, not from type %d", object_type);
+    }
+    if (returned_type != VSS_OBJECT_SNAPSHOT && returned_type != VSS_OBJECT_PROVIDER) {
+        return error_set(&session->err, E_INVALIDARG,
+                         "a query returns snapshots or providers, not type %d", returned_type);
+    }
+    return S_OK;
+}
+
+HRESULT vss_backup_components_query(struct vss_backup_components *session, const VSS_ID *object_id,
+                                    int32_t object_type, int32_t returned_type,
+                                    struct vss_enum_object **out)
+{
+    if (out) {
+        *out = NULL;
+    }
+    HRESULT hr = session_begin(session, METHOD_QUERY);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    struct object_list list = {0};
+    hr = out ? check_query(session, object_id, object_type, returned_type)
+             : session_null_argument(session, "out");
+    if (FAILED(hr)) {
+        goto out;
+    }
+    hr = returned_type == VSS_OBJECT_SNAPSHOT ? list_snapshots(session, &list)
+                                              : list_providers(session, &list);
+    if (FAILED(hr)) {
+        goto out;
+    }
+    hr = enum_object_new(list.items, list.count, out);
+    if (SUCCEEDED(hr)) {
+        list = (struct object_list){0};
+    }
+out:
+    list_free(&list);
+    return session_end(session, METHOD_QUERY, hr);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which disk ids a destination shall have afterwards, and why: decided before anything is written.
+ */
+#include "common/buffer.h"
+#include "common/clock.h"
+#include "common/id.h"
+#include "common/log.h"
+#include "resync/internal.h"
+
+#include <stdlib.h>
+
+static HRESULT note(struct recovery_disk *disk, char *text, struct error *err)
+{
+    free(disk->ids_note);
+    disk->ids_note = text;
+    if (!text) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory planning disk ids");
+    }
+    log_line(LOG_INFO, "%s: disk ids afterwards: %s", disk->lun->url, text);
+    return S_OK;
+}
+
+static HRESULT take_original(struct recovery_disk *disk, const char *why, struct error *err)
+{
+    HRESULT hr = disk_ids_copy(&disk->mapping->source_ids, &disk->wanted);
+    if (FAILED(hr)) {
+        return error_set(err, hr, "out of memory planning disk ids");
+    }
+    return note(disk, text_printf("the original's: %s", why), err);
+}
+
+static const struct vss_partition_id *find_partition(const struct vss_disk_ids *ids,
+                                                     uint32_t number)
+{
+    for (uint32_t i = 0; i < ids->partition_count; i++) {
+        if (ids->partitions[i].number == number) {
+            return &ids->partitions[i];
+        }
+    }
+    return NULL;
+}
+
+/* The disk's own ids on the copy's partitions; one that the destination did not have gets a new id,
+ * for the original's may be in use elsewhere. Attributes come with the content. */
+static HRESULT take_own(struct recovery_disk *disk, struct error *err)
+{
+    HRESULT hr = disk_ids_copy(&disk->mapping->source_ids, &disk->wanted);
+    if (FAILED(hr)) {
+        return error_set(err, hr, "out of memory planning disk ids");
+    }
+    disk->wanted.mbr_signature = disk->before.mbr_signature;
+    disk->wanted.disk_guid = disk->before.disk_guid;
+    uint32_t fresh = 0;
+    for (uint32_t i = 0; i < disk->wanted.partition_count; i++) {
+        struct vss_partition_id *p = &disk->wanted.partitions[i];
+        const struct vss_partition_id *own = find_partition(&disk->before, p->number);
+        p->guid = own ? own->guid : id_new();
+        fresh += !own;
+    }
+    char when[CLOCK_TEXT_BYTES];
+    const char *source = disk->before_origin == IDS_READ ? "its own, as its label had them"
+                                                         : "its own, as last read on ";
+    bool is_dated = disk->before_origin == IDS_REMEMBERED;
+    return note(disk,
+                text_printf("%s%s%s", source, is_dated ? clock_text(disk->before_when, when) : "",
+                            fresh ? "; new ones for partitions that it did not have" : ""),
+                err);
+}
+
+static const char *kind_name(int32_t kind)
+{
+    return kind == VSS_DISK_LABEL_GPT ? "GPT" : kind == VSS_DISK_LABEL_MBR ? "MBR" : "no";
+}
+
+HRESULT ids_plan(struct recovery_disk *disk, uint32_t flags, struct error *err)
+{
+    disk_ids_free(&disk->wanted);
+    const struct vss_disk_ids *source = &disk->mapping->source_ids;
+    if (source->kind == VSS_DISK_LABEL_NONE) {
+        return note(disk, text_printf("none: the shadow copy has no label"), err);
+    }
+    if (flags & VSS_RECOVERY_REVERT_IDENTITY_ALL) {
+        return take_original(disk, "as asked for", err);
+    }
+    if (disk->before_origin == IDS_UNKNOWN) {
+        return take_original(disk, "its own label is gone and was never read", err);
+    }
+    if (disk->before.kind != source->kind) {
+        return error_set(err, VSS_E_CANNOT_REVERT_DISKID,
+                         "%s has the ids of a %s label and the shadow copy of %s a %s label: it "
+                         "cannot keep its own; ask for the original's (REVERT_IDENTITY_ALL)",
+                         disk->lun->url, kind_name(disk->before.kind), disk->mapping->source_url,
+                         kind_name(source->kind));
+    }
+    return take_own(disk, err);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LUNSHADOW_RESYNC_INTERNAL_H
+#define LUNSHADOW_RESYNC_INTERNAL_H
+
+#include "lun/label/disk_ids.h"
+#include "lun/label/edges.h"
+#include "lun/volume.h"
+#include "registry/journal.h"
+#include "registry/locks.h"
+#include "resync/recovery.h"
+
+/* Where the disk ids that a destination had come from. */
+enum ids_origin { IDS_READ, IDS_REMEMBERED, IDS_UNKNOWN };
+
+/* One destination LUN, however many volumes on it are recovered. */
+struct recovery_disk {
+    const struct lun_mapping *mapping; /* the copy that goes over it */
+    char *open_name;                   /* as the caller gave it, with a URL's secret: never shown */
+    struct lun *lun;
+    struct vss_lun_info info; /* who it was when it was added: who it must be ever after */
+    char key[LUN_KEY_BYTES];
+    struct label *label; /* before; NULL where it could not be read */
+    struct vss_disk_ids before;
+    enum ids_origin before_origin;
+    int64_t before_when; /* IDS_REMEMBERED: when they were read, FILETIME */
+    struct vss_disk_ids wanted;
+    char *ids_note;
+    struct edges *edges; /* as they were before the wipe */
+    bool is_fenced;
+};
+
+struct recovery_member {
+    const struct snapshot_record *snapshot;
+    struct volume_name destination;
+    size_t disk;
+};
+
+struct recovery {
+    struct set_environment *env;
+    const struct set_record *set;
+    bool is_registered; /* this host's registry has the set */
+    struct provider *provider;
+    struct lock *lock;
+    struct recovery_member *members;
+    size_t member_count;
+    struct recovery_disk *disks;
+    size_t disk_count;
+    struct recovery_member_result *results;
+    VSS_ID resync_id;
+    VSS_ID journal_id;
+    bool is_written;  /* a destination's bytes were touched */
+    bool was_invalid; /* or had been, by an earlier resync that did not end */
+    char *method;
+    struct journal_entry
+        *adopted; /* of earlier resyncs; the first adopted_kept are made whole by this one */
+    size_t adopted_count;
+    size_t adopted_kept;
+};
+
+/* Opens the destination of a snapshot and runs the checks of one member; see recovery_add(). */
+HRESULT destination_open(struct recovery *r, const struct lun_mapping *mapping,
+                         const char *destination, struct recovery_disk *out, struct error *err);
+void destination_free(struct recovery_disk *disk);
+
+/* Opens it again after its sessions were closed, and checks that it is the LUN that it was. */
+HRESULT destination_reopen(struct recovery *r, struct recovery_disk *disk, struct error *err);
+
+/* Reads the identity once more in the running session: VSS_E_PROVIDER_VETO where it is another LUN
+ * by now. */
+HRESULT destination_check_identity(struct recovery_disk *disk, struct error *err);
+
+/* Every volume on the disk is a destination of the set: VSS_E_UNSELECTED_VOLUME names the first
+ * that is not. */
+HRESULT destination_check_volumes(const struct recovery *r, size_t disk, struct error *err);
+
+/* Which ids the disk shall have; see recovery_run(). Nothing is written.
+ * VSS_E_CANNOT_REVERT_DISKID. */
+HRESULT ids_plan(struct recovery_disk *disk, uint32_t flags, struct error *err);
+
+/* A persistent reservation that keeps every other initiator from writing. Refused
+ * (VSS_E_PROVIDER_VETO) where somebody else is registered: a registrant could write. What an
+ * adopted entry registered is preempted. A LUN without persistent reservations is left unfenced,
+ * and the log says so. */
+HRESULT fence_raise(struct recovery *r, struct recovery_disk *disk, struct error *err);
+/* Takes it off again, over a new session where the old one is lost. A failure says that it is still
+ * there. Harmless where none is up. */
+HRESULT fence_lower(struct recovery *r, struct recovery_disk *disk, struct error *err);
+/* Takes another session's registration off a LUN. A LUN that has it no more is done. */
+HRESULT fence_drop_key(struct lun *lun, uint64_t old_key, struct error *err);
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The recovery set: what shall go over what. */
+#include "common/buffer.h"
+#include "common/id.h"
+#include "provider/set/call.h"
+#include "resync/unfinished.h"
+
+#include <stdlib.h>
+
+HRESULT recovery_new(struct set_environment *env, const struct set_record *set,
+                     struct recovery **out, struct error *err)
+{
+    *out = calloc(1, sizeof(**out));
+    if (!*out) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory starting a recovery set");
+    }
+    (*out)->env = env;
+    (*out)->set = set;
+    (*out)->resync_id = id_new();
+    return S_OK;
+}
+
+static void free_results(struct recovery *r)
+{
+    for (size_t i = 0; r->results && i < r->member_count; i++) {
+        free(r->results[i].destination_url);
+        free(r->results[i].method);
+        free(r->results[i].ids_note);
+    }
+    free(r->results);
+    r->results = NULL;
+}
+
+void recovery_free(struct recovery *r)
+{
+    if (!r) {
+        return;
+    }
+    free_results(r);
+    for (size_t i = 0; i < r->disk_count; i++) {
+        destination_free(&r->disks[i]);
+    }
+    free(r->disks);
+    free(r->members);
+    free(r->method);
+    unfinished_free(r);
+    lock_release(r->lock);
+    free(r);
+}
+
+static const struct snapshot_record *find_snapshot(const struct set_record *set, const VSS_ID *id)
+{
+    for (size_t i = 0; i < set->snapshot_count; i++) {
+        if (id_equal(&set->snapshots[i].snapshot_id, id)) {
+            return &set->snapshots[i];
+        }
+    }
+    return NULL;
+}
+
+/* The array that has the copies must be here and able to copy them back. */
+static HRESULT check_array(struct recovery *r, struct error *err)
+{
+    if (r->provider) {
+        return S_OK;
+    }
+    struct provider *p = NULL;
+    HRESULT hr = set_provider(r->env, r->set, &p, err);
+    if (FAILED(hr)) {
+        return error_translate(err, VSS_E_OBJECT_NOT_FOUND);
+    }
+    if (!provider_has(p, VSS_OP_RESYNC_START)) {
+        return error_set(err, VSS_E_LEGACY_PROVIDER,
+                         "the provider of array %s (%s %s) cannot copy a shadow copy back",
+                         provider_array(p), provider_table(p)->name, provider_table(p)->version);
+    }
+    r->provider = p;
+    struct set_record known = {0};
+    r->is_registered = SUCCEEDED(sets_load(r->env->store, &r->set->set_id, &known, NULL));
+    set_record_free(&known);
+    return S_OK;
+}
+
+static HRESULT find_mapping(const struct recovery *r, const struct snapshot_record *snapshot,
+                            const struct lun_mapping **out, struct error *err)
+{
+    char id[ID_TEXT_BYTES];
+    (void)id_text(&snapshot->snapshot_id, id);
+    if (snapshot->extent_count != 1) {
+        return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
+                         "snapshot %s lies on %zu LUN extents; a resync takes volumes of one", id,
+                         snapshot->extent_count);
+    }
+    *out = &r->set->luns[snapshot->extents[0].lun_index];
+    if ((*out)->is_empty || !(*out)->copy.version) {
+        return error_set(err, VSS_E_OBJECT_NOT_FOUND, "the copy LUN of snapshot %s is gone", id);
+    }
+    return S_OK;
+}
+
+/* One copy goes over one destination, and one destination is overwritten by one copy. SIZE_MAX: a
+ * new one. */
+static HRESULT find_disk(const struct recovery *r, const struct recovery_disk *candidate,
+                         size_t *out, struct error *err)
+{
+    *out = SIZE_MAX;
+    for (size_t i = 0; i < r->disk_count; i++) {
+        const struct recovery_disk *d = &r->disks[i];
+        bool same_copy = d->mapping == candidate->mapping;
+        enum lun_match match = lun_info_compare(&d->info, &candidate->info);
+        if (same_copy && match == LUN_SAME) {
+            *out = i;
+            return S_OK;
+        }
+        if (same_copy || match != LUN_DIFFERENT) {
+            return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
+                             "%s and %s: one copy LUN goes over one destination, and each "
+                             "destination gets one copy",
+                             d->lun->url, candidate->lun->url);
+        }
+    }
+    return S_OK;
+}
+
+static HRESULT append_disk(struct recovery *r, struct recovery_disk *disk, size_t *out,
+                           struct error *err)
+{
+    struct recovery_disk *grown = realloc(r->disks, (r->disk_count + 1) * sizeof(*grown));
+    if (!grown) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory adding a destination");
+    }
+    r->disks = grown;
+    *out = r->disk_count;
+    r->disks[r->disk_count++] = *disk;
+    *disk = (struct recovery_disk){0};
+    return S_OK;
+}
+
+/* Room for one member more: once its disk is in, nothing may fail. */
+static HRESULT reserve_member(struct recovery *r, struct error *err)
+{
+    struct recovery_member *grown = realloc(r->members, (r->member_count + 1) * sizeof(*grown));
+    if (!grown) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory adding a snapshot");
+    }
+    r->members = grown;
+    return S_OK;
+}
+
+static HRESULT add_checked(struct recovery *r, const struct snapshot_record *snapshot,
+                           const char *destination, struct error *err)
+{
+    const struct lun_mapping *mapping = NULL;
+    struct recovery_disk disk = {0};
+    struct recovery_member member = {.snapshot = snapshot, .disk = SIZE_MAX};
+    HRESULT hr = find_mapping(r, snapshot, &mapping, err);
+    if (SUCCEEDED(hr)) {
+        hr = destination_open(r, mapping, destination, &disk, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = find_disk(r, &disk, &member.disk, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = volume_parse(destination ? destination : snapshot->original_volume,
+                          &member.destination, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = reserve_member(r, err);
+    }
+    if (SUCCEEDED(hr) && member.disk == SIZE_MAX) {
+        hr = append_disk(r, &disk, &member.disk, err);
+    }
+    if (SUCCEEDED(hr)) {
+        r->members[r->member_count++] = member;
+    }
+    destination_free(&disk);
+    return hr;
+}
+
+HRESULT recovery_add(struct recovery *r, const VSS_ID *snapshot_id, const char *destination,
+                     struct error *err)
+{
+    char id[ID_TEXT_BYTES];
+    const struct snapshot_record *snapshot = find_snapshot(r->set, snapshot_id);
+    if (!snapshot) {
+        return error_set(err, VSS_E_SNAPSHOT_NOT_IN_SET,
+                         "snapshot %s is not in the document's snapshot set",
+                         id_text(snapshot_id, id));
+    }
+    for (size_t i = 0; i < r->member_count; i++) {
+        if (r->members[i].snapshot == snapshot) {
+            return error_set(err, VSS_E_BAD_STATE, "snapshot %s is in the recovery set already",
+                             id_text(snapshot_id, id));
+        }
+    }
+    HRESULT hr = check_array(r, err);
+    if (SUCCEEDED(hr) && !r->lock) {
+        hr = lock_take(LOCK_RESYNC, &r->lock, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = add_checked(r, snapshot, destination, err);
+    }
+    if (FAILED(hr) && r->member_count == 0) {
+        lock_release(r->lock);
+        r->lock = NULL;
+    }
+    return hr;
+}
+
+const struct recovery_member_result *recovery_results(const struct recovery *r, size_t *out_count)
+{
+    *out_count = r->results ? r->member_count : 0;
+    return r->results;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "resync/unfinished.h"
+
+#include "common/log.h"
+#include "provider/set/visible.h"
+
+#include <endian.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool is_destination(const struct recovery *r, const char *lun_key)
+{
+    for (size_t i = 0; i < r->disk_count; i++) {
+        if (strcmp(r->disks[i].key, lun_key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Every LUN that the entry speaks of is overwritten by r too. */
+static bool is_covered(const struct recovery *r, const struct journal_entry *entry)
+{
+    for (size_t i = 0; i < entry->step_count; i++) {
+        const char *key = entry->steps[i].lun_key;
+        if (key && !is_destination(r, key)) {
+            return false;
+        }
+    }
+    return entry->operation == JOURNAL_RESYNC;
+}
+
+HRESULT unfinished_adopt(struct recovery *r, struct error *err)
+{
+    unfinished_free(r);
+    r->was_invalid = false;
+    /* Entries of this process count too: the lock says that no other resync of ours is running. */
+    HRESULT hr = journal_load_open(r->env->store, false, &r->adopted, &r->adopted_count, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < r->adopted_count; i++) {
+        struct journal_entry entry = r->adopted[i];
+        if (is_covered(r, &entry)) {
+            r->adopted[i] = r->adopted[kept];
+            r->adopted[kept++] = entry;
+            r->was_invalid = r->was_invalid || entry.destination_invalid;
+        }
+    }
+    if (kept < r->adopted_count) {
+        hr = journal_check_clean(r->env->store, err);
+    }
+    r->adopted_kept = kept;
+    return hr;
+}
+
+void unfinished_free(struct recovery *r)
+{
+    journal_free_all(r->adopted, r->adopted_count);
+    r->adopted = NULL;
+    r->adopted_count = 0;
+    r->adopted_kept = 0;
+}
+
+/* The key of a "fence" step; 0 where it is none. */
+static uint64_t fence_key(const struct journal_step *step)
+{
+    uint64_t key = 0;
+    if (strcmp(step->name, "fence") == 0 && step->data_bytes == sizeof(key)) {
+        memcpy(&key, step->data, sizeof(key));
+    }
+    return le64toh(key);
+}
+
+bool unfinished_has_fence(const struct recovery *r, const char *lun_key, uint64_t reservation_key)
+{
+    for (size_t i = 0; i < r->adopted_kept; i++) {
+        const struct journal_entry *entry = &r->adopted[i];
+        for (size_t s = 0; s < entry->step_count; s++) {
+            const struct journal_step *step = &entry->steps[s];
+            if (step->lun_key && strcmp(step->lun_key, lun_key) == 0 &&
+                fence_key(step) == reservation_key) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* What a step "ids-before" says. */
+static HRESULT read_ids(const struct journal_step *step, struct vss_disk_ids *out,
+                        struct error *err)
+{
+    json_t *json = json_loadb((const char *)step->data, step->data_bytes, 0, NULL);
+    HRESULT hr = json
+                     ? disk_ids_from_json(json, out, err)
+                     : error_set(err, VSS_E_UNEXPECTED,
+                                 "the journal's disk ids of %s are damaged; ask for the original's "
+                                 "(REVERT_IDENTITY_ALL)",
+                                 step->lun_key);
+    json_decref(json);
+    return hr;
+}
+
+static const struct journal_step *find_ids(const struct journal_entry *entry, const char *lun_key)
+{
+    for (size_t i = 0; i < entry->step_count; i++) {
+        const struct journal_step *s = &entry->steps[i];
+        if (s->lun_key && strcmp(s->lun_key, lun_key) == 0 && strcmp(s->name, "ids-before") == 0) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+HRESULT unfinished_recall_ids(const struct recovery *r, struct recovery_disk *disk,
+                              struct error *err)
+{
+    for (size_t i = 0; i < r->adopted_kept; i++) {
+        const struct journal_entry *entry = &r->adopted[i];
+        const struct journal_step *step =
+            entry->destination_invalid ? find_ids(entry, disk->key) : NULL;
+        if (step) {
+            struct vss_disk_ids before;
+            HRESULT hr = read_ids(step, &before, err);
+            if (FAILED(hr)) {
+                return hr;
+            }
+            disk_ids_free(&disk->before);
+            disk->before = before;
+            disk->before_when = entry->opened;
+            disk->before_origin = before.kind == VSS_DISK_LABEL_NONE ? IDS_UNKNOWN : IDS_REMEMBERED;
+            return S_OK;
+        }
+    }
+    return S_OK;
+}
+
+HRESULT unfinished_close(struct recovery *r, struct error *err)
+{
+    HRESULT hr = S_OK;
+    for (size_t i = 0; i < r->adopted_kept && SUCCEEDED(hr); i++) {
+        hr = journal_close(r->env->store, &r->adopted[i].entry_id, err);
+    }
+    return hr;
+}
+
+/* ---- taking back what was only begun --------------------------------------------------------- */
+
+static const struct scan_lun *find_by_key(const struct visible *visible, const char *lun_key)
+{
+    for (size_t s = 0; s < visible->count; s++) {
+        for (size_t i = 0; i < visible->scans[s]->count; i++) {
+            const struct scan_lun *lun = &visible->scans[s]->luns[i];
+            char key[LUN_KEY_BYTES];
+            if (SUCCEEDED(lun->result) &&
+                strcmp(lun_info_key(&lun->identity.info, key), lun_key) == 0) {
+                return lun;
+            }
+        }
+    }
+    return NULL;
+}
+
+static HRESULT unfence(struct set_environment *env, const struct visible *visible,
+                       const struct journal_step *step, struct error *err)
+{
+    const struct scan_lun *found = find_by_key(visible, step->lun_key);
+    struct lun *lun = NULL;
+    if (!found) {
+        return error_set(err, VSS_E_OBJECT_NOT_FOUND,
+                         "%s, which a dead resync fenced off, is on no configured portal; bring it "
+                         "back, or remove key 0x%016llx yourself",
+                         step->lun_key, (unsigned long long)fence_key(step));
+    }
+    HRESULT hr = lun_open(found->url, &env->lun, true, &lun, err);
+    if (SUCCEEDED(hr)) {
+        hr = fence_drop_key(lun, fence_key(step), err);
+    }
+    lun_close(lun);
+    return hr;
+}
+
+static HRESULT rollback_locked(struct set_environment *env, const struct journal_entry *entry,
+                               struct error *err)
+{
+    if (entry->destination_invalid) {
+        return error_set(err, VSS_E_BAD_STATE,
+                         "its destinations were being overwritten and carry no label: what they "
+                         "held is gone. Run the same resync again, which makes them whole");
+    }
+    struct visible visible;
+    HRESULT hr = visible_scan(env, NULL, &visible, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    for (size_t i = 0; i < entry->step_count && SUCCEEDED(hr); i++) {
+        if (entry->steps[i].lun_key && fence_key(&entry->steps[i])) {
+            hr = unfence(env, &visible, &entry->steps[i], err);
+        }
+    }
+    visible_free(&visible);
+    return SUCCEEDED(hr) ? journal_close(env->store, &entry->entry_id, err) : hr;
+}
+
+HRESULT recovery_rollback(struct set_environment *env, const struct journal_entry *entry,
+                          struct error *err)
+{
+    struct lock *lock = NULL; /* a resync that runs may have taken the entry over */
+    HRESULT hr = lock_take(LOCK_RESYNC, &lock, err);
+    if (SUCCEEDED(hr)) {
+        hr = rollback_locked(env, entry, err);
+    }
+    lock_release(lock);
+    return hr;
+}

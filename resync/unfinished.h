@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LUNSHADOW_RESYNC_UNFINISHED_H
+#define LUNSHADOW_RESYNC_UNFINISHED_H
+
+#include "registry/journal.h"
+#include "resync/internal.h"
+
+/* What an earlier resync left: open journal entries of a process that is gone, or of this one.
+ * Overwriting the same destinations again makes them whole, so such a resync adopts them; every
+ * other one is refused. */
+
+/* S_OK: nothing is open but what r takes over (r->adopted). VSS_E_BAD_STATE names what else is. */
+HRESULT unfinished_adopt(struct recovery *r, struct error *err);
+
+/* Is this the reservation key of an adopted entry for the LUN with this key? */
+bool unfinished_has_fence(const struct recovery *r, const char *lun_key, uint64_t reservation_key);
+
+/* Where an adopted entry had begun to overwrite the disk, the label that is there now is the
+ * copy's, or half of it: the ids that it had before are those of the first such entry.
+ * VSS_E_UNEXPECTED: the journal's are damaged. */
+HRESULT unfinished_recall_ids(const struct recovery *r, struct recovery_disk *disk,
+                              struct error *err);
+
+/* Closes the adopted entries: their destinations are whole now. */
+HRESULT unfinished_close(struct recovery *r, struct error *err);
+
+void unfinished_free(struct recovery *r);
+
+#endif

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "component/array_fixture.h"
+
+#include "common/buffer.h"
+#include "common/log.h"
+#include "registry/journal.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <cmocka.h>
+
+const uint32_t array_block_bytes[ARRAY_LUNS] = {512, 512, 4096};
+
+void array_assert_ok(HRESULT hr, const struct error *err, const char *file, int line)
+{
+    if (FAILED(hr)) {
+        print_error("%s:%d: 0x%08x: %s\n", file, line, (unsigned)hr, error_text(err));
+        fail();
+    }
+}
+
+void array_assert_refused(HRESULT hr, HRESULT code, const struct error *err, const char *words,
+                          const char *file, int line)
+{
+    if (hr != code || (words && !strstr(err->text, words))) {
+        print_error("%s:%d: 0x%08x instead of 0x%08x with \"%s\": %s\n", file, line, (unsigned)hr,
+                    (unsigned)code, words ? words : "", error_text(err));
+        fail();
+    }
+}
+
+/* Runs a shell line; "$F" is the file. */
+static void run_on_file(const char *path, const char *script)
+{
+    struct error err = {0};
+    char *line = text_printf("F='%s'; PATH=$PATH:/usr/sbin:/sbin; %s", path, script);
+    const char *const argv[] = {"sh", "-ec", line, NULL};
+    HRESULT hr = process_run(argv, 120000, NULL, &err);
+    free(line);
+    assert_ok(hr, &err);
+}
+
+static void make_images(struct array *a)
+{
+    static const char *const scripts[ARRAY_LUNS] = {
+        ("truncate -s 64M \"$F\"; printf 'label: dos\\nlabel-id: 0x11223344\\n1:size=8M,type=83\\n"
+         "2:size=40M,type=5\\n5:size=8M,type=83\\n6:size=8M,type=83\\n' | sfdisk -q --no-reread "
+         "\"$F\""),
+        "truncate -s 64M \"$F\"; sgdisk -n 1:0:+16M -n 2:0:+16M -n 3:0:0 \"$F\"",
+        ("truncate -s 64M \"$F\"; printf 'g\\nn\\n1\\n\\n+16M\\nn\\n2\\n\\n+16M\\nw\\n' | "
+         "fdisk -w never -b 4096 \"$F\""),
+    };
+    for (size_t i = 0; i < ARRAY_LUNS; i++) {
+        char name[16];
+        struct error err = {0};
+        (void)snprintf(name, sizeof(name), "lun%zu.img", i + 1);
+        (void)snprintf(a->files[i], sizeof(a->files[i]), "%s/%s", a->lab->disks, name);
+        (void)snprintf(a->urls[i], sizeof(a->urls[i]), "iscsi://%s/" ARRAY_TARGET "/%zu",
+                       a->lab->portal, i + 1);
+        run_on_file(a->files[i], scripts[i]);
+        array_fill(a, i, 2u << 20, 6u << 20, (uint8_t)(i + 1)); /* short of the boot record */
+        struct lab_lun_options lun = {.target = ARRAY_TARGET,
+                                      .lun = (uint32_t)(i + 1),
+                                      .file = name,
+                                      .block_bytes = array_block_bytes[i]};
+        assert_ok(lab_add_lun(a->lab, &lun, &err), &err);
+    }
+}
+
+static void write_config(struct array *a)
+{
+    struct buffer text = BUFFER_INIT;
+    assert_int_equal(lab_config(a->lab, &text), S_OK);
+    buffer_add_text(&text, "[initiator]\nname = iqn.2026-01.org.lunshadow.test:host\n");
+    FILE *file = fopen(a->config, "we");
+    assert_non_null(file);
+    assert_int_equal(fwrite(text.data, 1, text.length, file), text.length);
+    assert_int_equal(fclose(file), 0);
+    buffer_free(&text);
+}
+
+void array_reopen(struct array *a)
+{
+    struct error err = {0};
+    set_environment_close(a->env);
+    a->env = NULL;
+    assert_ok(set_environment_open(a->config, a->state, &a->env, &err), &err);
+}
+
+void array_configure(struct array *a, const char *text)
+{
+    FILE *file = fopen(a->config, "ae");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    array_reopen(a);
+}
+
+static void need_tools(void)
+{
+    static const char *const tools[] = {"tgtd -V", "sgdisk --version", "sfdisk --version"};
+    for (size_t i = 0; i < sizeof(tools) / sizeof(tools[0]); i++) {
+        char line[64];
+        (void)snprintf(line, sizeof(line), "PATH=$PATH:/usr/sbin:/sbin %s", tools[i]);
+        const char *const argv[] = {"sh", "-c", line, NULL};
+        if (FAILED(process_run(argv, 5000, NULL, NULL))) {
+            print_message("skipped: %s does not run here\n", tools[i]);
+            exit(77);
+        }
+    }
+}
+
+/* cmocka calls no tear-down after a set-up that failed: the next one mends that. */
+static struct array *unfinished;
+
+int array_start(void **state)
+{
+    struct error err = {0};
+    need_tools();
+    if (unfinished) {
+        void *old = unfinished;
+        (void)array_stop(&old);
+    }
+    struct array *a = calloc(1, sizeof(*a));
+    assert_non_null(a);
+    *state = a;
+    unfinished = a;
+    (void)snprintf(a->base, sizeof(a->base), "/tmp/lunshadow-array-XXXXXX");
+    assert_non_null(mkdtemp(a->base));
+    (void)snprintf(a->config, sizeof(a->config), "%s/lunshadow.conf", a->base);
+    (void)snprintf(a->state, sizeof(a->state), "%s/state", a->base);
+    /* Locks of its own: another test, or the machine's owner, may be at work too. */
+    char locks[96];
+    (void)snprintf(locks, sizeof(locks), "%s/locks", a->base);
+    assert_int_equal(mkdir(locks, 0700), 0);
+    assert_int_equal(setenv("LUNSHADOW_LOCK_DIR", locks, 1), 0);
+    char directory[96];
+    (void)snprintf(directory, sizeof(directory), "%s/lab", a->base);
+    struct lab_options options = {.directory = directory, .image_bytes = 2ull << 30};
+    assert_ok(lab_up(&options, &a->lab, &err), &err);
+    make_images(a);
+    write_config(a);
+    array_reopen(a);
+    assert_int_equal(providers_count(a->env->providers), 1);
+    return 0;
+}
+
+int array_stop(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    unfinished = NULL;
+    set_environment_close(a->env);
+    HRESULT hr = lab_down(a->lab, &err);
+    if (FAILED(hr)) {
+        print_error("lab_down: %s\n", error_text(&err));
+    }
+    const char *const argv[] = {"rm", "-rf", "--one-file-system", a->base, NULL};
+    (void)process_run(argv, 10000, NULL, NULL);
+    free(a);
+    return FAILED(hr);
+}
+
+void array_create(struct array *a, uint32_t context, size_t count, struct set_record *out)
+{
+    struct error err = {0};
+    struct set_builder *builder = NULL;
+    VSS_ID set_id;
+    VSS_ID snapshot_id;
+    assert_ok(set_start(a->env, context, &builder, &set_id, &err), &err);
+    for (size_t i = 0; i < count; i++) {
+        assert_ok(set_add_volume(builder, a->urls[i], NULL, &snapshot_id, &err), &err);
+    }
+    assert_ok(set_commit(builder, NULL, out, &err), &err);
+    set_builder_free(builder);
+    assert_int_equal(out->snapshot_count, count);
+}
+
+void array_fill(const struct array *a, size_t lun, uint64_t offset, uint64_t bytes, uint8_t seed)
+{
+    uint8_t block[4096];
+    int fd = open(a->files[lun], O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    for (uint64_t at = offset; at < offset + bytes; at += sizeof(block)) {
+        for (size_t i = 0; i < sizeof(block); i++) {
+            block[i] = (uint8_t)(seed + i + at / sizeof(block) * 7);
+        }
+        assert_int_equal(pwrite(fd, block, sizeof(block), (off_t)at), sizeof(block));
+    }
+    assert_int_equal(close(fd), 0);
+}
+
+uint64_t array_digest(const char *path)
+{
+    static uint8_t chunk[1 << 20];
+    XXH64_state_t *state = XXH64_createState();
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0 && state);
+    (void)XXH64_reset(state, 0);
+    for (;;) {
+        ssize_t got = read(fd, chunk, sizeof(chunk));
+        assert_true(got >= 0);
+        if (got == 0) {
+            break;
+        }
+        (void)XXH64_update(state, chunk, (size_t)got);
+    }
+    uint64_t digest = XXH64_digest(state);
+    (void)XXH64_freeState(state);
+    assert_int_equal(close(fd), 0);
+    return digest;
+}
+
+void array_read_ids(struct array *a, const char *url, struct vss_disk_ids *out)
+{
+    struct error err = {0};
+    struct lun *lun = NULL;
+    struct label *label = NULL;
+    assert_ok(lun_open(url, &a->env->lun, true, &lun, &err), &err);
+    assert_ok(label_read(&lun->block, LABEL_FULL, &label, &err), &err);
+    assert_ok(label_ids(label, out), &err);
+    label_free(label);
+    lun_close(lun);
+}
+
+static size_t count_copies(const struct array *a)
+{
+    size_t count = 0;
+    DIR *dir = opendir(a->lab->disks);
+    assert_non_null(dir);
+    for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
+        count += strstr(e->d_name, ".lunshadow-") != NULL;
+    }
+    (void)closedir(dir);
+    return count;
+}
+
+static size_t count_targets(const struct array *a)
+{
+    struct error err = {0};
+    struct buffer text = BUFFER_INIT;
+    assert_ok(lab_show(a->lab, &text, &err), &err);
+    size_t count = 0;
+    for (const char *at = text.data; at && (at = strstr(at, "Target ")) != NULL; at++) {
+        count += at == text.data || at[-1] == '\n';
+    }
+    buffer_free(&text);
+    return count;
+}
+
+void array_assert_nothing_left(struct array *a)
+{
+    struct error err = {0};
+    struct set_record *sets = NULL;
+    struct journal_entry *entries = NULL;
+    size_t count = 0;
+    assert_int_equal(count_copies(a), 0);
+    assert_int_equal(count_targets(a), 1);
+    assert_ok(sets_load_all(a->env->store, &sets, &count, &err), &err);
+    assert_int_equal(count, 0);
+    sets_free_all(sets, count);
+    assert_ok(journal_load_open(a->env->store, false, &entries, &count, &err), &err);
+    assert_int_equal(count, 0);
+    journal_free_all(entries, count);
+}

@@ -1,0 +1,254 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# usage: test_cli.sh LUNSHADOW
+# The command as a person meets it: help, exit codes, messages; then one set's life on a lab array.
+set -euo pipefail
+lunshadow=${1:?usage: test_cli.sh LUNSHADOW}
+work=$(mktemp -d "${TMPDIR:-/tmp}/lunshadow-cli.XXXXXX")
+failures=0
+lab=
+
+cleanup() {
+    if [ -n "$lab" ]; then
+        "$lunshadow" lab down "$lab" >/dev/null || echo "left behind: $lab" >&2
+    fi
+    rm -rf "$work"
+}
+trap cleanup EXIT
+unset LUNSHADOW_CONFIG
+export LUNSHADOW_STATE_DIR=$work/state XDG_CONFIG_HOME=$work/none LUNSHADOW_LOCK_DIR=$work/locks
+mkdir "$LUNSHADOW_LOCK_DIR"
+: >"$work/empty.conf"
+export LUNSHADOW_CONFIG=$work/empty.conf
+
+fail() {
+    printf 'FAILED: %s\n' "$*"
+    sed 's/^/    /' "$work/out" "$work/err"
+    failures=$((failures + 1))
+}
+
+# run CODE ARGUMENT...: runs lunshadow and checks its exit code; output is in $work/out and $work/err.
+run() {
+    local expected=$1 code=0
+    shift
+    "$lunshadow" "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
+    [ "$code" -eq "$expected" ] || fail "lunshadow $*: exit code $code, not $expected"
+}
+out_has() { grep -qE -- "$1" "$work/out" || fail "standard output has no \"$1\""; }
+err_has() { grep -qE -- "$1" "$work/err" || fail "standard error has no \"$1\""; }
+nothing_has() {
+    ! grep -qF -- "$1" "$work/out" "$work/err" || fail "the output gives \"$1\" away"
+}
+
+# ---- help: every command, every option it takes ----
+run 0 --help
+commands=$(awk '/^  [a-z]/ { print $1 }' "$work/out")
+[ "$(echo "$commands" | wc -w)" -ge 14 ] || fail "--help lists too few commands"
+for command in $commands; do
+    run 0 "$command" --help
+    out_has "^usage: lunshadow $command"
+    for option in --config --state-dir --json --verbose --trace --help; do
+        out_has "$option"
+    done
+    out_has "^Exit codes: 0 "
+    # An option named in the help must be one that is taken.
+    for option in $(grep -oE -- '^ .*--[a-z-]+' "$work/out" | grep -oE -- '--[a-z-]+'); do
+        "$lunshadow" "$command" "$option" X Y Z --help >"$work/out2" 2>"$work/err" </dev/null || true
+        ! grep -qE 'unrecognized|ambiguous' "$work/err" || fail "$command does not know its $option"
+    done
+done
+help_names() {
+    run 0 "$1" --help
+    shift
+    local option
+    for option in "$@"; do out_has "$option"; done
+}
+help_names create --context --differential --plex --transportable --output --provider --exec
+help_names resync --snapshot --revert-identity --no-volume-check --yes
+help_names break --mask --read-write --revert-identity --no-revert-identity
+help_names lab --luns --size --block-size
+help_names recover --list
+help_names list --providers
+help_names events --limit
+
+# ---- wrong use: 2, one line that says what ----
+run 2
+run 2 frobnicate
+err_has 'no such command'
+run 2 list --frobnicate
+err_has 'lunshadow: list: unrecognized option'
+run 2 create
+err_has 'something is missing'
+run 2 show one two
+err_has 'too many'
+run 2 show not-an-id
+err_has 'not an id'
+run 2 events --limit 0
+err_has 'from 1 to 10000'
+run 2 events --limit ' 5'
+run 2 lab sideways "$work/lab"
+run 2 lab up --size 100 "$work/lab"
+run 2 lab up --block-size 513 "$work/lab"
+run 2 create --context sideways iscsi://127.0.0.1:1/iqn.2020-01.x:y/1
+err_has 'app-rollback, backup'
+run 2 create --context backup iscsi://127.0.0.1:1/iqn.2020-01.x:y/1
+err_has 'end with this command'
+run 2 create --plex --differential iscsi://127.0.0.1:1/iqn.2020-01.x:y/1
+run 2 break --mask --read-write 00000000-0000-0000-0000-000000000001
+run 2 recover
+run 2 luns
+err_has 'configuration has none'
+[ ! -e "$work/lab" ] || fail "a refused lab up made something"
+
+# ---- error ----
+run 0 error 0x80042308
+out_has '^VSS_E_OBJECT_NOT_FOUND  0x80042308  \(failure\)$'
+run 0 error vss_s_some_snapshots_not_imported
+out_has '0x00042321  \(success\)$'
+run 0 error -- -2147212543
+out_has '^VSS_E_BAD_STATE '
+run 0 error --json E_NOTIMPL
+out_has '"value": "0x80004001"'
+run 0 error
+out_has '^0x800423f6  VSS_E_BREAK_REVERT_ID_FAILED$'
+run 2 error 0x12345678
+run 2 error VSS_E_NO_SUCH_THING
+
+# ---- failures: 1, VERB, text, name and value of the code ----
+run 1 show 00000000-0000-0000-0000-000000000001
+err_has '^lunshadow: show: .*\(VSS_E_OBJECT_NOT_FOUND 0x80042308\)$'
+run 1 delete 00000000-0000-0000-0000-000000000001
+run 1 break 00000000-0000-0000-0000-000000000001
+run 1 import "$work/not-there.xml"
+err_has 'not-there.xml.*VSS_E_OBJECT_NOT_FOUND'
+printf 'not xml' >"$work/bad.xml"
+run 1 import "$work/bad.xml"
+err_has 'VSS_E_INVALID_XML_DOCUMENT 0x80042311'
+run 1 resync --yes "$work/bad.xml"
+printf '<?xml version="1.0"?><a/>\0' >"$work/bad.xml"
+run 1 resync "$work/bad.xml"
+err_has 'VSS_E_INVALID_XML_DOCUMENT'
+run 1 list --config "$work/not-there.conf"
+err_has 'not-there.conf.*E_INVALIDARG'
+run 0 list
+out_has 'no snapshots'
+run 0 list --json
+out_has '^\[\]$'
+run 0 recover --list
+out_has 'No operation'
+run 0 providers
+printf '[array a]\nprovider = does-not-exist\n' >"$work/array.conf"
+run 0 providers --config "$work/array.conf"
+out_has 'not usable'
+out_has 'lunshadow-provider-does-not-exist.so'
+run 0 providers --json --config "$work/array.conf"
+out_has '"usable": false'
+run 0 events
+out_has 'does-not-exist'
+
+# A reader that is not there is no success.
+code=0
+"$lunshadow" error >/dev/full 2>"$work/err" || code=$?
+[ "$code" -eq 1 ] || fail "output to a full device: exit code $code"
+
+# ---- secrets ----
+secret=Tr0ub4dor-and-3
+url="iscsi://somebody%$secret@127.0.0.1:1/iqn.2020-01.com.example:x/1"
+for arguments in "luns" "luns --json" "create" "luns --trace" "create -v -v"; do
+    # shellcheck disable=SC2086 # words on purpose
+    run 1 $arguments "$url"
+    nothing_has "$secret"
+    nothing_has somebody
+done
+run 0 events --json
+nothing_has "$secret"
+for url in "iscsi://somebody%$secret@127.0.0.1:1" "iscsi://somebody%$secret@/x/1" \
+    "iscsi://somebody%$secret@127.0.0.1:99999/iqn.2020-01.com.example:x/1"; do
+    run 1 luns "$url"
+    nothing_has "$secret"
+done
+
+# ---- one set's life ----
+if ! command -v tgtd >/dev/null && [ ! -x /usr/sbin/tgtd ]; then
+    echo "tgtd is not installed: the life of a set was not tested"
+    [ "$failures" -eq 0 ] || exit 1
+    exit 77
+fi
+run 0 lab up --luns 2 --size 64M "$work/lab"
+lab=$work/lab
+export LUNSHADOW_CONFIG=$lab/lunshadow.conf
+mapfile -t luns < <(awk '$1 == "LUN" { print $2 }' "$work/out")
+[ "${#luns[@]}" -eq 2 ] || fail "lab up names no LUNs"
+run 1 lab up "$lab"
+run 0 lab status "$lab"
+out_has 'System information'
+run 0 lab status --json "$lab"
+out_has '"running": true'
+run 0 luns
+out_has '^ +1 +64\.0 MiB +512 +naa\.6001405'
+run 0 luns "${luns[1]}"
+out_has '^ +2 +64\.0 MiB'
+run 3 luns 127.0.0.1:1 "${luns[0]}"
+err_has '^lunshadow: luns: '
+out_has '^ +1 +64\.0 MiB'
+head -c 1048576 /dev/urandom >"$work/content"
+write_content() { dd if="$1" of="$lab/disks/lun1.img" bs=1M count=1 seek=8 conv=notrunc status=none; }
+same_content() { dd if="$lab/disks/lun1.img" bs=1M skip=8 count=1 status=none | cmp -s - "$work/content"; }
+write_content "$work/content"
+
+touch "$work/taken.xml"
+run 1 create -o "$work/taken.xml" "${luns[@]}"
+err_has 'VSS_E_OBJECT_ALREADY_EXISTS'
+run 1 create -o "$work/none.xml" "${luns[0]%/1}/9"
+[ ! -e "$work/none.xml" ] || fail "a set that was not made has a document"
+run 0 create --transportable -o "$work/set.xml" "${luns[@]}"
+out_has 'I/O held [0-9]+ us'
+[ "$(stat -c %a "$work/set.xml")" = 600 ] || fail "the document can be read by others"
+set_id=$(awk '$1 == "Set" { print $2 }' "$work/out")
+snapshot_id=$(awk '$2 ~ /\/1$/ { print $1; exit }' "$work/out")
+run 0 list
+out_has "^Set $set_id"
+run 0 show "$snapshot_id"
+out_has "^Set $set_id"
+run 0 show --json "$set_id"
+out_has '"hold_us": [1-9]'
+write_content /dev/zero
+run 2 resync "$work/set.xml"
+err_has 'nothing was written'
+out_has "overwrites ${luns[0]}"
+! same_content || fail "resync wrote without --yes"
+run 2 resync --snapshot 00000000-0000-0000-0000-000000000001 --yes "$work/set.xml"
+run 0 resync --yes --snapshot "$snapshot_id" "$work/set.xml"
+out_has 'result +S_OK'
+same_content || fail "resync did not bring the content back"
+run 0 import "$work/set.xml"
+out_has '^ +copy: iscsi://'
+run 1 break --revert-identity "$set_id"
+err_has 'VSS_E_BREAK_REVERT_ID_FAILED'
+run 2 break "$snapshot_id"
+run 0 delete "$snapshot_id"
+out_has '^Deleted 1 snapshot\.$'
+run 0 delete --json "$set_id"
+out_has '"deleted": 1'
+run 0 list
+out_has 'no snapshots'
+
+# Copies that end with the command exist while --exec runs, and not after.
+run 0 create --context backup --exec "\"$lunshadow\" show \$LUNSHADOW_SET >\"$work/during\"" "${luns[0]}"
+grep -q '^Set ' "$work/during" || fail "--exec did not see the set"
+run 0 list
+out_has 'no snapshots'
+run 3 create --context backup --exec 'exit 7' "${luns[0]}"
+err_has 'status 7'
+run 0 recover --list
+out_has 'No operation'
+run 0 luns --json
+[ "$(grep -c '"usable": true' "$work/out")" -eq 2 ] || fail "copies were left on the array"
+
+run 0 lab down "$lab"
+[ ! -e "$lab" ] || fail "lab down left $lab"
+lab=
+run 1 lab status "$work/lab"
+
+[ "$failures" -eq 0 ] || exit 1
+echo "all held"

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a snapshot set refuses, each by its real cause, with nothing left on the array. */
+#include "component/array_fixture.h"
+
+#include "common/id.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define ROLLBACK      ((uint32_t)VSS_CTX_APP_ROLLBACK)
+#define TRANSPORTABLE (ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE)
+#define URL_BYTES     400
+
+static void start(struct array *a, struct set_builder **out)
+{
+    struct error err = {0};
+    VSS_ID id;
+    assert_ok(set_start(a->env, ROLLBACK, out, &id, &err), &err);
+}
+
+static HRESULT add(struct set_builder *b, const char *url, struct error *err)
+{
+    VSS_ID id;
+    error_clear(err);
+    return set_add_volume(b, url, NULL, &id, err);
+}
+
+static void on_file(const char *path, const char *script)
+{
+    char line[512];
+    struct error err = {0};
+    (void)snprintf(line, sizeof(line), "F='%s'; PATH=$PATH:/usr/sbin:/sbin; %s", path, script);
+    const char *const argv[] = {"sh", "-ec", line, NULL};
+    assert_ok(process_run(argv, 120000, NULL, &err), &err);
+}
+
+static void overwrite(const char *path, uint64_t offset, size_t bytes, uint8_t value)
+{
+    uint8_t *data = malloc(bytes);
+    assert_non_null(data);
+    memset(data, value, bytes);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, data, bytes, (off_t)offset), (ssize_t)bytes);
+    assert_int_equal(close(fd), 0);
+    free(data);
+}
+
+static void add_lun(struct lab *lab, const char *target, uint32_t lun, const char *scsi_id,
+                    const char *serial, char url[URL_BYTES])
+{
+    char name[64];
+    struct error err = {0};
+    (void)snprintf(name, sizeof(name), "extra%u.img", lun);
+    struct lab_lun_options options = {.target = target,
+                                      .lun = lun,
+                                      .file = name,
+                                      .bytes = 8u << 20,
+                                      .block_bytes = 512,
+                                      .scsi_id = scsi_id,
+                                      .serial = serial};
+    assert_ok(lab_add_lun(lab, &options, &err), &err);
+    (void)snprintf(url, URL_BYTES, "iscsi://%s/%s/%u", lab->portal, target, lun);
+}
+
+static void one_damaged_gpt_header_is_repaired_in_the_copy(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    overwrite(a->files[1], ARRAY_BYTES - 512, 512, 0); /* the backup header */
+    uint64_t before = array_digest(a->files[1]);
+    array_create(a, ROLLBACK, 2, &set);
+    assert_int_equal(array_digest(a->files[1]), before); /* the original is left as it is */
+    struct lun *lun = NULL;
+    struct label *label = NULL;
+    assert_ok(lun_open(set.luns[1].copy_url, &a->env->lun, true, &lun, &err), &err);
+    assert_ok(label_read(&lun->block, LABEL_FULL, &label, &err), &err);
+    assert_true(label->primary.is_valid && label->backup.is_valid);
+    label_free(label);
+    lun_close(lun);
+    int32_t deleted = 0;
+    assert_ok(set_delete(a->env, &set.set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err), &err);
+    set_record_free(&set);
+    array_assert_nothing_left(a);
+}
+
+static void label_that_cannot_be_read_is_refused(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_builder *b = NULL;
+    start(a, &b);
+    overwrite(a->files[1], ARRAY_BYTES - 512, 512, 0);
+    overwrite(a->files[1], 512 + 80, 1, 0xff); /* the primary header's CRC no longer holds */
+    assert_refused(add(b, a->urls[1], &err), VSS_E_VOLUME_NOT_SUPPORTED, &err, a->urls[1]);
+    on_file(a->files[0], "printf 'label: dos\\n2048,8192,83\\n' | sfdisk -q --no-reread \"$F\"");
+    /* A second entry that overlaps the first: 1 MiB from block 4096. */
+    static const uint8_t entry[16] = {0, 0, 0, 0, 0x83, 0, 0, 0, 0, 0x10, 0, 0, 0, 8, 0, 0};
+    int fd = open(a->files[0], O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, entry, sizeof(entry), 446 + 16), sizeof(entry));
+    assert_int_equal(close(fd), 0);
+    assert_refused(add(b, a->urls[0], &err), VSS_E_VOLUME_NOT_SUPPORTED, &err, "overlap");
+    set_builder_free(b);
+    array_assert_nothing_left(a);
+}
+
+static void contradicting_designators_are_refused_by_name(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_builder *b = NULL;
+    char first[URL_BYTES];
+    char second[URL_BYTES];
+    const char *id = "6001405aaaaaaaaaaaaaaaaaaaaaaaaa";
+    add_lun(a->lab, ARRAY_TARGET, 10, id, "SERIALONE", first);
+    add_lun(a->lab, ARRAY_TARGET, 11, id, "SERIALTWO", second);
+    start(a, &b);
+    HRESULT hr = add(b, first, &err);
+    if (SUCCEEDED(hr)) {
+        hr = add(b, second, &err);
+        assert_non_null(strstr(err.text, first));
+        assert_non_null(strstr(err.text, second));
+    }
+    assert_refused(hr, VSS_E_VOLUME_NOT_SUPPORTED, &err, NULL);
+    set_builder_free(b);
+}
+
+static struct lab *second_lab(struct array *a)
+{
+    struct error err = {0};
+    struct lab *lab = NULL;
+    char directory[96];
+    (void)snprintf(directory, sizeof(directory), "%s/lab2", a->base);
+    struct lab_options options = {.directory = directory, .plain_directory = true};
+    assert_ok(lab_up(&options, &lab, &err), &err);
+    return lab;
+}
+
+static void lun_of_no_array_is_refused(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_builder *b = NULL;
+    char url[URL_BYTES];
+    struct lab *other = second_lab(a);
+    add_lun(other, "iqn.2026-01.org.lunshadow.test:other", 1, NULL, NULL, url);
+    start(a, &b);
+    assert_refused(add(b, url, &err), VSS_E_VOLUME_NOT_SUPPORTED, &err, url);
+    bool is_supported = true;
+    assert_ok(set_is_volume_supported(a->env, url, NULL, &is_supported, &err), &err);
+    assert_false(is_supported);
+    assert_ok(set_is_volume_supported(a->env, a->urls[0], NULL, &is_supported, &err), &err);
+    assert_true(is_supported);
+    set_builder_free(b);
+    assert_ok(lab_down(other, &err), &err);
+}
+
+static void set_across_two_arrays_is_refused(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_builder *b = NULL;
+    char url[URL_BYTES];
+    char section[512];
+    struct lab *other = second_lab(a);
+    add_lun(other, "iqn.2026-01.org.lunshadow.test:other", 1, NULL, NULL, url);
+    (void)snprintf(section, sizeof(section),
+                   "[array second]\nprovider = tgt\nportal = %s\nsocket = %s\n"
+                   "control_port = %u\nallow_hold = yes\n",
+                   other->portal, other->socket, other->control_port);
+    array_configure(a, section);
+    assert_int_equal(providers_count(a->env->providers), 2);
+    start(a, &b);
+    assert_ok(add(b, a->urls[0], &err), &err);
+    assert_refused(add(b, url, &err), VSS_E_VOLUME_NOT_SUPPORTED, &err, "two arrays");
+    assert_ok(add(b, a->urls[1], &err), &err); /* the set itself is unharmed */
+    set_builder_free(b);
+    assert_ok(lab_down(other, &err), &err);
+}
+
+static void the_65th_volume_is_one_too_many(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_builder *b = NULL;
+    char url[URL_BYTES];
+    on_file(a->files[1], "sgdisk -Z \"$F\" >/dev/null 2>&1; truncate -s 64M \"$F\"; "
+                         "set --; n=1; while [ $n -le 65 ]; do "
+                         "set -- \"$@\" -n $n:$((n * 1024 + 1024)):+511K; n=$((n + 1)); done; "
+                         "sgdisk -a 1 \"$@\" \"$F\" >/dev/null");
+    start(a, &b);
+    for (int i = 1; i <= SET_VOLUMES_MAX; i++) {
+        (void)snprintf(url, sizeof(url), "%s#%d", a->urls[1], i);
+        assert_ok(add(b, url, &err), &err);
+    }
+    (void)snprintf(url, sizeof(url), "%s#65", a->urls[1]);
+    assert_refused(add(b, url, &err), VSS_E_MAXIMUM_NUMBER_OF_VOLUMES_REACHED, &err, "64");
+    set_builder_free(b);
+    array_assert_nothing_left(a);
+}
+
+static void copies_that_are_gone_are_not_imported(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    struct set_record from_document;
+    array_create(a, TRANSPORTABLE, ARRAY_LUNS, &set);
+    assert_ok(set_record_copy(&set, &from_document), &err);
+    assert_ok(set_import(a->env, &set, &err), &err);
+    struct lun_address address;
+    assert_ok(lun_address_parse(set.luns[2].copy_url, &address, &err), &err);
+    assert_ok(lab_remove_lun(a->lab, address.target, (uint32_t)address.lun, &err), &err);
+    char script[256];
+    (void)snprintf(script, sizeof(script), "rm -f \"$F\"/.lunshadow-*-3.copy; ls -A \"$F\"");
+    on_file(a->lab->disks, script);
+    HRESULT hr = set_import(a->env, &from_document, &err);
+    assert_true(hr == VSS_S_SOME_SNAPSHOTS_NOT_IMPORTED || hr == VSS_E_PROVIDER_VETO ||
+                hr == VSS_E_OBJECT_NOT_FOUND);
+    if (hr == VSS_S_SOME_SNAPSHOTS_NOT_IMPORTED) {
+        assert_non_null(strstr(err.text, a->urls[2]));
+        assert_non_null(from_document.luns[0].copy_url);
+        assert_null(from_document.luns[2].copy_url);
+    }
+    set_record_free(&from_document);
+    set_record_free(&set);
+}
+
+int main(void)
+{
+#define array_test(name) cmocka_unit_test_setup_teardown(name, array_start, array_stop)
+    const struct CMUnitTest tests[] = {
+        array_test(one_damaged_gpt_header_is_repaired_in_the_copy),
+        array_test(label_that_cannot_be_read_is_refused),
+        array_test(contradicting_designators_are_refused_by_name),
+        array_test(lun_of_no_array_is_refused),
+        array_test(set_across_two_arrays_is_refused),
+        array_test(the_65th_volume_is_one_too_many),
+        array_test(copies_that_are_gone_are_not_imported),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

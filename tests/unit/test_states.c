@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The state machine of a session: every method in every state, against a list written by hand from
+ * what the documentation says of each method, not from the table. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "requester/states.h"
+
+/* How a state is reached: from another one, by one method that ends well, with what its arguments
+ * add. */
+struct state {
+    char letter;
+    char from;
+    enum session_method by;
+    uint32_t adds;
+};
+
+static const struct state states[] = {
+    {'I', 'U', METHOD_INITIALIZE_FOR_BACKUP, 0},
+    /* a context with writers, and the whole way of a backup */
+    {'C', 'I', METHOD_SET_CONTEXT, 0},
+    {'c', 'C', METHOD_SET_BACKUP_STATE, 0},
+    {'M', 'c', METHOD_GATHER_WRITER_METADATA, 0},
+    {'S', 'M', METHOD_START_SNAPSHOT_SET, 0},
+    {'V', 'S', METHOD_ADD_TO_SNAPSHOT_SET, 0},
+    {'P', 'V', METHOD_PREPARE_FOR_BACKUP, 0},
+    {'D', 'P', METHOD_DO_SNAPSHOT_SET, 0},
+    {'E', 'D', METHOD_BACKUP_COMPLETE, 0},
+    {'F', 'M', METHOD_FREE_WRITER_METADATA, 0},
+    /* without gathering, and an empty set */
+    {'g', 'c', METHOD_START_SNAPSHOT_SET, 0},
+    {'G', 'g', METHOD_PREPARE_FOR_BACKUP, 0},
+    {'p', 'S', METHOD_PREPARE_FOR_BACKUP, 0},
+    /* without SetBackupState */
+    {'b', 'C', METHOD_START_SNAPSHOT_SET, 0},
+    /* a context without writers */
+    {'n', 'I', METHOD_SET_CONTEXT, SESSION_NO_WRITERS},
+    {'N', 'n', METHOD_START_SNAPSHOT_SET, 0},
+    {'W', 'N', METHOD_ADD_TO_SNAPSHOT_SET, 0},
+    {'d', 'W', METHOD_DO_SNAPSHOT_SET, 0},
+    {'A', 'I', METHOD_SET_CONTEXT, SESSION_ALL},
+    /* with a document */
+    {'X', 'U', METHOD_INITIALIZE_FOR_BACKUP, SESSION_DOCUMENT},
+    {'Y', 'X', METHOD_IMPORT_SNAPSHOTS, 0},
+    {'R', 'U', METHOD_INITIALIZE_FOR_RESTORE, SESSION_DOCUMENT},
+    {'Q', 'R', METHOD_GATHER_WRITER_METADATA, 0},
+    {'T', 'R', METHOD_ADD_SNAPSHOT_TO_RECOVERY_SET, 0},
+    {'Z', 'T', METHOD_RECOVER_SET, 0},
+    /* while an operation runs */
+    {'1', 'M', METHOD_ABORT_BACKUP, SESSION_BUSY},
+    {'2', 'P', METHOD_SAVE_AS_XML, SESSION_BUSY},
+    {'3', 'T', METHOD_SAVE_AS_XML, SESSION_BUSY},
+};
+#define STATE_COUNT (sizeof(states) / sizeof(states[0]))
+
+#define ALL_BACKUP  "ICcMSVPDEFgGpbnNWdAXY"
+#define ALL_RESTORE "RQTZ"
+
+/* The states in which a method works; in all others it refuses with the code. */
+static const struct {
+    enum session_method method;
+    const char *works_in;
+    HRESULT refusal;
+} expected[] = {
+    {METHOD_INITIALIZE_FOR_BACKUP, "U", VSS_E_BAD_STATE},
+    {METHOD_INITIALIZE_FOR_RESTORE, "U", VSS_E_BAD_STATE},
+    {METHOD_SET_CONTEXT, "IXY", VSS_E_BAD_STATE},
+    {METHOD_SET_BACKUP_STATE, "ICcMSVFgbnNWAXYRQTZ", VSS_E_BAD_STATE},
+    {METHOD_GATHER_WRITER_METADATA, "ICcgGbnNWdAXYRTZ", VSS_E_BAD_STATE},
+    {METHOD_GET_WRITER_METADATA_COUNT, "MSVPDEpQ", VSS_E_BAD_STATE},
+    {METHOD_FREE_WRITER_METADATA, "MSVPDEFpQ", VSS_E_BAD_STATE},
+    {METHOD_START_SNAPSHOT_SET, "ICcMFn", VSS_E_BAD_STATE},
+    {METHOD_ADD_TO_SNAPSHOT_SET, "SVgbNW", VSS_E_BAD_STATE},
+    {METHOD_IS_VOLUME_SUPPORTED, ALL_BACKUP, VSS_E_BAD_STATE},
+    {METHOD_PREPARE_FOR_BACKUP, "SVg", VSS_E_BAD_STATE},
+    {METHOD_DO_SNAPSHOT_SET, "PpW", VSS_E_BAD_STATE},
+    {METHOD_BACKUP_COMPLETE, "D", VSS_E_BAD_STATE},
+    {METHOD_ABORT_BACKUP, ALL_BACKUP ALL_RESTORE, VSS_E_BAD_STATE},
+    {METHOD_SAVE_AS_XML, ALL_BACKUP ALL_RESTORE, VSS_E_BAD_STATE},
+    {METHOD_GET_SNAPSHOT_PROPERTIES, ALL_BACKUP, VSS_E_BAD_STATE},
+    {METHOD_QUERY, ALL_BACKUP, VSS_E_BAD_STATE},
+    {METHOD_IMPORT_SNAPSHOTS, "X", VSS_E_BAD_STATE},
+    {METHOD_BREAK_SNAPSHOT_SET, ALL_BACKUP, VSS_E_UNEXPECTED},
+    {METHOD_BREAK_SNAPSHOT_SET_EX, ALL_BACKUP, VSS_E_UNEXPECTED},
+    {METHOD_DELETE_SNAPSHOTS, ALL_BACKUP, VSS_E_UNEXPECTED},
+    {METHOD_ADD_SNAPSHOT_TO_RECOVERY_SET, ALL_RESTORE, VSS_E_BAD_STATE},
+    {METHOD_RECOVER_SET, "T", VSS_E_BAD_STATE},
+    {METHOD_RECOVERY_REPORT, ALL_RESTORE, VSS_E_BAD_STATE},
+};
+#define EXPECTED_COUNT (sizeof(expected) / sizeof(expected[0]))
+
+/* The conditions of a state; each step on the way must be allowed. */
+static uint32_t reach(char letter)
+{
+    if (letter == 'U') {
+        return 0;
+    }
+    for (size_t i = 0; i < STATE_COUNT; i++) {
+        if (states[i].letter == letter) {
+            uint32_t before = reach(states[i].from);
+            assert_int_equal(states_check(states[i].by, before, NULL), S_OK);
+            return states_next(states[i].by, before, S_OK) | states[i].adds;
+        }
+    }
+    fail_msg("no state %c", letter);
+    return 0;
+}
+
+static void check_method(size_t row, char letter)
+{
+    struct error err = {0};
+    HRESULT wanted = strchr(expected[row].works_in, letter) ? S_OK : expected[row].refusal;
+    HRESULT hr = states_check(expected[row].method, reach(letter), &err);
+    if (hr != wanted) {
+        fail_msg("%s in state %c gave 0x%08x (%s)", states_method_name(expected[row].method),
+                 letter, (unsigned)hr, err.text);
+    }
+    if (FAILED(hr)) {
+        /* "Method: what is wrong" */
+        assert_non_null(strstr(err.text, ": "));
+        assert_true(strlen(strstr(err.text, ": ")) > 10);
+    }
+}
+
+static void test_every_method_in_every_state(void **unused)
+{
+    (void)unused;
+    assert_int_equal(EXPECTED_COUNT, METHOD_COUNT);
+    for (size_t row = 0; row < EXPECTED_COUNT; row++) {
+        assert_int_equal(expected[row].method, row);
+        check_method(row, 'U');
+        for (size_t i = 0; i < STATE_COUNT; i++) {
+            check_method(row, states[i].letter);
+        }
+    }
+}
+
+/* A set that failed is gone: the session is as before StartSnapshotSet. */
+static void test_failed_set(void **unused)
+{
+    (void)unused;
+    uint32_t after = states_next(METHOD_DO_SNAPSHOT_SET, reach('P'), VSS_E_HOLD_WRITES_TIMEOUT);
+    assert_int_equal(after, reach('M'));
+    assert_int_equal(states_next(METHOD_ABORT_BACKUP, reach('P'), S_OK), reach('M'));
+    assert_int_equal(states_next(METHOD_ABORT_BACKUP, reach('D'), S_OK), reach('D'));
+}
+
+static void test_failures_change_nothing(void **unused)
+{
+    (void)unused;
+    for (int method = 0; method < METHOD_COUNT; method++) {
+        if (method == METHOD_DO_SNAPSHOT_SET || method == METHOD_RECOVER_SET) {
+            continue;
+        }
+        assert_int_equal(states_next((enum session_method)method, reach('V'), E_OUTOFMEMORY),
+                         reach('V'));
+    }
+    uint32_t after = states_next(METHOD_RECOVER_SET, reach('T'), VSS_E_PROVIDER_VETO);
+    assert_int_equal(states_check(METHOD_RECOVER_SET, after, NULL), VSS_E_BAD_STATE);
+}
+
+static void test_lists_are_closed(void **unused)
+{
+    (void)unused;
+    struct error err = {0};
+    (void)error_set(&err, VSS_E_BAD_STATE, "a dead process left a resync");
+    assert_int_equal(states_result(METHOD_BREAK_SNAPSHOT_SET, VSS_E_BAD_STATE, &err),
+                     VSS_E_UNEXPECTED);
+    assert_int_equal(err.code, VSS_E_UNEXPECTED);
+    assert_non_null(strstr(err.text, "a dead process left a resync"));
+    assert_non_null(strstr(err.text, "VSS_E_BAD_STATE"));
+
+    error_clear(&err);
+    assert_int_equal(states_result(METHOD_DO_SNAPSHOT_SET, E_FAIL, &err), VSS_E_UNEXPECTED);
+    assert_true(err.text[0] != '\0');
+
+    assert_int_equal(
+        states_result(METHOD_BREAK_SNAPSHOT_SET_EX, VSS_E_BREAK_REVERT_ID_FAILED, NULL),
+        VSS_E_BREAK_REVERT_ID_FAILED);
+    assert_int_equal(states_result(METHOD_BREAK_SNAPSHOT_SET, VSS_E_BREAK_REVERT_ID_FAILED, NULL),
+                     VSS_E_UNEXPECTED);
+    assert_int_equal(
+        states_result(METHOD_ADD_TO_SNAPSHOT_SET, VSS_E_UNEXPECTED_PROVIDER_ERROR, NULL),
+        VSS_E_UNEXPECTED_PROVIDER_ERROR);
+    assert_int_equal(states_result(METHOD_QUERY, E_ACCESSDENIED, NULL), E_ACCESSDENIED);
+    assert_int_equal(
+        states_result(METHOD_IMPORT_SNAPSHOTS, VSS_S_SOME_SNAPSHOTS_NOT_IMPORTED, NULL),
+        VSS_S_SOME_SNAPSHOTS_NOT_IMPORTED);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_method_in_every_state),
+        cmocka_unit_test(test_failed_set),
+        cmocka_unit_test(test_failures_change_nothing),
+        cmocka_unit_test(test_lists_are_closed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
