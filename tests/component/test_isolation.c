@@ -35,7 +35,9 @@
 
 struct fixture {
     char directory[64];
-    char marker[96];
+    char plugin[96]; /* a copy: the build may lie where another user cannot look */
+    char marks[96];
+    char marker[112];
     struct store *store;
     struct config *config;
     struct providers *providers;
@@ -124,10 +126,16 @@ static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     struct error err = {0};
+    char line[1024];
     assert_non_null(f);
     (void)snprintf(f->directory, sizeof(f->directory), "/tmp/lunshadow-isolation-XXXXXX");
     assert_non_null(mkdtemp(f->directory));
-    (void)snprintf(f->marker, sizeof(f->marker), "%s/marker", f->directory);
+    (void)snprintf(f->plugin, sizeof(f->plugin), "%s/bad.so", f->directory);
+    (void)snprintf(f->marks, sizeof(f->marks), "%s/marks", f->directory);
+    (void)snprintf(f->marker, sizeof(f->marker), "%s/marker", f->marks);
+    (void)snprintf(line, sizeof(line), "cp '%s' '%s' && chmod 755 '%s' && mkdir '%s'", PLUGIN_PATH,
+                   f->plugin, f->plugin, f->marks);
+    assert_int_equal(system(line), 0); /* NOLINT(cert-env33-c): paths of our own making */
     assert_int_equal(store_open(f->directory, &f->store, &err), S_OK);
     f->fds = count_fds();
     *state = f;
@@ -176,7 +184,7 @@ static void open_plugin(struct fixture *f, const char *path, const char *bad, ui
 
 static void open_bad(struct fixture *f, const char *bad, uint32_t deadline_ms, const char *more)
 {
-    open_plugin(f, PLUGIN_PATH, bad, deadline_ms, more);
+    open_plugin(f, f->plugin, bad, deadline_ms, more);
     assert_non_null(f->provider);
 }
 
@@ -430,9 +438,10 @@ static void a_user_is_become_for_good(void **state)
         print_message("skipped: only root can become another user\n");
         skip();
     }
-    assert_int_equal(chmod(f->directory, 0777), 0); /* it takes the marker away */
+    assert_int_equal(chmod(f->directory, 0755), 0);
+    assert_int_equal(chmod(f->marks, 0777), 0); /* it takes the marker away */
     assert_says(f, "identity", "user = nobody\n", "nobody");
-    open_plugin(f, PLUGIN_PATH, "none", 0, "user = no-such-user-here\n");
+    open_plugin(f, f->plugin, "none", 0, "user = no-such-user-here\n");
     assert_null(f->provider);
     assert_event(f, "there is no user no-such-user-here");
 }
@@ -446,7 +455,7 @@ static void plugins_in_open_directories_are_refused(void **state)
     (void)snprintf(line, sizeof(line),
                    "mkdir -p '%s/open/deep' && cp '%s' '%s' && chmod 755 '%s' && chmod 777 "
                    "'%s/open'",
-                   f->directory, PLUGIN_PATH, path, path, f->directory);
+                   f->directory, f->plugin, path, path, f->directory);
     assert_int_equal(system(line), 0); /* NOLINT(cert-env33-c): paths of our own making */
     open_plugin(f, path, "none", 0, "");
     assert_null(f->provider);
@@ -580,7 +589,7 @@ static void isolation_can_be_turned_off(void **state)
     assert_null(f->provider->remote);
     assert_int_equal(unsetenv("LUNSHADOW_PROVIDER_IN_PROCESS"), 0);
     close_providers(f);
-    open_plugin(f, PLUGIN_PATH, "none", 0, "isolation = perhaps\n");
+    open_plugin(f, f->plugin, "none", 0, "isolation = perhaps\n");
     assert_null(f->provider);
     assert_event(f, "isolation");
 }

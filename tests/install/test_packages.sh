@@ -16,7 +16,7 @@ die() {
     sed 's/^/    /' "$work/out" 2>/dev/null || true
     exit 1
 }
-for tool in cpack dpkg-deb dpkg-shlibdeps scdoc; do
+for tool in cpack dpkg-deb dpkg-shlibdeps file scdoc; do
     if ! command -v "$tool" >/dev/null; then
         echo "no $tool here: packages were not made"
         exit 77
