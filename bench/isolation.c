@@ -191,7 +191,7 @@ int main(void)
     HRESULT hr = config_parse(text, "bench", &config, &err);
     if (SUCCEEDED(hr)) {
         provider.section = config_find(config, "array", "bench");
-        hr = remote_open(provider.section, &provider.remote, &err);
+        hr = remote_open(config, provider.section, &provider.remote, &err);
     }
     make_luns();
     bool goes_on = SUCCEEDED(hr);

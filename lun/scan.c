@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WINDOW            128u
-#define CHUNK_LUNS        64u /* identified while the labels of the chunk before are read */
+#define WINDOW            64u /* commands under way: more keep a target's threads waking each other */
+#define CHUNK_LUNS        256u /* identified while the labels of the chunk before are read: 9 MiB */
 #define REPORT_HEADER     8u
 #define REPORT_FIRST      (8u * 1024u)
 #define REPORT_MAX        (REPORT_HEADER + 8u * 16384u)
