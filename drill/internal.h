@@ -40,8 +40,9 @@ struct drill_set {
     struct raw_address copies[DRILL_LUNS];
     struct raw_page identities[DRILL_LUNS]; /* page 83 of the copies */
     char *xml;
-    bool exists;   /* in the registry */
-    bool imported; /* copies[] and identities[] are known */
+    bool exists;        /* in the registry */
+    bool imported;      /* copies[] and identities[] are known */
+    uint64_t create_us; /* all calls of the one that was made */
 };
 
 /* What this drill puts its own into: the numbers are indexes of sets[]. */
@@ -126,7 +127,8 @@ HRESULT drill_wait(struct drill *d, struct vss_backup_components *session, HRESU
                    struct vss_async *async, const char *method, uint32_t *out_steps,
                    struct error *err);
 
-/* InitializeForBackup to GetSnapshotProperties; extra: attributes ORed into the context. */
+/* InitializeForBackup to GetSnapshotProperties; extra: attributes ORed into the context. Made again
+ * some times where the answer is VSS_E_HOLD_WRITES_TIMEOUT, which asks for just that. */
 HRESULT drill_create_set(struct drill *d, enum drill_set_use use, uint32_t extra,
                          struct error *err);
 HRESULT drill_import_set(struct drill *d, enum drill_set_use use, struct error *err);

@@ -181,25 +181,16 @@ static HRESULT count_before_cut(struct drill *d, uint64_t *out_records, struct e
 static HRESULT try_to_create(struct drill *d, bool is_last, struct error *err)
 {
     struct drill_set *set = &d->sets[SET_CUT];
-    struct error refusal = {0};
     uint64_t records = 0;
-    uint64_t started_us = clock_monotonic_us();
-    HRESULT hr = drill_create_set(d, SET_CUT, 0, &refusal);
-    uint64_t took_us = clock_monotonic_us() - started_us;
-    if (hr == VSS_E_HOLD_WRITES_TIMEOUT && !is_last) {
-        report_note(d->report, "%s: the host is busy, the set is made again", error_text(&refusal));
-        *set = (struct drill_set){0};
-        return S_FALSE;
+    HRESULT hr = drill_create_set(d, SET_CUT, 0, err);
+    if (SUCCEEDED(hr)) {
+        hr = count_before_cut(d, &records, err);
     }
-    if (FAILED(hr)) {
-        return error_set(err, hr, "%s", error_text(&refusal));
-    }
-    hr = count_before_cut(d, &records, err);
     if (FAILED(hr)) {
         return hr;
     }
     if (records >= RECORDS_WANTED || is_last) {
-        report_figure(d->report, "create_us", "making the set, all calls", took_us, "us");
+        report_figure(d->report, "create_us", "making the set, all calls", set->create_us, "us");
         return S_OK;
     }
     report_note(d->report,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The drill as a client of the requester API. */
+#include "common/clock.h"
 #include "common/id.h"
 #include "drill/internal.h"
 
@@ -7,6 +8,7 @@
 #include <string.h>
 
 #define POLL_MS 100u
+#define TRIES   6 /* of one set, where the host is too busy to cut it in time */
 
 HRESULT drill_call(struct vss_backup_components *session, HRESULT hr, const char *method,
                    struct error *err)
@@ -179,10 +181,12 @@ static HRESULT check_properties(struct drill *d, struct vss_backup_components *s
     return S_OK;
 }
 
-HRESULT drill_create_set(struct drill *d, enum drill_set_use use, uint32_t extra, struct error *err)
+static HRESULT create_once(struct drill *d, struct drill_set *set, uint32_t extra,
+                           struct error *err)
 {
-    struct drill_set *set = &d->sets[use];
     struct vss_backup_components *s = NULL;
+    uint64_t started_us = clock_monotonic_us();
+    *set = (struct drill_set){0};
     HRESULT hr = drill_session(d, NULL, false, &s, err);
     if (SUCCEEDED(hr)) {
         hr = begin_backup(d, s, extra, err);
@@ -193,10 +197,22 @@ HRESULT drill_create_set(struct drill *d, enum drill_set_use use, uint32_t extra
     if (SUCCEEDED(hr)) {
         hr = commit(d, s, set, err);
     }
+    set->create_us = clock_monotonic_us() - started_us;
     if (SUCCEEDED(hr)) {
         hr = check_properties(d, s, set, err);
     }
     vss_backup_components_release(s);
+    return hr;
+}
+
+HRESULT drill_create_set(struct drill *d, enum drill_set_use use, uint32_t extra, struct error *err)
+{
+    struct drill_set *set = &d->sets[use];
+    HRESULT hr = create_once(d, set, extra, err);
+    for (int n = 1; hr == VSS_E_HOLD_WRITES_TIMEOUT && n < TRIES && !drill_was_stopped(d); n++) {
+        report_note(d->report, "%s: the host is busy, the set is made again", error_text(err));
+        hr = create_once(d, set, extra, err);
+    }
     return hr;
 }
 

@@ -39,6 +39,7 @@ static void open_place(struct place *p)
     p->output = text_printf("%s/output", p->base);
     p->out = fopen(p->output, "w+e");
     assert_non_null(p->out);
+    assert_int_equal(setenv("LUNSHADOW_LOCK_DIR", p->base, 1), 0);
 }
 
 static void close_place(struct place *p)
