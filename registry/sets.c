@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/id.h"
 #include "lun/info.h"
+#include "registry/journal.h"
 #include "registry/sql.h"
 
 #include <lunshadow/provider.h>
@@ -671,4 +672,32 @@ HRESULT sets_delete(struct store *store, const VSS_ID *set_id, struct error *err
         hr = run_with_seq(store, delete_set_text, seq, err);
     }
     return sql_write_end(store, hr, err);
+}
+
+HRESULT sets_save_and_close(struct store *store, const struct set_record *set,
+                            const VSS_ID *entry_id, struct error *err)
+{
+    HRESULT hr = store_begin(store, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = sets_save(store, set, err);
+    if (SUCCEEDED(hr)) {
+        hr = journal_close(store, entry_id, err);
+    }
+    return store_end(store, hr, err);
+}
+
+HRESULT sets_delete_and_close(struct store *store, const VSS_ID *set_id, const VSS_ID *entry_id,
+                              struct error *err)
+{
+    HRESULT hr = store_begin(store, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = sets_delete(store, set_id, err);
+    if (SUCCEEDED(hr)) {
+        hr = journal_close(store, entry_id, err);
+    }
+    return store_end(store, hr, err);
 }

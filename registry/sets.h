@@ -95,6 +95,13 @@ void sets_free_all(struct set_record *sets, size_t count);
 HRESULT sets_delete_snapshot(struct store *store, const VSS_ID *snapshot_id, struct error *err);
 HRESULT sets_delete(struct store *store, const VSS_ID *set_id, struct error *err);
 
+/* sets_save(), sets_delete() together with the end of the journal entry that announced it: both
+ * happen or neither. Not inside a transaction. */
+HRESULT sets_save_and_close(struct store *store, const struct set_record *set,
+                            const VSS_ID *entry_id, struct error *err);
+HRESULT sets_delete_and_close(struct store *store, const VSS_ID *set_id, const VSS_ID *entry_id,
+                              struct error *err);
+
 /* The ids that were last read from the label of the LUN with this key (lun_info_key()), and when
  * (FILETIME). Every change is kept as history; reading the same ids again moves the time of the
  * newest. A label of kind NONE is not remembered (S_FALSE), so that a wiped one does not hide what

@@ -384,6 +384,15 @@ void store_rollback(struct store *store)
     store->in_transaction = false;
 }
 
+HRESULT store_end(struct store *store, HRESULT hr, struct error *err)
+{
+    if (SUCCEEDED(hr)) {
+        return store_commit(store, err);
+    }
+    store_rollback(store);
+    return hr;
+}
+
 HRESULT sql_write_begin(struct store *store, struct error *err)
 {
     if (!store->in_transaction) {

@@ -35,5 +35,7 @@ const char *store_path(const struct store *store); /* of the directory; borrowed
 HRESULT store_begin(struct store *store, struct error *err);
 HRESULT store_commit(struct store *store, struct error *err);
 void store_rollback(struct store *store);
+/* Ends what store_begin() began: commit where hr is a success, else rollback and hr. */
+HRESULT store_end(struct store *store, HRESULT hr, struct error *err);
 
 #endif

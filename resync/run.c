@@ -229,14 +229,8 @@ static HRESULT open_journal(struct recovery *r, struct error *err)
     for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
         hr = journal_disk(r, &r->disks[i], err);
     }
-    if (SUCCEEDED(hr)) {
-        hr = store_commit(store, err);
-    }
-    if (FAILED(hr)) {
-        store_rollback(store);
-    }
     free(text);
-    return hr;
+    return store_end(store, hr, err);
 }
 
 /* ---- steps ----------------------------------------------------------------------------------- */

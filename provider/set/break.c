@@ -128,26 +128,6 @@ static HRESULT change_luns(struct set_environment *env, struct provider *provide
     return FAILED(hr) ? hr : state_hr;
 }
 
-static HRESULT forget_set(struct store *store, const struct set_record *set,
-                          const VSS_ID *journal_id, struct error *err)
-{
-    HRESULT hr = store_begin(store, err);
-    if (FAILED(hr)) {
-        return hr;
-    }
-    hr = sets_delete(store, &set->set_id, err);
-    if (SUCCEEDED(hr)) {
-        hr = journal_close(store, journal_id, err);
-    }
-    if (SUCCEEDED(hr)) {
-        hr = store_commit(store, err);
-    }
-    if (FAILED(hr)) {
-        store_rollback(store);
-    }
-    return hr;
-}
-
 static HRESULT break_claimed(struct set_environment *env, const VSS_ID *set_id, uint32_t flags,
                              const VSS_ID *journal_id, struct error *err)
 {
@@ -166,7 +146,7 @@ static HRESULT break_claimed(struct set_environment *env, const VSS_ID *set_id, 
         if (FAILED(hr)) {
             (void)sets_save(env->store, &set, NULL); /* with the ids that the copies have now */
         } else {
-            hr = forget_set(env->store, &set, journal_id, err);
+            hr = sets_delete_and_close(env->store, &set.set_id, journal_id, err);
             set_record_free(&set);
             return hr;
         }

@@ -54,11 +54,5 @@ HRESULT claim_open(struct store *store, enum journal_operation operation, const 
     if (SUCCEEDED(hr)) {
         hr = journal_open(store, operation, set_id, description, out_entry_id, err);
     }
-    if (SUCCEEDED(hr)) {
-        hr = store_commit(store, err);
-    }
-    if (FAILED(hr)) {
-        store_rollback(store);
-    }
-    return hr;
+    return store_end(store, hr, err);
 }

@@ -115,15 +115,9 @@ static HRESULT announce(struct set_builder *b, struct error *err)
     if (SUCCEEDED(hr)) {
         hr = sets_save(store, &b->record, err);
     }
-    if (SUCCEEDED(hr)) {
-        hr = store_commit(store, err);
-    }
-    if (FAILED(hr)) {
-        store_rollback(store);
-        return hr;
-    }
-    b->is_journaled = true;
-    return S_OK;
+    hr = store_end(store, hr, err);
+    b->is_journaled = SUCCEEDED(hr);
+    return hr;
 }
 
 static HRESULT journal_intent(struct set_builder *b, const char *step, struct error *err)
@@ -249,23 +243,8 @@ static HRESULT finish(struct set_builder *b, const struct set_hooks *hooks, stru
 /* The set is one with the end of its journal entry: both or neither. */
 static HRESULT conclude(struct set_builder *b, struct error *err)
 {
-    struct store *store = b->env->store;
     set_status(&b->record, VSS_SS_CREATED);
-    HRESULT hr = store_begin(store, err);
-    if (FAILED(hr)) {
-        return hr;
-    }
-    hr = sets_save(store, &b->record, err);
-    if (SUCCEEDED(hr)) {
-        hr = journal_close(store, &b->journal_id, err);
-    }
-    if (SUCCEEDED(hr)) {
-        hr = store_commit(store, err);
-    }
-    if (FAILED(hr)) {
-        store_rollback(store);
-    }
-    return hr;
+    return sets_save_and_close(b->env->store, &b->record, &b->journal_id, err);
 }
 
 /* Takes back what the array made. Where that fails the journal entry stays, for `recover` to see.
@@ -276,19 +255,7 @@ static void undo(struct set_builder *b, HRESULT why)
     char id[ID_TEXT_BYTES];
     HRESULT hr = set_call(b->provider, VSS_OP_ABORT_SNAPSHOTS, &b->record, NULL, NULL, &err);
     if (SUCCEEDED(hr)) {
-        hr = store_begin(b->env->store, &err);
-    }
-    if (SUCCEEDED(hr)) {
-        hr = sets_delete(b->env->store, &b->record.set_id, &err);
-        if (SUCCEEDED(hr)) {
-            hr = journal_close(b->env->store, &b->journal_id, &err);
-        }
-        if (SUCCEEDED(hr)) {
-            hr = store_commit(b->env->store, &err);
-        }
-        if (FAILED(hr)) {
-            store_rollback(b->env->store);
-        }
+        hr = sets_delete_and_close(b->env->store, &b->record.set_id, &b->journal_id, &err);
     }
     struct error event = {0};
     (void)error_set(&event, why, "snapshot set %s failed and %s%s%s",

@@ -247,26 +247,6 @@ static HRESULT merge_known(struct store *store, struct set_record *set, struct e
     return S_OK;
 }
 
-static HRESULT save_imported(struct store *store, const struct set_record *set,
-                             const VSS_ID *journal_id, struct error *err)
-{
-    HRESULT hr = store_begin(store, err);
-    if (FAILED(hr)) {
-        return hr;
-    }
-    hr = sets_save(store, set, err);
-    if (SUCCEEDED(hr)) {
-        hr = journal_close(store, journal_id, err);
-    }
-    if (SUCCEEDED(hr)) {
-        hr = store_commit(store, err);
-    }
-    if (FAILED(hr)) {
-        store_rollback(store);
-    }
-    return hr;
-}
-
 static HRESULT import_claimed(struct set_environment *env, struct set_record *set,
                               const VSS_ID *journal_id, struct error *err)
 {
@@ -294,7 +274,7 @@ static HRESULT import_claimed(struct set_environment *env, struct set_record *se
         }
         set->snapshots[i].status = VSS_SS_CREATED;
     }
-    HRESULT hr = save_imported(env->store, set, journal_id, err);
+    HRESULT hr = sets_save_and_close(env->store, set, journal_id, err);
     return FAILED(hr) ? hr : result;
 }
 

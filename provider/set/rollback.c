@@ -3,28 +3,6 @@
 
 #include "provider/set/call.h"
 
-static HRESULT forget(struct store *store, const struct journal_entry *entry, bool has_set,
-                      struct error *err)
-{
-    HRESULT hr = store_begin(store, err);
-    if (FAILED(hr)) {
-        return hr;
-    }
-    if (has_set) {
-        hr = sets_delete(store, &entry->object_id, err);
-    }
-    if (SUCCEEDED(hr)) {
-        hr = journal_close(store, &entry->entry_id, err);
-    }
-    if (SUCCEEDED(hr)) {
-        hr = store_commit(store, err);
-    }
-    if (FAILED(hr)) {
-        store_rollback(store);
-    }
-    return hr;
-}
-
 static HRESULT rollback_create(struct set_environment *env, const struct journal_entry *entry,
                                struct error *err)
 {
@@ -40,7 +18,8 @@ static HRESULT rollback_create(struct set_environment *env, const struct journal
         hr = set_call(provider, VSS_OP_ABORT_SNAPSHOTS, &set, NULL, NULL, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = forget(env->store, entry, has_set, err);
+        hr = has_set ? sets_delete_and_close(env->store, &entry->object_id, &entry->entry_id, err)
+                     : journal_close(env->store, &entry->entry_id, err);
     }
     set_record_free(&set);
     return hr;
