@@ -115,7 +115,9 @@ static HRESULT set_read_only(const struct tgt *t, const struct tgt_copy_state *s
                           states[i].file, states[i].source);
         }
         for (; SUCCEEDED(hr) && lun; lun = tgt_view_by_path(&view, states[i].file, lun)) {
-            hr = tgt_target_update_lun(t, lun, is_read_only ? "readonly=1" : "readonly=0");
+            if (lun->is_read_only != is_read_only) {
+                hr = tgt_target_update_lun(t, lun, is_read_only ? "readonly=1" : "readonly=0");
+            }
         }
     }
     return hr;
