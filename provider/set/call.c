@@ -36,6 +36,10 @@ HRESULT set_provider(struct set_environment *env, const struct set_record *set,
                      wanted, array);
 }
 
+/* Which LUNs of a set a callback gets: one, by its index, or */
+#define ALL_LUNS   SIZE_MAX
+#define SHOWN_LUNS (SIZE_MAX - 1) /* whose copies this host has found */
+
 /* The LUNs of a set as a callback sees them. index[i] is the place of luns[i] in the record. */
 struct set_view {
     struct vss_set_lun *luns;
@@ -62,7 +66,15 @@ static VSS_ID first_snapshot_on(const struct set_record *set, size_t lun_index)
     return id_null;
 }
 
-static HRESULT view_of(const struct set_record *set, size_t only_lun, struct set_view *out)
+static bool is_wanted(const struct lun_mapping *m, size_t index, size_t which)
+{
+    if (m->is_empty) {
+        return false;
+    }
+    return which == ALL_LUNS || (which == SHOWN_LUNS ? m->copy_url != NULL : which == index);
+}
+
+static HRESULT view_of(const struct set_record *set, size_t which, struct set_view *out)
 {
     *out = (struct set_view){0};
     size_t room = set->lun_count ? set->lun_count : 1;
@@ -74,7 +86,7 @@ static HRESULT view_of(const struct set_record *set, size_t only_lun, struct set
     }
     for (size_t i = 0; i < set->lun_count; i++) {
         const struct lun_mapping *m = &set->luns[i];
-        if (m->is_empty || (only_lun != SIZE_MAX && i != only_lun)) {
+        if (!is_wanted(m, i, which)) {
             continue;
         }
         out->index[out->count] = i;
@@ -136,7 +148,7 @@ HRESULT set_call(struct provider *provider, enum vss_provider_op op, struct set_
                  const char *initiator, struct vss_states_out *times, struct error *err)
 {
     struct set_view view;
-    if (FAILED(view_of(set, SIZE_MAX, &view))) {
+    if (FAILED(view_of(set, ALL_LUNS, &view))) {
         return error_set(err, E_OUTOFMEMORY, "out of memory calling %s", provider_op_name(op));
     }
     struct provider_arena arena = PROVIDER_ARENA_INIT;
@@ -209,7 +221,7 @@ static HRESULT take_targets(const struct vss_target_luns_out *out, const struct 
 HRESULT set_call_target_luns(struct provider *provider, struct set_record *set, struct error *err)
 {
     struct set_view view;
-    if (FAILED(view_of(set, SIZE_MAX, &view))) {
+    if (FAILED(view_of(set, ALL_LUNS, &view))) {
         return error_set(err, E_OUTOFMEMORY, "out of memory calling GetTargetLuns");
     }
     struct provider_arena arena = PROVIDER_ARENA_INIT;
@@ -228,14 +240,16 @@ HRESULT set_call_state_change(struct provider *provider, struct set_record *set,
                               struct error *err)
 {
     struct set_view view;
-    if (FAILED(view_of(set, SIZE_MAX, &view))) {
+    if (FAILED(view_of(set, SHOWN_LUNS, &view))) {
         return error_set(err, E_OUTOFMEMORY, "out of memory calling OnLunStateChange");
     }
     struct provider_arena arena = PROVIDER_ARENA_INIT;
     struct vss_state_change_in in = {
         .struct_size = sizeof(in), .flags = flag, .set = set_in(set, &view, NULL)};
     struct vss_states_out out = {0};
-    HRESULT hr = provider_call(provider, VSS_OP_ON_LUN_STATE_CHANGE, &in, &out, &arena, 0, err);
+    HRESULT hr =
+        view.count ? provider_call(provider, VSS_OP_ON_LUN_STATE_CHANGE, &in, &out, &arena, 0, err)
+                   : S_OK;
     if (SUCCEEDED(hr)) {
         hr = store_states(&out, &view, set, err);
     }

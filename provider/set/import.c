@@ -149,7 +149,7 @@ static HRESULT locate(struct set_environment *env, struct provider *provider,
         hr = set_call(provider, VSS_OP_LOCATE_LUNS, set, initiator, NULL, err);
     }
     free(initiator);
-    return hr;
+    return hr == VSS_E_OBJECT_NOT_FOUND ? error_translate(err, VSS_E_NO_SNAPSHOTS_IMPORTED) : hr;
 }
 
 /* The volume names of the copies: the copy LUN's URL with the original's partition. */

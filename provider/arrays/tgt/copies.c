@@ -175,6 +175,28 @@ static HRESULT show_to(const struct tgt *t, const struct tgt_target *target,
     return hr;
 }
 
+/* Copies that somebody has removed are said and left out: the others can still be imported. */
+static HRESULT drop_missing(const struct tgt *t, struct tgt_copy_state *states, uint32_t *count)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < *count; i++) {
+        if (access(states[i].file, R_OK | W_OK) != 0) {
+            tgt_log(t, VSS_LOG_WARNING, "the copy %s of %s is gone", states[i].file,
+                    states[i].source);
+            continue;
+        }
+        if (strcmp(states[i].target, states[0].target) != 0) {
+            return tgt_fail(t, VSS_E_PROVIDER_VETO, "copies of one set in two targets, %s and %s",
+                            states[0].target, states[i].target);
+        }
+        states[kept++] = states[i];
+    }
+    *count = kept;
+    return kept ? S_OK
+                : tgt_fail(t, VSS_E_OBJECT_NOT_FOUND, "every copy of the set is gone, %s is one",
+                           states[0].file);
+}
+
 HRESULT tgt_locate_luns(void *self, const struct vss_call *call, const void *in, void *out)
 {
     (void)self;
@@ -194,21 +216,13 @@ HRESULT tgt_locate_luns(void *self, const struct vss_call *call, const void *in,
         return tgt_fail(&t, E_INVALIDARG, "\"%s\" is not an iSCSI initiator name",
                         set->initiator ? set->initiator : "");
     }
-    for (uint32_t i = 0; SUCCEEDED(hr) && i < set->lun_count; i++) {
-        if (access(states[i].file, R_OK | W_OK) != 0) {
-            hr = tgt_fail(&t, VSS_E_OBJECT_NOT_FOUND, "the copy %s of %s is gone", states[i].file,
-                          states[i].source);
-        } else if (strcmp(states[i].target, states[0].target) != 0) {
-            hr = tgt_fail(&t, VSS_E_PROVIDER_VETO, "copies of one set in two targets, %s and %s",
-                          states[0].target, states[i].target);
-        }
-    }
+    uint32_t count = set->lun_count;
+    hr = drop_missing(&t, states, &count);
     if (SUCCEEDED(hr)) {
         hr = ensure_target(&t, states[0].target, &view);
     }
     if (SUCCEEDED(hr)) {
-        hr = show_to(&t, tgt_view_target(&view, states[0].target), states, set->lun_count,
-                     set->initiator);
+        hr = show_to(&t, tgt_view_target(&view, states[0].target), states, count, set->initiator);
     }
     return hr;
 }
