@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What crosses to a host process and back: whole, and only where it is well-formed. */
 #include "provider/host/internal.h"
+#include "provider/host/wire/flat.h"
 #include "provider/host/wire/frame.h"
 #include "provider/host/wire/wire.h"
 
@@ -252,29 +253,22 @@ static size_t put_length(uint8_t *out, uint8_t tag, size_t length)
     return n;
 }
 
-/* WireFrame.reply.states with count empty states of two bytes each. */
-static HRESULT decode_empty_states(size_t count)
+/* WireFrame.hello with count sections that have neither kind nor name. */
+static HRESULT decode_empty_sections(size_t count)
 {
-    static const uint8_t reply_head[] = {0x08, 5, 0x10, 0};
-    static const uint8_t times[] = {0x10, 0, 0x18, 0, 0x20, 0, 0x28, 0};
+    static const uint8_t section[] = {0x0a, 4, 0x0a, 0, 0x12, 0};
+    static const uint8_t level[] = {0x10, 0};
     struct provider_arena arena = PROVIDER_ARENA_INIT;
     struct wire_frame frame;
-    uint8_t states_head[16];
-    uint8_t *data = calloc(1, 2 * count + 64);
+    size_t bytes = count * sizeof(section) + sizeof(level);
+    uint8_t *data = calloc(1, bytes + 16);
     assert_non_null(data);
-    size_t states_bytes = sizeof(times) + 2 * count;
-    size_t head_bytes = put_length(states_head, 0x32, states_bytes);
-    size_t n = put_length(data, 0x22, sizeof(reply_head) + head_bytes + states_bytes);
-    memcpy(data + n, reply_head, sizeof(reply_head));
-    n += sizeof(reply_head);
-    memcpy(data + n, states_head, head_bytes);
-    n += head_bytes;
-    memcpy(data + n, times, sizeof(times));
-    n += sizeof(times);
-    for (size_t i = 0; i < count; i++) {
-        data[n + 2 * i] = 0x0a;
+    size_t n = put_length(data, 0x0a, bytes);
+    for (size_t i = 0; i < count; i++, n += sizeof(section)) {
+        memcpy(data + n, section, sizeof(section));
     }
-    HRESULT hr = wire_decode(data, n + 2 * count, &arena, &frame);
+    memcpy(data + n, level, sizeof(level));
+    HRESULT hr = wire_decode(data, n + sizeof(level), &arena, &frame);
     provider_arena_free(&arena);
     free(data);
     return hr;
@@ -283,9 +277,62 @@ static HRESULT decode_empty_states(size_t count)
 static void small_frames_do_not_take_much_memory(void **state)
 {
     (void)state;
-    assert_int_equal(decode_empty_states(1000), S_OK);
+    assert_int_equal(decode_empty_sections(1000), S_OK);
     assert_true(
-        FAILED(decode_empty_states(2000000))); /* 4 MB of frame, 100 MB and more of memory */
+        FAILED(decode_empty_sections(1500000))); /* 9 MB of frame, 100 MB and more of memory */
+}
+
+/* The piece that a reader is at its end with, or that is not what it must be, ends all that follow.
+ */
+static void flat_pieces_are_checked(void **state)
+{
+    (void)state;
+    struct provider_arena arena = PROVIDER_ARENA_INIT;
+    const uint32_t numbers[] = {3, 2, VSS_PROVIDER_STATE_BYTES_MAX + 2};
+    const uint8_t data[VSS_PROVIDER_STATE_BYTES_MAX + 8] = "abcd";
+    const struct flat_reader whole = {.arena = &arena,
+                                      .numbers = numbers,
+                                      .number_count = 3,
+                                      .data = data,
+                                      .data_bytes = sizeof(data)};
+    struct flat_reader r = whole;
+    struct vss_state found;
+    assert_null(flat_take_text(&r)); /* "abc" has no end */
+    assert_true(r.is_bad);
+    assert_int_equal(flat_take_number(&r), 0);
+    r = whole;
+    assert_int_equal(flat_take_number(&r), 3);
+    flat_take_state(&r, &found);
+    assert_int_equal(found.bytes, 1);
+    assert_int_equal(found.data[0], 'a');
+    flat_take_state(&r, &found);
+    assert_true(r.is_bad && r.long_state_bytes == VSS_PROVIDER_STATE_BYTES_MAX + 1);
+    r = whole;
+    r.data_bytes = 2;
+    assert_null(flat_take_text(&r));
+    assert_true(r.is_bad);
+    r = whole;
+    assert_null(flat_take_room(&r, 4, 1, 1));
+    assert_true(r.is_bad);
+    r = whole;
+    assert_non_null(flat_take_room(&r, 3, 1, 1));
+    assert_null(flat_take_room(&r, SIZE_MAX, 1, SIZE_MAX));
+    provider_arena_free(&arena);
+}
+
+/* WireFrame.reply.luns.luns with a count of 2^24, no numbers and no bytes. */
+static void more_luns_than_came_are_refused(void **state)
+{
+    (void)state;
+    static uint8_t frame[] = {0x22, 17, 0x08, 5,    0x10, 0,    0x2a, 11,   0x08, 1,
+                              0x12, 7,  0x08, 0x80, 0x80, 0x80, 0x08, 0x1a, 0};
+    const struct wire_content content = {.data = frame, .bytes = sizeof(frame)};
+    struct provider_arena arena = PROVIDER_ARENA_INIT;
+    struct error err = {0};
+    union wire_out out;
+    assert_true(FAILED(take(&content, VSS_OP_GET_TARGET_LUNS, 1u << 24, &arena, &out, &err)));
+    assert_non_null(strstr(err.text, "with an info that no LUN can have"));
+    provider_arena_free(&arena);
 }
 
 static void frames_have_a_length(void **state)
@@ -359,6 +406,8 @@ int main(void)
         cmocka_unit_test(replies_to_another_question_are_refused),
         cmocka_unit_test(damaged_frames_do_no_harm),
         cmocka_unit_test(small_frames_do_not_take_much_memory),
+        cmocka_unit_test(flat_pieces_are_checked),
+        cmocka_unit_test(more_luns_than_came_are_refused),
         cmocka_unit_test(frames_have_a_length),
         cmocka_unit_test(frames_come_in_pieces_and_together),
         cmocka_unit_test(nobody_reading_is_late),

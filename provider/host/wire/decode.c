@@ -2,6 +2,7 @@
 /* From frames to structures. The unpacked message lives in the call's arena, and the structures
  * point into it. */
 #include "provider/host/internal.h"
+#include "provider/host/wire/flat.h"
 #include "provider/host/wire/shape.h"
 #include "provider/host/wire/wire.h"
 
@@ -9,8 +10,6 @@
 #include <string.h>
 
 #include "wire.pb-c.h"
-
-enum { IDENTIFIER_BYTES_MAX = 255, ADDRESS_BYTES_MAX = 4096, LIST_MAX = 1024 };
 
 /* A frame of empty messages takes many times its own length when unpacked. */
 struct budget {
@@ -43,85 +42,13 @@ static bool decode_id(ProtobufCBinaryData from, VSS_ID *out)
     return true;
 }
 
-static bool decode_identifiers(struct provider_arena *arena, const WireLunInfo *from,
-                               struct vss_lun_info *out)
+static struct flat_reader read_luns(struct provider_arena *arena, const WireLuns *from)
 {
-    size_t count = from->n_identifiers;
-    if (count > LIST_MAX || from->n_identifier_code_sets != count ||
-        from->n_identifier_types != count) {
-        return false;
-    }
-    struct vss_storage_identifier *items = provider_arena_alloc(arena, count * sizeof(*items));
-    for (size_t i = 0; items && i < count; i++) {
-        if (from->identifiers[i].len > IDENTIFIER_BYTES_MAX) {
-            return false;
-        }
-        items[i] =
-            (struct vss_storage_identifier){.code_set = from->identifier_code_sets[i],
-                                            .type = from->identifier_types[i],
-                                            .identifier_bytes = (uint32_t)from->identifiers[i].len,
-                                            .identifier = from->identifiers[i].data};
-    }
-    out->device_id.identifier_count = (uint32_t)count;
-    out->device_id.identifiers = count ? items : NULL;
-    return items != NULL;
-}
-
-static bool decode_interconnects(struct provider_arena *arena, const WireLunInfo *from,
-                                 struct vss_lun_info *out)
-{
-    size_t count = from->n_address_types;
-    if (count > LIST_MAX || from->n_ports != count || from->n_addresses != count) {
-        return false;
-    }
-    struct vss_interconnect *items = provider_arena_alloc(arena, count * sizeof(*items));
-    for (size_t i = 0; items && i < count; i++) {
-        if (from->ports[i].len > ADDRESS_BYTES_MAX || from->addresses[i].len > ADDRESS_BYTES_MAX) {
-            return false;
-        }
-        items[i] = (struct vss_interconnect){.address_type = from->address_types[i],
-                                             .port_bytes = (uint32_t)from->ports[i].len,
-                                             .port = from->ports[i].data,
-                                             .address_bytes = (uint32_t)from->addresses[i].len,
-                                             .address = from->addresses[i].data};
-    }
-    out->interconnect_count = (uint32_t)count;
-    out->interconnects = count ? items : NULL;
-    return items != NULL;
-}
-
-static bool decode_info(struct provider_arena *arena, const WireLunInfo *from,
-                        struct vss_lun_info *out)
-{
-    bool has_bytes = from->device_type <= UINT8_MAX && from->device_type_modifier <= UINT8_MAX &&
-                     from->command_queueing <= UINT8_MAX;
-    if (!has_bytes) {
-        return false;
-    }
-    *out = (struct vss_lun_info){.version = from->version,
-                                 .device_type = (uint8_t)from->device_type,
-                                 .device_type_modifier = (uint8_t)from->device_type_modifier,
-                                 .command_queueing = (uint8_t)from->command_queueing,
-                                 .bus_type = from->bus_type,
-                                 .vendor_id = from->vendor_id,
-                                 .product_id = from->product_id,
-                                 .product_revision = from->product_revision,
-                                 .serial_number = from->serial_number,
-                                 .device_id = {.version = from->device_id_version}};
-    return decode_id(from->disk_signature, &out->disk_signature) &&
-           decode_identifiers(arena, from, out) && decode_interconnects(arena, from, out);
-}
-
-static struct vss_lun_info *decode_infos(struct provider_arena *arena, WireLunInfo *const *from,
-                                         size_t count)
-{
-    struct vss_lun_info *out = provider_arena_alloc(arena, count * sizeof(*out));
-    for (size_t i = 0; out && i < count; i++) {
-        if (!decode_info(arena, from[i], &out[i])) {
-            return NULL;
-        }
-    }
-    return out;
+    return (struct flat_reader){.arena = arena,
+                                .numbers = from->numbers,
+                                .number_count = from->n_numbers,
+                                .data = from->data.data,
+                                .data_bytes = from->data.len};
 }
 
 /* Empty is not absent: data then points somewhere, with no bytes behind it. */
@@ -142,61 +69,65 @@ static bool decode_state(struct provider_arena *arena, const WireState *from, st
 static bool decode_luns_in(struct provider_arena *arena, const WireLunsIn *from,
                            struct vss_luns_in *out)
 {
+    struct flat_reader r = read_luns(arena, from->luns);
+    size_t count = from->luns->count;
+    const size_t numbers = FLAT_TEXT_NUMBERS + FLAT_INFO_NUMBERS;
+    struct vss_lun_info *luns = flat_take_room(&r, count, numbers, sizeof(*luns));
+    const char **devices = flat_take_room(&r, count, numbers, sizeof(*devices));
+    for (size_t i = 0; !r.is_bad && i < count; i++) {
+        devices[i] = flat_take_text(&r);
+        flat_take_info(&r, &luns[i]);
+    }
     *out = (struct vss_luns_in){.struct_size = sizeof(*out),
                                 .context = from->context,
-                                .lun_count = (uint32_t)from->n_luns,
-                                .devices = (const char *const *)from->devices};
-    out->luns = decode_infos(arena, from->luns, from->n_luns);
-    return out->luns && (from->n_devices == from->n_luns || from->n_devices == 0) &&
-           decode_id(from->set_id, &out->set_id) && decode_id(from->snapshot_id, &out->snapshot_id);
+                                .lun_count = from->luns->count,
+                                .devices = devices,
+                                .luns = luns};
+    return !r.is_bad && decode_id(from->set_id, &out->set_id) &&
+           decode_id(from->snapshot_id, &out->snapshot_id);
 }
 
 static bool decode_set_in(struct provider_arena *arena, const WireSetIn *from,
                           struct vss_set_in *out)
 {
+    struct flat_reader r = read_luns(arena, from->luns);
+    size_t count = from->luns->count;
+    const size_t numbers = FLAT_TEXT_NUMBERS + 2 * FLAT_INFO_NUMBERS + FLAT_STATE_NUMBERS;
+    struct vss_set_lun *luns = flat_take_room(&r, count, numbers, sizeof(*luns));
+    for (size_t i = 0; !r.is_bad && i < count; i++) {
+        luns[i].snapshot_id = flat_take_id(&r);
+        luns[i].device = flat_take_text(&r);
+        flat_take_info(&r, &luns[i].source);
+        flat_take_info(&r, &luns[i].destination);
+        flat_take_state(&r, &luns[i].state);
+    }
     *out = (struct vss_set_in){.struct_size = sizeof(*out),
                                .context = from->context,
-                               .lun_count = (uint32_t)from->n_luns,
+                               .lun_count = from->luns->count,
                                .snapshot_count = from->snapshot_count,
+                               .luns = luns,
                                .initiator = from->initiator};
-    struct vss_set_lun *luns = provider_arena_alloc(arena, from->n_luns * sizeof(*luns));
-    if (!luns || !decode_id(from->set_id, &out->set_id)) {
-        return false;
-    }
-    for (size_t i = 0; i < from->n_luns; i++) {
-        const WireSetLun *lun = from->luns[i];
-        luns[i].device = lun->device;
-        if (!decode_id(lun->snapshot_id, &luns[i].snapshot_id) ||
-            !decode_info(arena, lun->source, &luns[i].source) ||
-            !decode_info(arena, lun->destination, &luns[i].destination) ||
-            !decode_state(arena, lun->state, &luns[i].state)) {
-            return false;
-        }
-    }
-    out->luns = luns;
-    return true;
+    return !r.is_bad && decode_id(from->set_id, &out->set_id);
 }
 
 static bool decode_resync_in(struct provider_arena *arena, const WireResyncIn *from,
                              struct vss_resync_in *out)
 {
-    *out = (struct vss_resync_in){.struct_size = sizeof(*out), .lun_count = (uint32_t)from->n_luns};
-    struct vss_resync_lun *luns = provider_arena_alloc(arena, from->n_luns * sizeof(*luns));
-    if (!luns || !decode_id(from->resync_id, &out->resync_id) ||
-        !decode_state(arena, from->state, &out->state)) {
-        return false;
+    struct flat_reader r = read_luns(arena, from->luns);
+    size_t count = from->luns->count;
+    const size_t numbers = 2 * FLAT_INFO_NUMBERS + FLAT_STATE_NUMBERS + 2;
+    struct vss_resync_lun *luns = flat_take_room(&r, count, numbers, sizeof(*luns));
+    for (size_t i = 0; !r.is_bad && i < count; i++) {
+        flat_take_info(&r, &luns[i].snapshot);
+        flat_take_info(&r, &luns[i].destination);
+        flat_take_state(&r, &luns[i].snapshot_state);
+        luns[i].edge_bytes = flat_take_number(&r);
+        luns[i].edge_bytes |= (uint64_t)flat_take_number(&r) << 32;
     }
-    for (size_t i = 0; i < from->n_luns; i++) {
-        const WireResyncLun *lun = from->luns[i];
-        luns[i].edge_bytes = lun->edge_bytes;
-        if (!decode_info(arena, lun->snapshot, &luns[i].snapshot) ||
-            !decode_info(arena, lun->destination, &luns[i].destination) ||
-            !decode_state(arena, lun->snapshot_state, &luns[i].snapshot_state)) {
-            return false;
-        }
-    }
-    out->luns = luns;
-    return true;
+    *out = (struct vss_resync_in){
+        .struct_size = sizeof(*out), .lun_count = from->luns->count, .luns = luns};
+    return !r.is_bad && decode_id(from->resync_id, &out->resync_id) &&
+           decode_state(arena, from->state, &out->state);
 }
 
 static bool decode_in(struct provider_arena *arena, const WireRequest *from, enum in_shape shape,
@@ -365,22 +296,29 @@ static void take_capabilities(const WireCapabilitiesOut *from, struct vss_capabi
                                          .description = from->description};
 }
 
-static HRESULT take_luns(const WireLunsOut *from, enum vss_provider_op op, uint32_t lun_count,
+static HRESULT take_luns(const WireLuns *from, enum vss_provider_op op, uint32_t lun_count,
                          struct provider_arena *arena, struct vss_lun_info **out, struct error *err)
 {
     *out = NULL;
-    if (from->n_luns == 0) {
+    if (!from) {
         return S_OK;
     }
-    if (from->n_luns != lun_count) {
-        return wrong_count(op, from->n_luns, lun_count, err);
+    if (from->count != lun_count) {
+        return wrong_count(op, from->count, lun_count, err);
     }
-    *out = decode_infos(arena, from->luns, from->n_luns);
-    return *out ? S_OK
-                : error_set(err, VSS_E_UNEXPECTED,
-                            "%s answered with an info that no LUN can have: a designator over 255 "
-                            "bytes, or a field out of its range",
-                            provider_op_name(op));
+    struct flat_reader r = read_luns(arena, from);
+    struct vss_lun_info *luns = flat_take_room(&r, lun_count, FLAT_INFO_NUMBERS, sizeof(*luns));
+    for (size_t i = 0; !r.is_bad && i < lun_count; i++) {
+        flat_take_info(&r, &luns[i]);
+    }
+    if (r.is_bad) {
+        return error_set(err, VSS_E_UNEXPECTED,
+                         "%s answered with an info that no LUN can have: a designator over 255 "
+                         "bytes, or a field out of its range",
+                         provider_op_name(op));
+    }
+    *out = luns;
+    return S_OK;
 }
 
 static HRESULT bad_state(enum vss_provider_op op, size_t bytes, struct error *err)
@@ -398,20 +336,19 @@ static HRESULT take_states(const WireStatesOut *from, enum vss_provider_op op, u
         .first_cut_us = from->first_cut_us,
         .last_cut_us = from->last_cut_us,
         .hold = {.held_at_us = from->held_at_us, .released_at_us = from->released_at_us}};
-    if (from->n_states == 0) {
+    if (!from->states) {
         return S_OK;
     }
-    if (from->n_states != lun_count) {
-        return wrong_count(op, from->n_states, lun_count, err);
+    if (from->states->count != lun_count) {
+        return wrong_count(op, from->states->count, lun_count, err);
     }
-    struct vss_state *states = provider_arena_alloc(arena, lun_count * sizeof(*states));
-    if (!states) {
-        return error_set(err, E_OUTOFMEMORY, "out of memory reading an answer");
+    struct flat_reader r = read_luns(arena, from->states);
+    struct vss_state *states = flat_take_room(&r, lun_count, FLAT_STATE_NUMBERS, sizeof(*states));
+    for (size_t i = 0; !r.is_bad && i < lun_count; i++) {
+        flat_take_state(&r, &states[i]);
     }
-    for (size_t i = 0; i < lun_count; i++) {
-        if (!decode_state(arena, from->states[i], &states[i])) {
-            return bad_state(op, from->states[i]->data.len, err);
-        }
+    if (r.is_bad) {
+        return bad_state(op, r.long_state_bytes, err);
     }
     out->states = states;
     return S_OK;
@@ -449,10 +386,10 @@ HRESULT wire_take_out(const struct wire_frame *frame, enum vss_provider_op op, u
             return wrong_kind(op, err);
         }
         supported->is_supported = reply->luns->is_supported;
-        return take_luns(reply->luns, op, lun_count, arena, &supported->luns, err);
+        return take_luns(reply->luns->luns, op, lun_count, arena, &supported->luns, err);
     case OUT_TARGETS:
         return reply->out_case == WIRE_REPLY__OUT_LUNS
-                   ? take_luns(reply->luns, op, lun_count, arena, &targets->luns, err)
+                   ? take_luns(reply->luns->luns, op, lun_count, arena, &targets->luns, err)
                    : wrong_kind(op, err);
     case OUT_STATES:
         return reply->out_case == WIRE_REPLY__OUT_STATES

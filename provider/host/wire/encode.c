@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From structures to frames. Messages point into the structures; what they need beside lives in an
- * arena for as long as it takes to pack them. */
+/* From structures to frames. Messages point into the structures, or into what was made flat of
+ * them, for as long as it takes to pack them. */
 #include "provider/host/internal.h"
+#include "provider/host/wire/flat.h"
 #include "provider/host/wire/shape.h"
 #include "provider/host/wire/wire.h"
 
@@ -10,6 +11,24 @@
 #include <string.h>
 
 #include "wire.pb-c.h"
+
+/* What a request or a reply points to. */
+struct parts {
+    struct flat_writer flat;
+    WireLuns luns; /* what flat holds */
+    WireState state;
+    WireSetIn set_in; /* of a state change too */
+    union {
+        WireLunsIn luns_in;
+        WireStateChangeIn change_in;
+        WireResyncIn resync_in;
+        WireUnloadIn unload_in;
+        WireCapabilitiesOut capabilities;
+        WireLunsOut luns_out;
+        WireStatesOut states_out;
+        WireResyncOut resync_out;
+    } of;
+};
 
 static ProtobufCBinaryData binary(const void *data, size_t bytes)
 {
@@ -26,262 +45,140 @@ static void *room(struct provider_arena *arena, size_t count, size_t bytes)
     return provider_arena_alloc(arena, (uint64_t)count * bytes);
 }
 
-static bool encode_identifiers(struct provider_arena *arena, const struct vss_lun_info *info,
-                               WireLunInfo *out)
+/* Once all of them are in flat. */
+static WireLuns *seal(struct parts *parts, uint32_t count)
 {
-    size_t count = info->device_id.identifiers ? info->device_id.identifier_count : 0;
-    out->identifier_code_sets = room(arena, count, sizeof(int32_t));
-    out->identifier_types = room(arena, count, sizeof(int32_t));
-    out->identifiers = room(arena, count, sizeof(*out->identifiers));
-    if (!out->identifier_code_sets || !out->identifier_types || !out->identifiers) {
-        return false;
-    }
-    out->n_identifier_code_sets = out->n_identifier_types = out->n_identifiers = count;
-    for (size_t i = 0; i < count; i++) {
-        const struct vss_storage_identifier *from = &info->device_id.identifiers[i];
-        out->identifier_code_sets[i] = from->code_set;
-        out->identifier_types[i] = from->type;
-        out->identifiers[i] = binary(from->identifier, from->identifier_bytes);
-    }
-    return true;
+    const struct flat_writer *flat = &parts->flat;
+    wire_luns__init(&parts->luns);
+    parts->luns.count = count;
+    parts->luns.n_numbers = flat->numbers.length / sizeof(uint32_t);
+    parts->luns.numbers = (uint32_t *)(void *)flat->numbers.data; /* malloc'ed, so aligned */
+    parts->luns.data = binary(flat->data.data, flat->data.length);
+    return &parts->luns;
 }
 
-static bool encode_interconnects(struct provider_arena *arena, const struct vss_lun_info *info,
-                                 WireLunInfo *out)
+static WireState *encode_state(struct parts *parts, const struct vss_state *state)
 {
-    size_t count = info->interconnects ? info->interconnect_count : 0;
-    out->address_types = room(arena, count, sizeof(int32_t));
-    out->ports = room(arena, count, sizeof(*out->ports));
-    out->addresses = room(arena, count, sizeof(*out->addresses));
-    if (!out->address_types || !out->ports || !out->addresses) {
-        return false;
-    }
-    out->n_address_types = out->n_ports = out->n_addresses = count;
-    for (size_t i = 0; i < count; i++) {
-        const struct vss_interconnect *from = &info->interconnects[i];
-        out->address_types[i] = from->address_type;
-        out->ports[i] = binary(from->port, from->port_bytes);
-        out->addresses[i] = binary(from->address, from->address_bytes);
-    }
-    return true;
-}
-
-static WireLunInfo *encode_info(struct provider_arena *arena, const struct vss_lun_info *info)
-{
-    WireLunInfo *out = room(arena, 1, sizeof(*out));
-    if (!out) {
-        return NULL;
-    }
-    wire_lun_info__init(out);
-    out->version = info->version;
-    out->device_type = info->device_type;
-    out->device_type_modifier = info->device_type_modifier;
-    out->command_queueing = info->command_queueing;
-    out->bus_type = info->bus_type;
-    out->vendor_id = info->vendor_id;
-    out->product_id = info->product_id;
-    out->product_revision = info->product_revision;
-    out->serial_number = info->serial_number;
-    out->disk_signature = binary_id(&info->disk_signature);
-    out->device_id_version = info->device_id.version;
-    bool is_whole = encode_identifiers(arena, info, out) && encode_interconnects(arena, info, out);
-    return is_whole ? out : NULL;
-}
-
-/* NULL stands for no array: *out_count stays 0. */
-static bool encode_infos(struct provider_arena *arena, const struct vss_lun_info *infos,
-                         uint32_t count, WireLunInfo ***out, size_t *out_count)
-{
-    if (!infos) {
-        return true;
-    }
-    *out = room(arena, count, sizeof(**out));
-    for (uint32_t i = 0; *out && i < count; i++) {
-        (*out)[i] = encode_info(arena, &infos[i]);
-        if (!(*out)[i]) {
-            return false;
-        }
-    }
-    *out_count = count;
-    return *out != NULL;
-}
-
-static WireState *encode_state(struct provider_arena *arena, const struct vss_state *state)
-{
-    WireState *out = room(arena, 1, sizeof(*out));
-    if (out) {
-        wire_state__init(out);
-        out->has_data = state->data != NULL;
-        out->data = binary(state->data, state->bytes);
-    }
-    return out;
+    wire_state__init(&parts->state);
+    parts->state.has_data = state->data != NULL;
+    parts->state.data = binary(state->data, state->bytes);
+    return &parts->state;
 }
 
 /* ---- inputs ------------------------------------------------------------------------------------
  */
 
-static WireLunsIn *encode_luns_in(struct provider_arena *arena, const struct vss_luns_in *in)
+static WireLunsIn *encode_luns_in(struct parts *parts, const struct vss_luns_in *in)
 {
-    WireLunsIn *out = room(arena, 1, sizeof(*out));
-    if (!out) {
-        return NULL;
-    }
+    WireLunsIn *out = &parts->of.luns_in;
     wire_luns_in__init(out);
     out->context = in->context;
     out->set_id = binary_id(&in->set_id);
     out->snapshot_id = binary_id(&in->snapshot_id);
-    if (in->devices) {
-        out->n_devices = in->lun_count;
-        out->devices = room(arena, in->lun_count, sizeof(*out->devices));
+    for (uint32_t i = 0; i < in->lun_count; i++) {
+        flat_put_text(&parts->flat, in->devices ? in->devices[i] : NULL);
+        flat_put_info(&parts->flat, &in->luns[i]);
     }
-    for (uint32_t i = 0; in->devices && out->devices && i < in->lun_count; i++) {
-        out->devices[i] = (char *)(in->devices[i] ? in->devices[i] : "");
-    }
-    bool is_whole = encode_infos(arena, in->luns, in->lun_count, &out->luns, &out->n_luns) &&
-                    (out->devices || !in->devices);
-    return is_whole ? out : NULL;
+    out->luns = seal(parts, in->lun_count);
+    return out;
 }
 
-static WireSetLun *encode_set_lun(struct provider_arena *arena, const struct vss_set_lun *lun)
+static WireSetIn *encode_set_in(struct parts *parts, const struct vss_set_in *in)
 {
-    WireSetLun *out = room(arena, 1, sizeof(*out));
-    if (!out) {
-        return NULL;
-    }
-    wire_set_lun__init(out);
-    out->snapshot_id = binary_id(&lun->snapshot_id);
-    out->device = (char *)lun->device;
-    out->source = encode_info(arena, &lun->source);
-    out->destination = encode_info(arena, &lun->destination);
-    out->state = encode_state(arena, &lun->state);
-    return out->source && out->destination && out->state ? out : NULL;
-}
-
-static WireSetIn *encode_set_in(struct provider_arena *arena, const struct vss_set_in *in)
-{
-    WireSetIn *out = room(arena, 1, sizeof(*out));
-    if (!out) {
-        return NULL;
-    }
+    WireSetIn *out = &parts->set_in;
+    uint32_t count = in->luns ? in->lun_count : 0;
     wire_set_in__init(out);
     out->context = in->context;
     out->set_id = binary_id(&in->set_id);
     out->initiator = (char *)in->initiator;
     out->snapshot_count = in->snapshot_count;
-    out->n_luns = in->luns ? in->lun_count : 0;
-    out->luns = room(arena, out->n_luns, sizeof(*out->luns));
-    for (size_t i = 0; out->luns && i < out->n_luns; i++) {
-        out->luns[i] = encode_set_lun(arena, &in->luns[i]);
-        if (!out->luns[i]) {
-            return NULL;
-        }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct vss_set_lun *lun = &in->luns[i];
+        flat_put_id(&parts->flat, &lun->snapshot_id);
+        flat_put_text(&parts->flat, lun->device);
+        flat_put_info(&parts->flat, &lun->source);
+        flat_put_info(&parts->flat, &lun->destination);
+        flat_put_state(&parts->flat, &lun->state);
     }
-    return out->luns ? out : NULL;
-}
-
-static WireStateChangeIn *encode_state_change(struct provider_arena *arena,
-                                              const struct vss_state_change_in *in)
-{
-    WireStateChangeIn *out = room(arena, 1, sizeof(*out));
-    if (!out) {
-        return NULL;
-    }
-    wire_state_change_in__init(out);
-    out->flags = in->flags;
-    out->is_resync = in->is_resync;
-    out->set = encode_set_in(arena, &in->set);
-    return out->set ? out : NULL;
-}
-
-static WireResyncLun *encode_resync_lun(struct provider_arena *arena,
-                                        const struct vss_resync_lun *lun)
-{
-    WireResyncLun *out = room(arena, 1, sizeof(*out));
-    if (!out) {
-        return NULL;
-    }
-    wire_resync_lun__init(out);
-    out->snapshot = encode_info(arena, &lun->snapshot);
-    out->destination = encode_info(arena, &lun->destination);
-    out->snapshot_state = encode_state(arena, &lun->snapshot_state);
-    out->edge_bytes = lun->edge_bytes;
-    return out->snapshot && out->destination && out->snapshot_state ? out : NULL;
-}
-
-static WireResyncIn *encode_resync_in(struct provider_arena *arena, const struct vss_resync_in *in)
-{
-    WireResyncIn *out = room(arena, 1, sizeof(*out));
-    if (!out) {
-        return NULL;
-    }
-    wire_resync_in__init(out);
-    out->resync_id = binary_id(&in->resync_id);
-    out->state = encode_state(arena, &in->state);
-    out->n_luns = in->luns ? in->lun_count : 0;
-    out->luns = room(arena, out->n_luns, sizeof(*out->luns));
-    for (size_t i = 0; out->luns && i < out->n_luns; i++) {
-        out->luns[i] = encode_resync_lun(arena, &in->luns[i]);
-        if (!out->luns[i]) {
-            return NULL;
-        }
-    }
-    return out->luns && out->state ? out : NULL;
-}
-
-static WireUnloadIn *encode_unload(struct provider_arena *arena, const struct vss_on_unload_in *in)
-{
-    WireUnloadIn *out = room(arena, 1, sizeof(*out));
-    if (out) {
-        wire_unload_in__init(out);
-        out->is_forced = in->is_forced;
-    }
+    out->luns = seal(parts, count);
     return out;
 }
 
-static bool encode_in(struct provider_arena *arena, enum vss_provider_op op, const void *in,
+static WireStateChangeIn *encode_state_change(struct parts *parts,
+                                              const struct vss_state_change_in *in)
+{
+    WireStateChangeIn *out = &parts->of.change_in;
+    wire_state_change_in__init(out);
+    out->flags = in->flags;
+    out->is_resync = in->is_resync;
+    out->set = encode_set_in(parts, &in->set);
+    return out;
+}
+
+static WireResyncIn *encode_resync_in(struct parts *parts, const struct vss_resync_in *in)
+{
+    WireResyncIn *out = &parts->of.resync_in;
+    uint32_t count = in->luns ? in->lun_count : 0;
+    wire_resync_in__init(out);
+    out->resync_id = binary_id(&in->resync_id);
+    out->state = encode_state(parts, &in->state);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct vss_resync_lun *lun = &in->luns[i];
+        flat_put_info(&parts->flat, &lun->snapshot);
+        flat_put_info(&parts->flat, &lun->destination);
+        flat_put_state(&parts->flat, &lun->snapshot_state);
+        flat_put_number(&parts->flat, (uint32_t)lun->edge_bytes);
+        flat_put_number(&parts->flat, (uint32_t)(lun->edge_bytes >> 32));
+    }
+    out->luns = seal(parts, count);
+    return out;
+}
+
+static WireUnloadIn *encode_unload(struct parts *parts, const struct vss_on_unload_in *in)
+{
+    WireUnloadIn *out = &parts->of.unload_in;
+    wire_unload_in__init(out);
+    out->is_forced = in->is_forced;
+    return out;
+}
+
+static void encode_in(struct parts *parts, enum vss_provider_op op, const void *in,
                       WireRequest *out)
 {
-    if (!in) {
-        return true;
-    }
-    switch (in_shape_of(op)) {
+    switch (in ? in_shape_of(op) : IN_NONE) {
     case IN_LUNS:
         out->in_case = WIRE_REQUEST__IN_LUNS;
-        out->luns = encode_luns_in(arena, in);
-        return out->luns != NULL;
+        out->luns = encode_luns_in(parts, in);
+        break;
     case IN_SET:
         out->in_case = WIRE_REQUEST__IN_SET;
-        out->set = encode_set_in(arena, in);
-        return out->set != NULL;
+        out->set = encode_set_in(parts, in);
+        break;
     case IN_STATE_CHANGE:
         out->in_case = WIRE_REQUEST__IN_STATE_CHANGE;
-        out->state_change = encode_state_change(arena, in);
-        return out->state_change != NULL;
+        out->state_change = encode_state_change(parts, in);
+        break;
     case IN_RESYNC:
         out->in_case = WIRE_REQUEST__IN_RESYNC;
-        out->resync = encode_resync_in(arena, in);
-        return out->resync != NULL;
+        out->resync = encode_resync_in(parts, in);
+        break;
     case IN_UNLOAD:
         out->in_case = WIRE_REQUEST__IN_UNLOAD;
-        out->unload = encode_unload(arena, in);
-        return out->unload != NULL;
+        out->unload = encode_unload(parts, in);
+        break;
     case IN_NONE:
     case IN_LOAD:
         break;
     }
-    return true;
 }
 
 /* ---- outputs -----------------------------------------------------------------------------------
  */
 
-static WireCapabilitiesOut *encode_capabilities(struct provider_arena *arena,
+static WireCapabilitiesOut *encode_capabilities(struct parts *parts,
                                                 const struct vss_capabilities_out *from)
 {
-    WireCapabilitiesOut *out = room(arena, 1, sizeof(*out));
-    if (!out) {
-        return NULL;
-    }
+    WireCapabilitiesOut *out = &parts->of.capabilities;
     wire_capabilities_out__init(out);
     out->differential = from->differential;
     out->plex = from->plex;
@@ -295,58 +192,48 @@ static WireCapabilitiesOut *encode_capabilities(struct provider_arena *arena,
     return out;
 }
 
-static WireLunsOut *encode_luns_out(struct provider_arena *arena, uint32_t is_supported,
+static WireLunsOut *encode_luns_out(struct parts *parts, uint32_t is_supported,
                                     const struct vss_lun_info *luns, uint32_t lun_count)
 {
-    WireLunsOut *out = room(arena, 1, sizeof(*out));
-    if (!out) {
-        return NULL;
-    }
+    WireLunsOut *out = &parts->of.luns_out;
     wire_luns_out__init(out);
     out->is_supported = is_supported;
-    return encode_infos(arena, luns, lun_count, &out->luns, &out->n_luns) ? out : NULL;
+    for (uint32_t i = 0; luns && i < lun_count; i++) {
+        flat_put_info(&parts->flat, &luns[i]);
+    }
+    out->luns = luns ? seal(parts, lun_count) : NULL;
+    return out;
 }
 
-static WireStatesOut *encode_states(struct provider_arena *arena, const struct vss_states_out *from,
+static WireStatesOut *encode_states(struct parts *parts, const struct vss_states_out *from,
                                     uint32_t lun_count)
 {
-    WireStatesOut *out = room(arena, 1, sizeof(*out));
-    if (!out) {
-        return NULL;
-    }
+    WireStatesOut *out = &parts->of.states_out;
     wire_states_out__init(out);
     out->first_cut_us = from->first_cut_us;
     out->last_cut_us = from->last_cut_us;
     out->held_at_us = from->hold.held_at_us;
     out->released_at_us = from->hold.released_at_us;
-    out->n_states = from->states ? lun_count : 0;
-    out->states = room(arena, out->n_states, sizeof(*out->states));
-    for (size_t i = 0; out->states && i < out->n_states; i++) {
-        out->states[i] = encode_state(arena, &from->states[i]);
-        if (!out->states[i]) {
-            return NULL;
-        }
+    for (uint32_t i = 0; from->states && i < lun_count; i++) {
+        flat_put_state(&parts->flat, &from->states[i]);
     }
-    return out->states ? out : NULL;
+    out->states = from->states ? seal(parts, lun_count) : NULL;
+    return out;
 }
 
-static WireResyncOut *encode_resync_out(struct provider_arena *arena,
-                                        const struct vss_resync_out *from)
+static WireResyncOut *encode_resync_out(struct parts *parts, const struct vss_resync_out *from)
 {
-    WireResyncOut *out = room(arena, 1, sizeof(*out));
-    if (!out) {
-        return NULL;
-    }
+    WireResyncOut *out = &parts->of.resync_out;
     wire_resync_out__init(out);
     out->is_done = from->is_done;
-    out->state = encode_state(arena, &from->state);
+    out->state = encode_state(parts, &from->state);
     out->bytes_total = from->bytes_total;
     out->bytes_done = from->bytes_done;
     out->method = from->method;
-    return out->state ? out : NULL;
+    return out;
 }
 
-static bool encode_out(struct provider_arena *arena, enum vss_provider_op op, const void *from,
+static void encode_out(struct parts *parts, enum vss_provider_op op, const void *from,
                        uint32_t lun_count, WireReply *out)
 {
     const struct vss_supported_out *supported = from;
@@ -354,29 +241,28 @@ static bool encode_out(struct provider_arena *arena, enum vss_provider_op op, co
     switch (out_shape_of(op)) {
     case OUT_CAPABILITIES:
         out->out_case = WIRE_REPLY__OUT_CAPABILITIES;
-        out->capabilities = encode_capabilities(arena, from);
-        return out->capabilities != NULL;
+        out->capabilities = encode_capabilities(parts, from);
+        break;
     case OUT_SUPPORTED:
         out->out_case = WIRE_REPLY__OUT_LUNS;
-        out->luns = encode_luns_out(arena, supported->is_supported, supported->luns, lun_count);
-        return out->luns != NULL;
+        out->luns = encode_luns_out(parts, supported->is_supported, supported->luns, lun_count);
+        break;
     case OUT_TARGETS:
         out->out_case = WIRE_REPLY__OUT_LUNS;
-        out->luns = encode_luns_out(arena, 0, targets->luns, lun_count);
-        return out->luns != NULL;
+        out->luns = encode_luns_out(parts, 0, targets->luns, lun_count);
+        break;
     case OUT_STATES:
         out->out_case = WIRE_REPLY__OUT_STATES;
-        out->states = encode_states(arena, from, lun_count);
-        return out->states != NULL;
+        out->states = encode_states(parts, from, lun_count);
+        break;
     case OUT_RESYNC:
         out->out_case = WIRE_REPLY__OUT_RESYNC;
-        out->resync = encode_resync_out(arena, from);
-        return out->resync != NULL;
+        out->resync = encode_resync_out(parts, from);
+        break;
     case OUT_NONE:
     case OUT_LOAD:
         break;
     }
-    return true;
 }
 
 /* ---- frames ------------------------------------------------------------------------------------
@@ -488,7 +374,7 @@ HRESULT wire_encode_log(int level, const char *text, struct wire_content *out_co
 HRESULT wire_encode_request(uint64_t number, enum vss_provider_op op, uint32_t deadline_ms,
                             const void *in, struct wire_content *out_content)
 {
-    struct provider_arena arena = PROVIDER_ARENA_INIT;
+    struct parts parts;
     WireRequest message = WIRE_REQUEST__INIT;
     WireFrame frame = WIRE_FRAME__INIT;
     message.number = number;
@@ -496,15 +382,18 @@ HRESULT wire_encode_request(uint64_t number, enum vss_provider_op op, uint32_t d
     message.deadline_ms = deadline_ms;
     frame.content_case = WIRE_FRAME__CONTENT_REQUEST;
     frame.request = &message;
-    HRESULT hr = encode_in(&arena, op, in, &message) ? pack(&frame, out_content) : E_OUTOFMEMORY;
-    provider_arena_free(&arena);
+    parts.flat = (struct flat_writer)FLAT_WRITER_INIT;
+    encode_in(&parts, op, in, &message);
+    HRESULT hr = flat_status(&parts.flat);
+    hr = SUCCEEDED(hr) ? pack(&frame, out_content) : hr;
+    flat_writer_free(&parts.flat);
     return hr;
 }
 
 HRESULT wire_encode_reply(const struct wire_reply *reply, enum vss_provider_op op, const void *out,
                           uint32_t lun_count, struct wire_content *out_content)
 {
-    struct provider_arena arena = PROVIDER_ARENA_INIT;
+    struct parts parts;
     WireReply message = WIRE_REPLY__INIT;
     WireFrame frame = WIRE_FRAME__INIT;
     message.number = reply->number;
@@ -512,8 +401,12 @@ HRESULT wire_encode_reply(const struct wire_reply *reply, enum vss_provider_op o
     message.error = (char *)reply->error;
     frame.content_case = WIRE_FRAME__CONTENT_REPLY;
     frame.reply = &message;
-    bool is_whole = FAILED(reply->result) || encode_out(&arena, op, out, lun_count, &message);
-    HRESULT hr = is_whole ? pack(&frame, out_content) : E_OUTOFMEMORY;
-    provider_arena_free(&arena);
+    parts.flat = (struct flat_writer)FLAT_WRITER_INIT;
+    if (SUCCEEDED(reply->result)) {
+        encode_out(&parts, op, out, lun_count, &message);
+    }
+    HRESULT hr = flat_status(&parts.flat);
+    hr = SUCCEEDED(hr) ? pack(&frame, out_content) : hr;
+    flat_writer_free(&parts.flat);
     return hr;
 }

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-enum { HEADER_BYTES = 4, ROOM_BYTES = 16384 };
+enum { HEADER_BYTES = 4, ROOM_BYTES = 65536 };
 
 void frame_reader_free(struct frame_reader *reader)
 {
