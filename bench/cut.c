@@ -16,6 +16,7 @@
 #define SMALL_BYTES  (16ull << 20)
 #define LARGE_BYTES  (4ull << 30)
 #define GOAL_64_US   15000.0
+#define GOAL_APART   1.1 /* in its own process, against in ours */
 #define WAIT_PAUSE   50000L
 #define STOP_US_MOST 3000000u
 
@@ -157,6 +158,52 @@ static HRESULT measure_loaded(const struct bench *bench, struct place *place, si
     return hr;
 }
 
+/* ---- what a process of its own adds */
+
+static HRESULT cut_once(struct place *place, const char *config, struct samples *hold,
+                        struct samples *cut, struct error *err)
+{
+    struct set_record set;
+    HRESULT hr = place_reopen(place, config, err);
+    if (SUCCEEDED(hr)) {
+        hr = place_create(place, CONTEXT, place->luns, &set, err);
+    }
+    if (FAILED(hr)) {
+        return hr;
+    }
+    samples_add(hold, (double)set.hold_us);
+    samples_add(cut, (double)set.cut_us);
+    return place_delete(place, &set, err);
+}
+
+static HRESULT compare_isolation(const struct bench *bench, struct place *place, struct error *err)
+{
+    struct cut_samples apart = {0};
+    struct cut_samples within = {0};
+    HRESULT hr = S_OK;
+    progress("cut: with and without isolation");
+    for (size_t i = 0; SUCCEEDED(hr) && i < bench->pairs; i++) {
+        hr = cut_once(place, "isolation = yes\n", &apart.hold, &apart.cut, err);
+        if (SUCCEEDED(hr)) {
+            hr = cut_once(place, "isolation = no\n", &within.hold, &within.cut, err);
+        }
+    }
+    if (FAILED(hr)) {
+        return hr;
+    }
+    struct row row = {.what = "hold of 64 LUNs, clean files, idle, isolated",
+                      .ours = &apart.hold,
+                      .peer_name = "`isolation = no`",
+                      .peer = &within.hold,
+                      .goal = {.factor = GOAL_APART}};
+    table_row(&row);
+    row.what = "the same, first LUN cut to last";
+    row.ours = &apart.cut;
+    row.peer = &within.cut;
+    table_row(&row);
+    return place_reopen(place, NULL, err);
+}
+
 static HRESULT clean_files(const struct bench *bench, struct error *err)
 {
     static const size_t counts[] = {1, 8, LUNS_MOST};
@@ -166,6 +213,9 @@ static HRESULT clean_files(const struct bench *bench, struct error *err)
                                     .written_bytes = SMALL_BYTES,
                                     .has_label = true};
     HRESULT hr = place_open(&options, &place, err);
+    if (SUCCEEDED(hr)) {
+        hr = compare_isolation(bench, place, err);
+    }
     for (size_t i = 0; SUCCEEDED(hr) && i < 6; i++) {
         hr = measure_loaded(bench, place, counts[i / 2], i % 2 == 1, err);
     }
