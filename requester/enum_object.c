@@ -10,6 +10,33 @@ struct vss_enum_object {
     size_t next;
 };
 
+void object_list_free(struct object_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        vss_free_object_properties(&list->items[i]);
+    }
+    free(list->items);
+    *list = (struct object_list){0};
+}
+
+HRESULT object_list_add(struct object_list *list, const struct vss_object_prop *view)
+{
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity > 0 ? list->capacity * 2 : 16;
+        struct vss_object_prop *grown = realloc(list->items, capacity * sizeof(*grown));
+        if (!grown) {
+            return E_OUTOFMEMORY;
+        }
+        list->items = grown;
+        list->capacity = capacity;
+    }
+    HRESULT hr = objects_copy(view, &list->items[list->count]);
+    if (SUCCEEDED(hr)) {
+        list->count++;
+    }
+    return hr;
+}
+
 HRESULT enum_object_new(struct vss_object_prop *items, size_t count, struct vss_enum_object **out)
 {
     struct vss_enum_object *objects = calloc(1, sizeof(*objects));

@@ -102,9 +102,8 @@ HRESULT session_run(struct vss_backup_components *session, enum session_method m
 
 /* ---- making and releasing ---- */
 
-/* Options of an older or newer caller: what both know counts. */
-static HRESULT read_options(const struct vss_session_options *options,
-                            struct vss_session_options *out, struct error *err)
+HRESULT session_read_options(const struct vss_session_options *options,
+                             struct vss_session_options *out, struct error *err)
 {
     *out = (struct vss_session_options)VSS_SESSION_OPTIONS_INIT;
     if (!options) {
@@ -120,8 +119,7 @@ static HRESULT read_options(const struct vss_session_options *options,
     return S_OK;
 }
 
-/* Which of the documented codes an environment that does not open comes to. */
-static HRESULT creation_result(HRESULT hr, struct error *err)
+HRESULT session_creation_result(HRESULT hr, struct error *err)
 {
     switch (hr) {
     case S_OK:
@@ -140,7 +138,7 @@ static HRESULT open_session(const struct vss_session_options *options,
                             struct vss_backup_components **out, struct error *err)
 {
     struct vss_session_options known;
-    HRESULT hr = read_options(options, &known, err);
+    HRESULT hr = session_read_options(options, &known, err);
     if (FAILED(hr)) {
         return hr;
     }
@@ -151,7 +149,7 @@ static HRESULT open_session(const struct vss_session_options *options,
     hr = set_environment_open(known.config_path, known.state_directory, &session->env, err);
     if (FAILED(hr)) {
         free(session);
-        return creation_result(hr, err);
+        return session_creation_result(hr, err);
     }
     (void)pthread_mutex_init(&session->mutex, NULL);
     session->session_id = id_new();

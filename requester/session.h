@@ -53,6 +53,13 @@ HRESULT session_run(struct vss_backup_components *session, enum session_method m
                     HRESULT (*run)(struct vss_backup_components *session, struct error *err),
                     struct vss_async **out);
 
+/* Options of an older or newer caller: what both know counts. */
+HRESULT session_read_options(const struct vss_session_options *options,
+                             struct vss_session_options *out, struct error *err);
+
+/* Which of the documented codes an environment that does not open comes to. */
+HRESULT session_creation_result(HRESULT hr, struct error *err);
+
 /* E_INVALIDARG for the argument of that name, within begin and end. */
 HRESULT session_null_argument(struct vss_backup_components *session, const char *name);
 

@@ -14,41 +14,6 @@
     (VSS_VOLSNAP_ATTR_PERSISTENT | VSS_VOLSNAP_ATTR_CLIENT_ACCESSIBLE |                            \
      VSS_VOLSNAP_ATTR_NO_AUTO_RELEASE | VSS_VOLSNAP_ATTR_NO_WRITERS)
 
-/* A list that grows by one object at a time. */
-struct object_list {
-    struct vss_object_prop *items;
-    size_t count;
-    size_t capacity;
-};
-
-static void list_free(struct object_list *list)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        vss_free_object_properties(&list->items[i]);
-    }
-    free(list->items);
-    *list = (struct object_list){0};
-}
-
-/* Adds a copy of a view. */
-static HRESULT list_add(struct object_list *list, const struct vss_object_prop *view)
-{
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity > 0 ? list->capacity * 2 : 16;
-        struct vss_object_prop *grown = realloc(list->items, capacity * sizeof(*grown));
-        if (!grown) {
-            return E_OUTOFMEMORY;
-        }
-        list->items = grown;
-        list->capacity = capacity;
-    }
-    HRESULT hr = objects_copy(view, &list->items[list->count]);
-    if (SUCCEEDED(hr)) {
-        list->count++;
-    }
-    return hr;
-}
-
 /* ---- snapshots ---- */
 
 /* A view: its strings are the set's. */
@@ -133,7 +98,7 @@ static HRESULT list_set(struct object_list *list, const struct set_record *set)
             continue;
         }
         struct vss_object_prop view = snapshot_view(set, &set->snapshots[i]);
-        HRESULT hr = list_add(list, &view);
+        HRESULT hr = object_list_add(list, &view);
         if (FAILED(hr)) {
             return hr;
         }
@@ -184,7 +149,7 @@ static HRESULT list_providers(struct vss_backup_components *session, struct obje
             .provider_version = (char *)table->version,
             .provider_version_id = table->version_id,
         };
-        HRESULT hr = list_add(list, &view);
+        HRESULT hr = object_list_add(list, &view);
         if (FAILED(hr)) {
             return hr;
         }
@@ -239,6 +204,6 @@ HRESULT vss_backup_components_query(struct vss_backup_components *session, const
         list = (struct object_list){0};
     }
 out:
-    list_free(&list);
+    object_list_free(&list);
     return session_end(session, METHOD_QUERY, hr);
 }

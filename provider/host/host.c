@@ -5,8 +5,8 @@
 #include "common/id.h"
 #include "common/log.h"
 #include "provider/host/internal.h"
+#include "provider/host/registration.h"
 #include "registry/events.h"
-#include "registry/providers.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,15 +40,16 @@ static HRESULT start(struct provider *p, struct error *err)
     return ask_capabilities(p, err);
 }
 
-static HRESULT remember(const struct provider *p, struct store *store, struct error *err)
+struct provider_record provider_as_record(const struct provider *p)
 {
-    struct provider_record record = {.provider_id = p->table.provider_id,
-                                     .version_id = p->table.version_id,
-                                     .name = (char *)p->table.name,
-                                     .version = (char *)p->table.version,
-                                     .type = p->table.type,
-                                     .path = p->path};
-    return providers_save(store, &record, err);
+    return (struct provider_record){.provider_id = p->table.provider_id,
+                                    .version_id = p->table.version_id,
+                                    .name = (char *)p->table.name,
+                                    .version = (char *)p->table.version,
+                                    .type = p->table.type,
+                                    .path = p->path,
+                                    .abi_major = p->table.abi_major,
+                                    .abi_minor = p->table.abi_minor};
 }
 
 /* A process of its own for each array, but where someone looks for a fault in a plug-in. */
@@ -68,52 +69,126 @@ static HRESULT load(const struct config *config, const struct config_section *se
                        : provider_load(section, store, out, err);
 }
 
+/* All that opening needs. */
+struct opening {
+    const struct config *config;
+    struct store *store;
+    struct provider_record *known;
+    size_t known_count;
+};
+
+/* What is registered is an id; the file it came from may be another provider's by now. */
+static HRESULT check_registered(const struct provider *p, const struct provider_record *registered,
+                                struct error *err)
+{
+    char was[ID_TEXT_BYTES];
+    char is[ID_TEXT_BYTES];
+    if (id_equal(&p->table.provider_id, &registered->provider_id)) {
+        return S_OK;
+    }
+    return error_set(err, VSS_E_PROVIDER_NOT_REGISTERED,
+                     "%s was registered as provider %s and now is provider %s (%s); bring the old "
+                     "file back, or unregister the one and register the other",
+                     registered->path, id_text(&registered->provider_id, was),
+                     id_text(&p->table.provider_id, is), p->table.name);
+}
+
+static HRESULT load_registered(const struct opening *o, const struct config_section *section,
+                               const struct provider_record *registered, struct provider **out,
+                               struct error *err)
+{
+    char id[ID_TEXT_BYTES];
+    struct config_section *own = registration_section(section, registered);
+    HRESULT hr = own ? load(o->config, own, o->store, out, err)
+                     : error_set(err, E_OUTOFMEMORY, "out of memory loading a provider");
+    if (FAILED(hr)) {
+        free(own);
+        error_prefix(err, "registered provider %s", id_text(&registered->provider_id, id));
+        return hr;
+    }
+    (*out)->own_section = own;
+    return check_registered(*out, registered, err);
+}
+
+static HRESULT load_and_start(const struct opening *o, const struct config_section *section,
+                              struct provider **out, struct error *err)
+{
+    const struct provider_record *registered = NULL;
+    HRESULT hr = registration_find(section, o->known, o->known_count, &registered, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = registered ? load_registered(o, section, registered, out, err)
+                    : load(o->config, section, o->store, out, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    struct provider *p = *out;
+    p->config = o->config;
+    p->rank = registration_rank(o->known, o->known_count, &p->table.provider_id);
+    hr = start(p, err);
+    if (SUCCEEDED(hr)) {
+        struct provider_record record = provider_as_record(p);
+        hr = providers_save(o->store, &record, err);
+    }
+    return hr;
+}
+
 /* One array's plug-in, ready; a plug-in that cannot be used costs its array, not the session. */
-static HRESULT open_one(const struct config *config, const struct config_section *section,
-                        struct store *store, struct provider **out)
+static HRESULT open_one(const struct opening *o, const struct config_section *section,
+                        struct provider **out)
 {
     struct error why = {0};
     struct provider *p = NULL;
-    HRESULT hr = load(config, section, store, &p, &why);
-    if (SUCCEEDED(hr)) {
-        p->config = config;
-        hr = start(p, &why);
-    }
-    if (SUCCEEDED(hr)) {
-        hr = remember(p, store, &why);
-    }
+    HRESULT hr = load_and_start(o, section, &p, &why);
     if (FAILED(hr)) {
         provider_unload(p);
         error_prefix(&why, "array %s is not usable", section->name);
         log_line(LOG_WARNING, "%s", error_text(&why));
-        events_add(store, LOG_WARNING, hr, NULL, error_text(&why));
+        events_add(o->store, LOG_WARNING, hr, NULL, error_text(&why));
         return hr;
     }
     *out = p;
     return S_OK;
 }
 
+/* Registered ones first, in their order; else as the configuration has them. */
+static void insert(struct providers *all, struct provider *p)
+{
+    size_t at = all->count++;
+    while (at > 0 && p->rank && (!all->items[at - 1]->rank || all->items[at - 1]->rank > p->rank)) {
+        all->items[at] = all->items[at - 1];
+        at--;
+    }
+    all->items[at] = p;
+}
+
 HRESULT providers_open(const struct config *config, struct store *store, struct providers **out,
                        struct error *err)
 {
     *out = NULL;
+    struct opening o = {.config = config, .store = store};
+    HRESULT hr = providers_load_all(store, &o.known, &o.known_count, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
     struct providers *all = calloc(1, sizeof(*all));
     if (all && config->section_count) {
         all->items = calloc(config->section_count, sizeof(struct provider *));
     }
     if (!all || (config->section_count && !all->items)) {
+        providers_free_all(o.known, o.known_count);
         providers_close(all);
         return error_set(err, E_OUTOFMEMORY, "out of memory loading the providers");
     }
     for (size_t i = 0; i < config->section_count; i++) {
         const struct config_section *section = &config->sections[i];
-        if (strcmp(section->kind, "array") != 0) {
-            continue;
-        }
-        if (SUCCEEDED(open_one(config, section, store, &all->items[all->count]))) {
-            all->count++;
+        struct provider *p = NULL;
+        if (strcmp(section->kind, "array") == 0 && SUCCEEDED(open_one(&o, section, &p))) {
+            insert(all, p);
         }
     }
+    providers_free_all(o.known, o.known_count);
     *out = all;
     return S_OK;
 }

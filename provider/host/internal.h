@@ -5,6 +5,7 @@
 #include "provider/host/host.h"
 #include "provider/host/lun_access.h"
 #include "provider/host/ops.h"
+#include "registry/providers.h"
 
 #define DEFERRED_EVENTS_MAX 8
 
@@ -15,6 +16,8 @@ struct deferred_event {
 
 struct provider {
     const struct config_section *section; /* its [array NAME] */
+    struct config_section *own_section;   /* owned; NULL: section is the configuration's */
+    int64_t rank;                         /* in the order of registration; 0: not registered */
     const struct config *config;          /* for the portals of lun_open(); NULL: defaults */
     struct store *store;                  /* for events */
     char *path;                           /* resolved once, at loading */
@@ -53,6 +56,9 @@ HRESULT provider_adopt_table(struct provider *provider, const struct vss_provide
                              struct error *err);
 
 void provider_unload(struct provider *provider); /* OnUnload, dlclose, free */
+
+/* What the registry keeps of it; borrowed. */
+struct provider_record provider_as_record(const struct provider *provider);
 
 /* The same through a host process of its own: starts it and takes the table's facts from it. */
 HRESULT provider_attach(const struct config *config, const struct config_section *section,

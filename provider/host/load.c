@@ -203,5 +203,6 @@ void provider_unload(struct provider *p)
     }
     free(p->description);
     free(p->path);
+    free(p->own_section);
     free(p);
 }

@@ -8,6 +8,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The only array of this provider; NULL with *out_count where there is none, or more than one. */
+static struct provider *only_array_of(const struct providers *providers, const VSS_ID *id,
+                                      size_t *out_count)
+{
+    struct provider *found = NULL;
+    *out_count = 0;
+    for (size_t i = 0; i < providers_count(providers); i++) {
+        struct provider *p = providers_at(providers, i);
+        if (id_equal(&provider_table(p)->provider_id, id)) {
+            found = p;
+            (*out_count)++;
+        }
+    }
+    return *out_count == 1 ? found : NULL;
+}
+
 HRESULT set_provider(struct set_environment *env, const struct set_record *set,
                      struct provider **out, struct error *err)
 {
@@ -23,17 +39,27 @@ HRESULT set_provider(struct set_environment *env, const struct set_record *set,
         *out = p;
         return S_OK;
     }
-    for (size_t i = 0; i < providers_count(env->providers); i++) {
-        p = providers_at(env->providers, i);
-        if (id_equal(&provider_table(p)->provider_id, &id)) {
-            *out = p;
-            return S_OK;
-        }
+    if (!p && config_find(env->config, "array", array)) {
+        return error_set(err, VSS_E_PROVIDER_VETO,
+                         "the set was made on array %s, which is not usable now; see `lunshadow "
+                         "providers`",
+                         array);
     }
-    return error_set(err, VSS_E_PROVIDER_VETO,
-                     "no usable array of provider %s is configured here (the set was made on "
-                     "array %s); add its [array] section, see `lunshadow providers`",
-                     wanted, array);
+    size_t count;
+    *out = only_array_of(env->providers, &id, &count);
+    if (count > 1) {
+        return error_set(err, VSS_E_PROVIDER_VETO,
+                         "the set was made on array %s, and here %zu arrays of other names have its "
+                         "provider %s: name the right one [array %s]",
+                         array, count, wanted, array);
+    }
+    if (!*out) {
+        return error_set(err, VSS_E_PROVIDER_VETO,
+                         "no usable array of provider %s is configured here (the set was made on "
+                         "array %s); add its [array] section, see `lunshadow providers`",
+                         wanted, array);
+    }
+    return S_OK;
 }
 
 /* Which LUNs of a set a callback gets: one, by its index, or */

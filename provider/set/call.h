@@ -8,9 +8,9 @@
 /* The set operations of a provider, from and to a set record. A set lies on one array, so one
  * provider answers for all its LUNs. LUNs that are gone (is_empty) are left out of every call. */
 
-/* The provider of a set: the [array] it was made on, else (another host, another name) the first
+/* The provider of a set: the [array] it was made on, else (another host, another name) the only
  * array with the same provider id. VSS_E_PROVIDER_VETO, array and id named, where none is
- * configured. */
+ * configured, where several are, and where its own is configured but not usable. */
 HRESULT set_provider(struct set_environment *env, const struct set_record *set,
                      struct provider **out, struct error *err);
 

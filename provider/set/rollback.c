@@ -2,6 +2,7 @@
 #include "provider/set/rollback.h"
 
 #include "provider/set/call.h"
+#include "registry/locks.h"
 
 static HRESULT rollback_create(struct set_environment *env, const struct journal_entry *entry,
                                struct error *err)
@@ -41,4 +42,33 @@ HRESULT set_rollback(struct set_environment *env, const struct journal_entry *en
     }
     return error_set(err, VSS_E_BAD_STATE, "a %s is not a set operation",
                      journal_operation_name(entry->operation));
+}
+
+static HRESULT abort_locked(struct set_environment *env, size_t *out_count, struct error *err)
+{
+    struct journal_entry *entries = NULL;
+    size_t count = 0;
+    HRESULT hr = journal_load_open(env->store, true, &entries, &count, err);
+    for (size_t i = 0; i < count; i++) {
+        if (entries[i].operation != JOURNAL_CREATE) {
+            continue;
+        }
+        HRESULT rolled = set_rollback(env, &entries[i], SUCCEEDED(hr) ? err : NULL);
+        *out_count += SUCCEEDED(rolled);
+        hr = SUCCEEDED(hr) ? rolled : hr;
+    }
+    journal_free_all(entries, count);
+    return hr;
+}
+
+HRESULT set_abort_all(struct set_environment *env, size_t *out_count, struct error *err)
+{
+    *out_count = 0;
+    struct lock *lock = NULL; /* nobody makes a set meanwhile */
+    HRESULT hr = lock_take(LOCK_SET_IN_PROGRESS, &lock, err);
+    if (SUCCEEDED(hr)) {
+        hr = abort_locked(env, out_count, err);
+    }
+    lock_release(lock);
+    return hr;
 }
