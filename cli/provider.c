@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For those who write plug-ins. */
+/* For those who write plug-ins, and those who install them. */
 #include "cli/commands.h"
 #include "cli/providers.h"
 #include "cli/skeleton.h"
@@ -227,7 +227,14 @@ static const struct {
     const char *name;
     int arguments; /* behind the name */
     int (*run)(struct cli *cli);
-} verbs[] = {{"new", 1, make_new}, {"dump", 1, dump}, {"list", 0, list}, {"show", 1, show}};
+} verbs[] = {
+    {"new", 1, make_new},
+    {"dump", 1, dump},
+    {"list", 0, list},
+    {"show", 1, show},
+    {"register", 1, providers_register_file},
+    {"unregister", 1, providers_unregister_id},
+};
 
 static int run(struct cli *cli)
 {
@@ -241,19 +248,25 @@ static int run(struct cli *cli)
         }
         return verbs[i].run(cli);
     }
-    return cli_misuse(cli, "%s is not new, dump, list or show", cli->arguments[0]);
+    return cli_misuse(cli, "%s is not new, dump, register, unregister, list or show",
+                      cli->arguments[0]);
 }
 
 const struct cli_command command_provider = {
     .name = "provider",
-    .summary = "write a plug-in's skeleton; look at a plug-in",
-    .arguments = "new NAME | dump FILE.so | list | show ARRAY",
+    .summary = "write a plug-in's skeleton; look at a plug-in; register one",
+    .arguments =
+        "new NAME | dump FILE.so | register FILE.so | unregister ID | list | show ARRAY|ID",
     .help =
         "new NAME writes the directory NAME with a provider that builds and has everything yet to\n"
         "do. dump FILE.so prints what a plug-in says of itself and which operations it has, and\n"
         "fails with the reason where a host would refuse it; the file is checked as for use (its\n"
-        "owner, who may write it) and then loaded into this process. list is lunshadow\n"
-        "providers; show ARRAY is one row of it.",
+        "owner, who may write it) and then loaded into this process.\n\n"
+        "register FILE.so makes a plug-in known by its name and id, which the provider = line of\n"
+        "an [array] section then may have; it is loaded by a process of its own. Registered\n"
+        "providers come first, in their order, where several could copy a LUN. Another version of\n"
+        "a registered one takes its place. unregister ID forgets one that has no shadow copies.\n\n"
+        "list is lunshadow providers; show ARRAY is one row of it, show ID those of one provider.",
     .min_arguments = 1,
     .max_arguments = 2,
     .run = run,

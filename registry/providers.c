@@ -18,8 +18,8 @@ static const char save_text[] =
 static const char register_text[] =
     "INSERT OR REPLACE INTO providers(" COLUMNS ", registered, rank)"
     " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-static const char registered_text[] =
-    "SELECT version_id, version, path, rank FROM providers WHERE provider_id = ? AND registered <> 0";
+static const char registered_text[] = "SELECT version_id, version, path, rank FROM providers WHERE "
+                                      "provider_id = ? AND registered <> 0";
 static const char last_text[] = "SELECT max(rank) FROM providers";
 static const char copies_text[] = "SELECT count(*) FROM snapshots WHERE provider_id = ?";
 static const char delete_text[] = "DELETE FROM providers WHERE provider_id = ?";

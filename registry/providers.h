@@ -27,9 +27,9 @@ struct provider_record {
 HRESULT providers_save(struct store *store, const struct provider_record *provider,
                        struct error *err);
 
-/* Makes a provider the last in the order of registration. A version that differs from the registered
- * one takes its place in that order. VSS_E_PROVIDER_ALREADY_REGISTERED: this version is, the text
- * says from which file. E_INVALIDARG: no id or no path. */
+/* Makes a provider the last in the order of registration. A version that differs from the
+ * registered one takes its place in that order. VSS_E_PROVIDER_ALREADY_REGISTERED: this version is,
+ * the text says from which file. E_INVALIDARG: no id or no path. */
 HRESULT providers_register(struct store *store, const struct provider_record *provider,
                            struct error *err);
 

@@ -104,12 +104,13 @@ static const char version_1[] =
     " object_id TEXT NOT NULL,"
     " text TEXT NOT NULL) STRICT;";
 
-/* rank is the order of registration, from 1, and registered its time; both 0 for a provider that was
- * only seen in a configuration. */
-static const char version_2[] = "ALTER TABLE providers ADD COLUMN abi_major INTEGER NOT NULL DEFAULT 0;"
-                                "ALTER TABLE providers ADD COLUMN abi_minor INTEGER NOT NULL DEFAULT 0;"
-                                "ALTER TABLE providers ADD COLUMN registered INTEGER NOT NULL DEFAULT 0;"
-                                "ALTER TABLE providers ADD COLUMN rank INTEGER NOT NULL DEFAULT 0;";
+/* rank is the order of registration, from 1, and registered its time; both 0 for a provider that
+ * was only seen in a configuration. */
+static const char version_2[] =
+    "ALTER TABLE providers ADD COLUMN abi_major INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE providers ADD COLUMN abi_minor INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE providers ADD COLUMN registered INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE providers ADD COLUMN rank INTEGER NOT NULL DEFAULT 0;";
 
 /* The step at index N leads from version N to N + 1. A released step is never changed: append. */
 static const char *const steps[] = {version_1, version_2};

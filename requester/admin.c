@@ -165,7 +165,7 @@ static void warn_of(struct vss_admin *admin, const VSS_ID *provider_id, const ch
 {
     char id[ID_TEXT_BYTES];
     struct error warning = {0};
-    (void)error_set(&warning, S_FALSE, "provider %s was unregistered, but %s still names it",
+    (void)error_set(&warning, S_FALSE, "provider %s was unregistered and is still named by %s",
                     id_text(provider_id, id), arrays);
     log_line(LOG_WARNING, "%s", warning.text);
     events_add(admin->store, LOG_WARNING, S_OK, provider_id, warning.text);

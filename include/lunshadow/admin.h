@@ -73,10 +73,9 @@ HRESULT vss_admin_query_providers(struct vss_admin *admin, struct vss_enum_objec
  * it. Nothing to abort is a success. Loads the plug-ins of all arrays.
  * VSS_E_SNAPSHOT_SET_IN_PROGRESS: a living process makes a set, this one or that which the text
  * names; it alone knows what its array and its writers are in the middle of, so nothing was
- * aborted: end it there (vss_async_cancel(), vss_backup_components_abort_backup()), or kill it, after
- * which this function does its work.
- * VSS_E_PROVIDER_VETO: the array of a set is not usable, or AbortSnapshots failed so;
- * VSS_E_UNEXPECTED_PROVIDER_ERROR: likewise, with another code. */
+ * aborted: end it there (vss_async_cancel(), vss_backup_components_abort_backup()), or kill it,
+ * after which this function does its work. VSS_E_PROVIDER_VETO: the array of a set is not usable,
+ * or AbortSnapshots failed so; VSS_E_UNEXPECTED_PROVIDER_ERROR: likewise, with another code. */
 HRESULT vss_admin_abort_all_snapshots_in_progress(struct vss_admin *admin);
 
 #ifdef __GNUC__

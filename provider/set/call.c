@@ -48,10 +48,11 @@ HRESULT set_provider(struct set_environment *env, const struct set_record *set,
     size_t count;
     *out = only_array_of(env->providers, &id, &count);
     if (count > 1) {
-        return error_set(err, VSS_E_PROVIDER_VETO,
-                         "the set was made on array %s, and here %zu arrays of other names have its "
-                         "provider %s: name the right one [array %s]",
-                         array, count, wanted, array);
+        return error_set(
+            err, VSS_E_PROVIDER_VETO,
+            "the set was made on array %s, and here %zu arrays of other names have its "
+            "provider %s: name the right one [array %s]",
+            array, count, wanted, array);
     }
     if (!*out) {
         return error_set(err, VSS_E_PROVIDER_VETO,

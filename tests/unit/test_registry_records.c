@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Providers, recoveries and events in the registry. */
+/* Recoveries and events in the registry. */
 
 #include "registry_fixture.h"
 
 #include "common/id.h"
 #include "common/log.h"
 #include "registry/events.h"
-#include "registry/providers.h"
 #include "registry/recoveries.h"
 
 #include <stdio.h>
@@ -36,38 +35,6 @@ static int tear_down(void **data)
     fixture_remove(state->directory);
     free(state);
     return 0;
-}
-
-static void test_providers(void **data)
-{
-    struct state *state = *data;
-    char name[] = "tgt";
-    char later[] = "zfs";
-    char path[] = "/usr/lib/x.so";
-    struct provider_record provider = {
-        .provider_id = id_new(), .version_id = id_new(), .name = later, .type = 3, .path = path};
-    struct provider_record other = {.provider_id = id_new(), .name = name};
-    struct provider_record *all;
-    size_t count;
-    assert_int_equal(providers_save(state->store, &provider, NULL), S_OK);
-    assert_int_equal(providers_save(state->store, &other, NULL), S_OK);
-    provider.version_id = id_new();
-    assert_int_equal(providers_save(state->store, &provider, NULL), S_OK);
-    assert_int_equal(providers_load_all(state->store, &all, &count, NULL), S_OK);
-    assert_int_equal(count, 2);
-    assert_string_equal(all[0].name, name);
-    assert_null(all[0].path);
-    assert_true(id_equal(&all[1].provider_id, &provider.provider_id));
-    assert_true(id_equal(&all[1].version_id, &provider.version_id));
-    assert_string_equal(all[1].path, path);
-    assert_null(all[1].version);
-    assert_int_equal(all[1].type, 3);
-    providers_free_all(all, count);
-    other.provider_id = id_null;
-    assert_int_equal(providers_save(state->store, &other, NULL), E_INVALIDARG);
-    fixture_sql(state->directory, "UPDATE providers SET version_id = 'x'");
-    assert_int_equal(providers_load_all(state->store, &all, &count, NULL), VSS_E_UNEXPECTED);
-    assert_null(all);
 }
 
 static void test_recoveries(void **data)
@@ -157,7 +124,6 @@ static void test_old_events_go(void **data)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RECORDS_TEST(test_providers),
         RECORDS_TEST(test_recoveries),
         RECORDS_TEST(test_events),
         RECORDS_TEST(test_old_events_go),

@@ -299,8 +299,40 @@ static void test_older_version_is_brought_up(void **data)
     fixture_save_one(store, 1);
     assert_int_equal(fixture_count_sets(store), 1);
     store_close(store);
-    assert_int_equal(fixture_sql_number(*data, "PRAGMA user_version"), 1);
+    assert_int_equal(fixture_sql_number(*data, "PRAGMA user_version"), 2);
     assert_int_equal(fixture_sql_number(*data, "SELECT x FROM kept"), 42);
+}
+
+/* A registry as version 1 left it, with rows of every day: all of them are there afterwards. */
+static void test_version_1_is_brought_up(void **data)
+{
+    struct buffer text = fixture_read_file(TEST_DATA_DIR "/registry/version-1.sql");
+    struct set_record *sets = NULL;
+    struct error err = {0};
+    size_t count = 0;
+    fixture_sql(*data, text.data);
+    buffer_free(&text);
+    assert_int_equal(fixture_sql_number(*data, "PRAGMA user_version"), 1);
+    struct store *store = fixture_open(*data);
+    assert_int_equal(sets_load_all(store, &sets, &count, &err), S_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(sets[0].snapshot_count, 2);
+    assert_int_equal(sets[0].lun_count, 2);
+    assert_true(sets[0].luns[1].state_bytes > 0);
+    assert_int_equal(sets[1].snapshot_count, 1);
+    sets_free_all(sets, count);
+    store_close(store);
+    assert_int_equal(fixture_sql_number(*data, "PRAGMA user_version"), 2);
+    static const struct {
+        const char *sql;
+        int64_t rows;
+    } tables[] = {{"SELECT count(*) FROM events", 1},
+                  {"SELECT count(*) FROM recoveries", 1},
+                  {"SELECT count(*) FROM extents", 3},
+                  {"SELECT count(*) FROM providers WHERE name = 'tgt' AND registered = 0", 1}};
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        assert_int_equal(fixture_sql_number(*data, tables[i].sql), tables[i].rows);
+    }
 }
 
 static void test_failed_upgrade_leaves_nothing(void **data)
@@ -497,6 +529,7 @@ int main(void)
         STORE_TEST(test_empty_file_is_damage),
         STORE_TEST(test_newer_version_is_refused),
         STORE_TEST(test_older_version_is_brought_up),
+        STORE_TEST(test_version_1_is_brought_up),
         STORE_TEST(test_failed_upgrade_leaves_nothing),
         STORE_TEST(test_settings),
         STORE_TEST(test_transactions),
