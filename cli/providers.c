@@ -94,19 +94,23 @@ static const struct provider_record *find_registered(const struct view *view, co
 
 static json_t *registered_json(const struct provider_record *registered)
 {
-    return registered
-               ? json_pack("{s:o, s:I, s:o}", "when", text_time_to_json(registered->registered),
-                           "rank", (json_int_t)registered->rank, "path",
-                           text_to_json(registered->path))
-               : json_null();
+    char abi[32];
+    if (!registered) {
+        return json_null();
+    }
+    (void)snprintf(abi, sizeof(abi), "%u.%u", registered->abi_major, registered->abi_minor);
+    return json_pack("{s:o, s:I, s:s, s:o}", "when", text_time_to_json(registered->registered),
+                     "rank", (json_int_t)registered->rank, "abi", abi, "path",
+                     text_to_json(registered->path));
 }
 
 static void note_registered(struct table *table, const struct provider_record *registered,
                             const char *more)
 {
     char when[CLOCK_TEXT_BYTES];
-    table_note(table, "registered %s, rank %lld%s", clock_text(registered->registered, when),
-               (long long)registered->rank, more);
+    table_note(table, "registered %s, rank %lld, ABI %u.%u%s",
+               clock_text(registered->registered, when), (long long)registered->rank,
+               registered->abi_major, registered->abi_minor, more);
 }
 
 static const char *capability_name(uint32_t capability)

@@ -143,7 +143,8 @@ HRESULT vss_backup_components_start_snapshot_set(struct vss_backup_components *s
  * label; nothing is written to it.
  * volume: iscsi://[user%secret@]host[:port]/target/lun, "#N" behind it for partition N; the
  * secret is used and not kept.
- * provider_id: NULL or the null id picks the first array that supports all LUNs of the volume.
+ * provider_id: NULL or the null id picks the first array that supports all LUNs of the volume, in
+ * the order that admin.h states: registered providers first.
  * VSS_E_BAD_STATE; VSS_E_OBJECT_NOT_FOUND: portal, target, LUN or partition is not there;
  * VSS_E_VOLUME_NOT_SUPPORTED: no provider wants it; VSS_E_VOLUME_NOT_SUPPORTED_BY_PROVIDER: the
  * named one does not; VSS_E_PROVIDER_NOT_REGISTERED; VSS_E_PROVIDER_VETO;

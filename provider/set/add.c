@@ -156,7 +156,8 @@ static HRESULT ask_supported(struct provider *p, const struct candidate *c, uint
     return hr;
 }
 
-/* The first array that takes the LUN; only those with the id where one is asked for. */
+/* The first array that takes the LUN, registered providers before others; only those with the id
+ * where one is asked for. */
 static HRESULT choose_provider(struct set_environment *env, const struct candidate *c,
                                uint32_t context, const VSS_ID *id, struct provider **out,
                                struct error *err)

@@ -29,12 +29,12 @@ HRESULT set_start(struct set_environment *env, uint32_t context, struct set_buil
                   VSS_ID *out_set_id, struct error *err);
 
 /* Volume to LUNs, identity, label, provider's consent, BeginPrepareSnapshot. provider_id NULL or
- * null: the first array that supports all LUNs. VSS_E_OBJECT_NOT_FOUND (no such portal, target,
- * LUN, partition or name), VSS_E_VOLUME_NOT_SUPPORTED (no provider wants it; no unique page 83),
- * _BY_PROVIDER (the named one does not), VSS_E_PROVIDER_NOT_REGISTERED,
- * VSS_E_MAXIMUM_NUMBER_OF_VOLUMES_REACHED, VSS_E_BAD_STATE (a resync overwrites the LUN, or left it
- * half-written), VSS_E_OBJECT_ALREADY_EXISTS never: the same volume twice
- * is E_INVALIDARG. */
+ * null: the first array, as providers_open() orders them, that supports all LUNs.
+ * VSS_E_OBJECT_NOT_FOUND (no such portal, target, LUN, partition or name),
+ * VSS_E_VOLUME_NOT_SUPPORTED (no provider wants it; no unique page 83), _BY_PROVIDER (the named one
+ * does not), VSS_E_PROVIDER_NOT_REGISTERED, VSS_E_MAXIMUM_NUMBER_OF_VOLUMES_REACHED,
+ * VSS_E_BAD_STATE (a resync overwrites the LUN, or left it half-written),
+ * VSS_E_OBJECT_ALREADY_EXISTS never: the same volume twice is E_INVALIDARG. */
 HRESULT set_add_volume(struct set_builder *builder, const char *volume, const VSS_ID *provider_id,
                        VSS_ID *out_snapshot_id, struct error *err);
 

@@ -146,6 +146,41 @@ out_has '"usable": false'
 run 0 events
 out_has 'does-not-exist'
 
+# ---- registered providers: what they say, and whose arrays ask for them ----
+plugin=$(dirname "$(dirname "$(realpath "$lunshadow")")")/providers/lunshadow-provider-tgt.so
+tgt=6f1d0c5e-2b7a-4e0b-9a41-3d8e57c2107b
+install -m 644 "$plugin" "$work/moved.so"
+run 1 provider unregister $tgt
+err_has "$tgt.*\(VSS_E_PROVIDER_NOT_REGISTERED 0x80042304\)$"
+run 0 provider register "$work/moved.so"
+out_has "^Registered provider $tgt\.$"
+run 1 provider register "$plugin"
+err_has "registered already, from $work/moved.so \(VSS_E_PROVIDER_ALREADY_REGISTERED 0x80042303\)$"
+run 0 provider list
+out_has "^- +tgt +[0-9.]+ +$tgt$"
+out_has 'registered .*, rank 1, ABI 0\.9, in no usable array'
+printf '[array a]\nprovider = %s\n[array b]\nprovider = tgt\n' "{$tgt}" >"$work/registered.conf"
+run 0 provider show --config "$work/registered.conf" $tgt
+out_has "^a +tgt"
+out_has "^b +tgt"
+out_has "^ +$work/moved.so$"
+run 0 provider list --json --config "$work/registered.conf"
+[ "$(grep -c '"rank": 1' "$work/out")" -eq 2 ] || fail "two arrays of a registered provider do not say so"
+run 1 provider show $tgt --state-dir "$work/other-state"
+err_has 'VSS_E_PROVIDER_NOT_REGISTERED'
+run 1 provider register "$work/registered.conf"
+err_has 'cannot load plug-in.*E_INVALIDARG'
+run 1 provider register "$work/not-there.so"
+run 0 provider unregister --config "$work/registered.conf" --json $tgt
+out_has "\"provider\": \"$tgt\""
+err_has 'is still named by \[array a\], \[array b\]$'
+run 0 provider show a --config "$work/registered.conf"
+out_has "provider $tgt is not registered"
+run 2 provider register
+run 2 provider unregister tgt
+err_has 'not an id'
+run 2 provider unregister $tgt $tgt
+
 # A reader that is not there is no success.
 code=0
 "$lunshadow" error >/dev/full 2>"$work/err" || code=$?
@@ -205,6 +240,10 @@ run 0 create --transportable -o "$work/set.xml" "${luns[@]}"
 out_has 'I/O held [0-9]+ us'
 [ "$(stat -c %a "$work/set.xml")" = 600 ] || fail "the document can be read by others"
 set_id=$(awk '$1 == "Set" { print $2 }' "$work/out")
+run 0 provider register "$plugin"
+run 1 provider unregister $tgt
+err_has '2 shadow copies.*\(VSS_E_PROVIDER_IN_USE 0x80042307\)$'
+run 0 show "$set_id"
 snapshot_id=$(awk '$2 ~ /\/1$/ { print $1; exit }' "$work/out")
 run 0 list
 out_has "^Set $set_id"
@@ -232,6 +271,7 @@ run 0 delete --json "$set_id"
 out_has '"deleted": 1'
 run 0 list
 out_has 'no snapshots'
+run 0 provider unregister $tgt
 
 # Copies that end with the command exist while --exec runs, and not after.
 run 0 create --context backup --exec "\"$lunshadow\" show \$LUNSHADOW_SET >\"$work/during\"" "${luns[0]}"

@@ -9,7 +9,8 @@ source=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/lunshadow-kit.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 umask 022
-export LUNSHADOW_STATE_DIR=$work/state LUNSHADOW_CONFIG=$work/kit.conf
+export LUNSHADOW_STATE_DIR=$work/state LUNSHADOW_CONFIG=$work/kit.conf LUNSHADOW_LOCK_DIR=$work/locks
+mkdir "$LUNSHADOW_LOCK_DIR"
 : >"$LUNSHADOW_CONFIG"
 read -ra extra <<<"${LUNSHADOW_TEST_CFLAGS:-}"
 
@@ -73,6 +74,7 @@ first=$(sed -n 's/.*"provider": "\(.*\)".*/\1/p' "$work/out")
 run 0 provider new other
 make -C other >"$work/out" 2>&1 || die "make of another new provider"
 run 0 provider dump --json other/lunshadow-provider-other.so
+cp "$work/out" "$work/other.json"
 ! grep -q "$first" "$work/out" || die "two new providers have one id"
 
 # ---- configured ----
@@ -85,6 +87,19 @@ out_has 'consistent-set no'
 ! grep -q '^two' "$work/out" || die "show prints other arrays"
 run 1 provider show three
 out_has 'no \[array three\] section.*VSS_E_PROVIDER_NOT_REGISTERED'
+
+# ---- registered, from anywhere, and named by its name ----
+install -m 644 other/lunshadow-provider-other.so "$work/elsewhere.so"
+id=$(sed -n 's/.*"provider": "\(.*\)".*/\1/p' "$work/other.json")
+run 0 provider register "$work/elsewhere.so"
+out_has "$id"
+printf '[array one]\nprovider = other\n' >"$LUNSHADOW_CONFIG"
+run 0 provider show one
+out_has "^one +other .*$id$"
+out_has "$work/elsewhere.so"
+run 1 provider register "$work/synopsis.so"
+out_has 'AreLunsSupported, which is mandatory.*E_INVALIDARG'
+run 0 provider unregister "$id"
 
 # ---- what is no plug-in ----
 run 1 provider dump "$work/not-there.so"

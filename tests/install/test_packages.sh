@@ -54,6 +54,7 @@ has lunshadow '/man1/lunshadow.1'
 has liblunshadow0 '/liblunshadow.so.0$|/liblunshadow.so.0 ->'
 has lunshadow-dev '/liblunshadow.so ->'
 has lunshadow-dev '/include/lunshadow/provider.h$'
+has lunshadow-dev '/include/lunshadow/admin.h$'
 has lunshadow-dev '/man7/lunshadow-provider.7'
 has lunshadow-dev '/examples/provider-files/files.c$'
 doubled=$(cat "$work"/*.list | awk '$1 !~ /^d/ { print $6 }' | sort | uniq -d)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* The public headers in a C++ program: C linkage, no keyword or conversion that C++ lacks. */
-#include <lunshadow/requester.h>
+#include <lunshadow/admin.h>
 
 #include <lunshadow/lun.h>
 #include <lunshadow/provider.h>
+#include <lunshadow/requester.h>
 #include <lunshadow/vss.h>
 
 int main()
@@ -13,5 +14,6 @@ int main()
     vss_backup_components *session = nullptr;
     HRESULT hr = vss_create_backup_components(&options, nullptr, nullptr);
     vss_backup_components_release(session);
+    vss_admin_release(nullptr);
     return FAILED(hr) && vss_error_name(hr) != nullptr ? 0 : 1;
 }
