@@ -133,7 +133,7 @@ HRESULT vss_admin_register_provider(struct vss_admin *admin, const char *path,
         return null_argument(admin, path ? "out_provider_id" : "path");
     }
     HRESULT hr = registration_add(admin->store, path, out_provider_id, &admin->err);
-    if (hr == VSS_E_OBJECT_NOT_FOUND || hr == VSS_E_UNEXPECTED_PROVIDER_ERROR) {
+    if (hr == VSS_E_UNEXPECTED_PROVIDER_ERROR) {
         hr = error_translate(&admin->err, E_INVALIDARG); /* it is the file that was named */
     }
     return CLOSE_LIST(admin, listed, hr);

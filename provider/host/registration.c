@@ -12,19 +12,32 @@
 
 /* ---- into the registry and out of it --------------------------------------------------------- */
 
+static HRESULT resolve(const char *path, char **out, struct error *err)
+{
+    *out = realpath(path, NULL);
+    if (*out) {
+        return S_OK;
+    }
+    HRESULT code = error_from_errno(errno);
+    bool is_argument = code != E_ACCESSDENIED && code != E_OUTOFMEMORY;
+    return error_set(err, is_argument ? E_INVALIDARG : code, "plug-in %s: %s", path,
+                     strerrordesc_np(errno));
+}
+
 HRESULT registration_add(struct store *store, const char *path, VSS_ID *out_provider_id,
                          struct error *err)
 {
     *out_provider_id = id_null;
-    char *resolved = realpath(path, NULL);
-    if (!resolved) {
-        return error_set_errno(err, errno, "plug-in %s", path);
+    char *resolved = NULL;
+    HRESULT hr = resolve(path, &resolved, err);
+    if (FAILED(hr)) {
+        return hr;
     }
     struct config_pair pair = {.key = (char *)"provider", .value = resolved};
     struct config_section section = {
         .kind = (char *)"array", .name = (char *)"to-register", .pairs = &pair, .pair_count = 1};
     struct provider *p = NULL;
-    HRESULT hr = provider_attach(NULL, &section, NULL, &p, err);
+    hr = provider_attach(NULL, &section, NULL, &p, err);
     if (SUCCEEDED(hr)) {
         struct provider_record record = provider_as_record(p);
         hr = providers_register(store, &record, err);

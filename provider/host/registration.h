@@ -9,7 +9,8 @@
  * an order that counts where several could copy a LUN. */
 
 /* Has a host process load the file, as it would for an [array] section, and registers what it says
- * of itself. Failures: as of a section's plug-in; providers_register(). */
+ * of itself. Failures: as of a section's plug-in, but E_INVALIDARG where there is no such file;
+ * providers_register(). */
 HRESULT registration_add(struct store *store, const char *path, VSS_ID *out_provider_id,
                          struct error *err);
 

@@ -272,6 +272,10 @@ static void unsafe_and_foreign_files_are_refused(void **state)
     char path[128];
     (void)snprintf(path, sizeof(path), "%s/open/tgt.so", f->directory);
     assert_refused(admin, path, E_INVALIDARG, "No such file");
+    assert_refused(admin, "", E_INVALIDARG, "No such file");
+    (void)snprintf(path, sizeof(path), "%s/x", f->tgt);
+    assert_refused(admin, path, E_INVALIDARG, "Not a directory");
+    (void)snprintf(path, sizeof(path), "%s/open/tgt.so", f->directory);
     assert_int_equal(chmod(f->tgt, 0666), 0);
     assert_refused(admin, f->tgt, E_ACCESSDENIED, "chmod go-w");
     assert_int_equal(chmod(f->tgt, 0644), 0);
