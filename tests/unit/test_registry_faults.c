@@ -5,6 +5,8 @@
 
 #include "registry_fixture.h"
 
+#include "common/id.h"
+#include "registry/providers.h"
 #include "registry/sql.h"
 
 #include <dirent.h>
@@ -70,7 +72,11 @@ static HRESULT work_within(const char *directory, int64_t bytes)
     struct store *store = NULL;
     struct set_record set = fixture_set(1, 4);
     struct set_record *all = NULL;
+    struct provider_record provider = {
+        .provider_id = id_new(), .name = (char *)"a", .path = (char *)"/a.so"};
+    struct provider_record *providers = NULL;
     size_t count = 0;
+    size_t provider_count = 0;
     (void)sqlite3_hard_heap_limit64(bytes);
     HRESULT hr = store_open(directory, &store, NULL);
     if (SUCCEEDED(hr)) {
@@ -79,6 +85,16 @@ static HRESULT work_within(const char *directory, int64_t bytes)
     if (SUCCEEDED(hr)) {
         hr = sets_load_all(store, &all, &count, NULL);
     }
+    if (SUCCEEDED(hr)) {
+        hr = providers_register(store, &provider, NULL);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = providers_load_all(store, &providers, &provider_count, NULL);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = providers_unregister(store, &provider.provider_id, NULL);
+    }
+    providers_free_all(providers, provider_count);
     sets_free_all(all, count);
     set_record_free(&set);
     store_close(store);
@@ -110,15 +126,21 @@ static HRESULT read_damaged(const char *directory)
     struct error err = {0};
     struct store *store = NULL;
     struct set_record *all = NULL;
+    struct provider_record *providers = NULL;
     size_t count = 0;
+    size_t provider_count = 0;
     HRESULT hr = store_open(directory, &store, &err);
     if (SUCCEEDED(hr)) {
         hr = sets_load_all(store, &all, &count, &err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = providers_load_all(store, &providers, &provider_count, &err);
     }
     if (FAILED(hr)) {
         assert_int_equal(hr, VSS_E_UNEXPECTED);
         assert_non_null(strstr(err.text, directory));
     }
+    providers_free_all(providers, provider_count);
     sets_free_all(all, count);
     store_close(store);
     return hr;
@@ -127,6 +149,9 @@ static HRESULT read_damaged(const char *directory)
 static struct buffer make_good_file(const char *directory)
 {
     struct store *store = fixture_open(directory);
+    struct provider_record provider = {
+        .provider_id = id_new(), .name = (char *)"a", .path = (char *)"/a.so"};
+    assert_int_equal(providers_register(store, &provider, NULL), S_OK);
     for (unsigned i = 0; i < 20; i++) {
         fixture_save_one(store, i);
     }
