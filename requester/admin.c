@@ -244,11 +244,10 @@ HRESULT vss_admin_abort_all_snapshots_in_progress(struct vss_admin *admin)
     }
     error_clear(&admin->err);
     struct set_environment *env = NULL;
-    size_t count = 0;
     HRESULT hr =
         set_environment_open(admin->config_path, admin->state_directory, &env, &admin->err);
     if (SUCCEEDED(hr)) {
-        hr = set_abort_all(env, &count, &admin->err);
+        hr = set_abort_all(env, &admin->err);
     }
     set_environment_close(env);
     return CLOSE_LIST(admin, listed, hr);

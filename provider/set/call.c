@@ -50,9 +50,9 @@ HRESULT set_provider(struct set_environment *env, const struct set_record *set,
     if (count > 1) {
         return error_set(
             err, VSS_E_PROVIDER_VETO,
-            "the set was made on array %s, and here %zu arrays of other names have its "
-            "provider %s: name the right one [array %s]",
-            array, count, wanted, array);
+            "the set was made on array %s; here its provider %s has %zu arrays of other names: "
+            "name the right one [array %s]",
+            array, wanted, count, array);
     }
     if (!*out) {
         return error_set(err, VSS_E_PROVIDER_VETO,

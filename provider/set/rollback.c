@@ -44,7 +44,7 @@ HRESULT set_rollback(struct set_environment *env, const struct journal_entry *en
                      journal_operation_name(entry->operation));
 }
 
-static HRESULT abort_locked(struct set_environment *env, size_t *out_count, struct error *err)
+static HRESULT abort_locked(struct set_environment *env, struct error *err)
 {
     struct journal_entry *entries = NULL;
     size_t count = 0;
@@ -54,20 +54,18 @@ static HRESULT abort_locked(struct set_environment *env, size_t *out_count, stru
             continue;
         }
         HRESULT rolled = set_rollback(env, &entries[i], SUCCEEDED(hr) ? err : NULL);
-        *out_count += SUCCEEDED(rolled);
         hr = SUCCEEDED(hr) ? rolled : hr;
     }
     journal_free_all(entries, count);
     return hr;
 }
 
-HRESULT set_abort_all(struct set_environment *env, size_t *out_count, struct error *err)
+HRESULT set_abort_all(struct set_environment *env, struct error *err)
 {
-    *out_count = 0;
     struct lock *lock = NULL; /* nobody makes a set meanwhile */
     HRESULT hr = lock_take(LOCK_SET_IN_PROGRESS, &lock, err);
     if (SUCCEEDED(hr)) {
-        hr = abort_locked(env, out_count, err);
+        hr = abort_locked(env, err);
     }
     lock_release(lock);
     return hr;

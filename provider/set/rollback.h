@@ -13,8 +13,8 @@ HRESULT set_rollback(struct set_environment *env, const struct journal_entry *en
                      struct error *err);
 
 /* Takes back every create that a dead process left; one that cannot be is no reason to leave the
- * others, and the first such failure is the result. *out_count: how many went.
- * VSS_E_SNAPSHOT_SET_IN_PROGRESS: a living process makes a set, which is its own to end. */
-HRESULT set_abort_all(struct set_environment *env, size_t *out_count, struct error *err);
+ * others, and the first such failure is the result. VSS_E_SNAPSHOT_SET_IN_PROGRESS: a living
+ * process makes a set, which is its own to end. */
+HRESULT set_abort_all(struct set_environment *env, struct error *err);
 
 #endif

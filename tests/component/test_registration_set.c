@@ -200,7 +200,7 @@ static void a_set_finds_its_array_only_where_there_is_one(void **state)
                    "lab, which is not usable");
     /* Two others: which one cannot be told. */
     rewrite_config(a, "s/^\\[array lab\\]/[array renamed]/; s/^provider = no-such/provider = tgt/");
-    assert_refused(try_delete(a, &set, &err), VSS_E_PROVIDER_VETO, &err, "2 arrays");
+    assert_refused(try_delete(a, &set, &err), VSS_E_PROVIDER_VETO, &err, "has 2 arrays");
     /* One other. */
     rewrite_config(a, "/^\\[array other\\]/,$d");
     assert_ok(try_delete(a, &set, &err), &err);
