@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Lines quote what a plug-in said: one line of printable text, whatever that was. */
 static char *format_line(const char *format, va_list arguments)
@@ -65,11 +66,22 @@ HRESULT conform_call(struct conform *c, enum vss_provider_op op, const void *in,
     return provider_call(c->provider, op, in, out, arena, 0, err);
 }
 
+/* Without the array's name in front, which is the same all over the report. */
+static const char *said(const struct conform *c, const struct error *err)
+{
+    const char *text = error_text(err);
+    size_t length = strlen(c->section->name);
+    bool has_name = strncmp(text, "array ", 6) == 0 &&
+                    strncmp(text + 6, c->section->name, length) == 0 &&
+                    strncmp(text + 6 + length, ": ", 2) == 0;
+    return has_name ? text + 6 + length + 2 : text;
+}
+
 bool conform_succeeded(struct conform *c, enum vss_provider_op op, HRESULT hr,
                        const struct error *err)
 {
     if (FAILED(hr)) {
-        conform_fail_op(c, op, "%s", error_text(err));
+        conform_fail_op(c, op, "%s", said(c, err));
     }
     return SUCCEEDED(hr);
 }
@@ -78,7 +90,7 @@ bool conform_survived(struct conform *c, enum vss_provider_op op, HRESULT hr,
                       const struct error *err, const char *what)
 {
     if (hr == VSS_E_UNEXPECTED_PROVIDER_ERROR) {
-        conform_fail(c, "%s of %s: %s", provider_op_name(op), what, error_text(err));
+        conform_fail(c, "%s of %s: %s", provider_op_name(op), what, said(c, err));
     }
     return hr != VSS_E_UNEXPECTED_PROVIDER_ERROR;
 }

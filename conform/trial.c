@@ -298,9 +298,11 @@ bool trial_expect_invisible(struct trial *t, const char *when)
 void trial_expect_gone(struct trial *t, uint32_t first, uint32_t count, const char *when)
 {
     struct error err = {0};
+    enum vss_provider_op op =
+        t->stage < TRIAL_COMMITTED ? VSS_OP_COMMIT_SNAPSHOTS : VSS_OP_LOCATE_LUNS;
     if (expect_invisible(t, first, count, when) &&
-        SUCCEEDED(trial_call(t, VSS_OP_LOCATE_LUNS, first, count, &err))) {
-        conform_fail(t->c, "LocateLuns still has copies to show %s", when);
+        SUCCEEDED(trial_call(t, op, first, count, &err))) {
+        conform_fail(t->c, "%s still finds the copies %s", provider_op_name(op), when);
     }
 }
 

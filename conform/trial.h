@@ -73,7 +73,7 @@ void trial_look(struct trial *t);
 bool trial_expect_visible(struct trial *t);
 bool trial_expect_invisible(struct trial *t, const char *when);
 
-/* After the set's end: not visible, and LocateLuns has nothing to show. */
+/* After the set's end: not visible, and the copies can neither be cut nor shown. */
 void trial_expect_gone(struct trial *t, uint32_t first, uint32_t count, const char *when);
 
 /* The content of copy i must be this. */
