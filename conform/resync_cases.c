@@ -10,9 +10,9 @@
 
 #define EDGE_BYTES  (1u << 20)
 #define POLL_MS     20u
-#define WHOLE_MS    (30u * 60u * 1000u)
-#define FILL_BEFORE 3 /* what the copies have */
-#define FILL_AFTER  4 /* what the originals have when they are resynced */
+#define WHOLE_MIN   30u /* of a whole resync */
+#define FILL_BEFORE 3   /* what the copies have */
+#define FILL_AFTER  4   /* what the originals have when they are resynced */
 
 /* One resync of the set's copies over the LUNs they were made of. */
 struct resync {
@@ -31,12 +31,11 @@ static HRESULT resync_call(struct resync *r, enum vss_provider_op op, struct err
 {
     struct provider_arena arena = PROVIDER_ARENA_INIT;
     struct vss_resync_out out = {0};
-    struct vss_resync_in in = {.struct_size = sizeof(in),
-                               .lun_count = r->lun_count,
-                               .resync_id = r->id,
-                               .luns = r->luns,
-                               .state =
-                                   op == VSS_OP_RESYNC_START ? (struct vss_state){0} : r->state};
+    struct vss_resync_in in = {
+        .struct_size = sizeof(in), .lun_count = r->lun_count, .resync_id = r->id, .luns = r->luns};
+    if (op != VSS_OP_RESYNC_START) {
+        in.state = r->state;
+    }
     error_clear(err);
     HRESULT hr = conform_call(r->t.c, op, &in, &out, &arena, err);
     uint8_t *state =
@@ -110,7 +109,7 @@ static bool resync_start(struct resync *r)
 /* Polls to the end; renews: each in a process of its own. */
 static bool resync_finish(struct resync *r, bool renews)
 {
-    uint64_t end_us = clock_monotonic_us() + WHOLE_MS * 1000ull;
+    uint64_t end_us = clock_monotonic_us() + 60000000ull * WHOLE_MIN;
     while (!r->is_done) {
         if (renews) {
             conform_renew(r->t.c);
@@ -119,7 +118,7 @@ static bool resync_finish(struct resync *r, bool renews)
             return false;
         }
         if (!r->is_done && clock_monotonic_us() > end_us) {
-            conform_fail(r->t.c, "the resync is not done after %u minutes", WHOLE_MS / 60000);
+            conform_fail(r->t.c, "the resync is not done after %u minutes", WHOLE_MIN);
             return false;
         }
         if (!r->is_done) {

@@ -78,8 +78,9 @@ bool conform_digest(struct conform *c, const char *url, uint64_t *out)
 
 static void make_mark(uint8_t *data, size_t index, unsigned seed, uint64_t lba)
 {
+    uint64_t start = (uint64_t)seed * 131 + index * 31 + lba * 7;
     for (uint32_t i = 0; i < MARK_BYTES; i++) {
-        data[i] = (uint8_t)((seed * 131u + index * 31u + lba * 7u + i) ^ (i >> 8));
+        data[i] = (uint8_t)((start + i) ^ (i >> 8));
     }
 }
 
@@ -124,7 +125,10 @@ struct vss_lun_info conform_foreign_lun(void)
     uint8_t naa[16];
     char serial[] = "CONFORM-FOREIGN";
     id_to_bytes(&id, naa);
-    memcpy(naa, "\x60\x01\x40\x5f", 4); /* NAA 6 */
+    naa[0] = 0x60; /* NAA 6, OpenFabrics' OUI */
+    naa[1] = 0x01;
+    naa[2] = 0x40;
+    naa[3] = 0x50 | (naa[3] & 0xf);
     struct vss_storage_identifier designator = {VDSStorageIdCodeSetBinary, VDSStorageIdTypeFCPHName,
                                                 sizeof(naa), naa};
     struct vss_lun_info borrowed = {.version = 1,
