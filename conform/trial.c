@@ -27,14 +27,31 @@ static void forget_urls(struct trial *t)
     }
 }
 
-void trial_end(struct trial *t)
+static bool is_ended(HRESULT hr)
+{
+    return SUCCEEDED(hr) || hr == VSS_E_OBJECT_NOT_FOUND;
+}
+
+/* Deleted one by one, or else aborted: one of the two must have worked. */
+static void take_away(struct trial *t)
 {
     struct error err = {0};
+    bool is_deleted = t->stage >= TRIAL_POST_COMMITTED;
+    for (uint32_t i = 0; t->stage >= TRIAL_POST_COMMITTED && i < TRIAL_LUNS; i++) {
+        is_deleted = is_ended(trial_call(t, VSS_OP_ON_LUN_EMPTY, i, 1, &err)) && is_deleted;
+    }
+    bool is_aborted = is_ended(trial_call(t, VSS_OP_ABORT_SNAPSHOTS, 0, TRIAL_LUNS, &err));
+    if (!is_deleted && !is_aborted) {
+        char id[ID_TEXT_BYTES];
+        conform_fail(t->c, "copies of set %s may be left behind: %s", id_text(&t->set_id, id),
+                     error_text(&err));
+    }
+}
+
+void trial_end(struct trial *t)
+{
     if (t->c->provider && t->may_hold_copies) {
-        for (uint32_t i = 0; t->stage >= TRIAL_POST_COMMITTED && i < TRIAL_LUNS; i++) {
-            (void)trial_call(t, VSS_OP_ON_LUN_EMPTY, i, 1, &err);
-        }
-        (void)trial_call(t, VSS_OP_ABORT_SNAPSHOTS, 0, TRIAL_LUNS, &err);
+        take_away(t);
     }
     forget_urls(t);
     for (size_t i = 0; i < TRIAL_LUNS; i++) {
@@ -244,6 +261,17 @@ bool trial_advance(struct trial *t, enum trial_stage to)
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
+static size_t portal_count(const struct config *config)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < config->section_count; i++) {
+        count += strcmp(config->sections[i].kind, "portal") == 0;
+    }
+    return count;
+}
+
+/* A target that does not let us in shows us nothing; a portal that does not answer proves nothing.
+ */
 void trial_look(struct trial *t)
 {
     struct error err = {0};
@@ -252,6 +280,9 @@ void trial_look(struct trial *t)
     if (FAILED(visible_scan(&t->c->env, NULL, &visible, &err))) {
         conform_fail(t->c, "%s", error_text(&err));
         return;
+    }
+    if (visible.count < portal_count(t->c->config)) {
+        conform_fail(t->c, "what is visible is not known: %s", error_text(&visible.unanswered));
     }
     for (size_t i = 0; i < TRIAL_LUNS; i++) {
         const struct scan_lun *found = visible_find(&visible, &t->luns[i].destination, NULL);

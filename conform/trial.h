@@ -37,7 +37,7 @@ struct trial {
 
 void trial_start(struct trial *t, struct conform *c);
 
-/* Deletes the copies, aborts the set, frees. What that gives is not looked at. */
+/* Deletes the copies, aborts the set, frees. What may be left behind is a finding. */
 void trial_end(struct trial *t);
 
 /* Goes on until `to` is done. False, with the finding, where an operation fails. */

@@ -11,6 +11,8 @@ source=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=tests/component/conform_lab.sh
 . "$source/tests/component/conform_lab.sh"
 
+mkdir "$work/tmp"
+export TMPDIR=$work/tmp
 # run CODE ARGUMENT...
 run() {
     local expected=$1 code=0
@@ -24,8 +26,8 @@ nothing_left() {
     [ -z "$left" ] || die "left behind: $left"
     tgtadm --op show --mode target >"$work/out"
     [ "$(grep -c '^Target' "$work/out")" -eq 1 ] || die "a target is left behind"
-    left=$(find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'lunshadow-conform-??????' -user "$(id -u)")
-    [ -z "$left" ] || die "left behind: $left"
+    left=$(ls "$TMPDIR")
+    [ -z "$left" ] || die "left behind in TMPDIR: $left"
 }
 
 # ---- what cannot be run ----
@@ -63,6 +65,22 @@ configure files "$example"
 run 0 --config "$work/conform.conf" --array files --json
 out_has '"failed": 0'
 out_has "\"held\": $((cases - 1)),"
+nothing_left
+
+# ---- interrupted, and in the way of another one ----
+"$conform" --config "$work/conform.conf" --array files >"$work/first" 2>&1 </dev/null &
+first=$!
+until grep -q '^ok .* begin\.' "$work/first"; do
+    kill -0 "$first" || die "the run to be interrupted is over: $(cat "$work/first")"
+    sleep 0.05
+done
+run 2 --config "$work/conform.conf" --array files
+out_has 'VSS_E_SNAPSHOT_SET_IN_PROGRESS'
+kill -TERM "$first"
+code=0
+wait "$first" || code=$?
+[ "$code" -eq 2 ] || die "interrupted: exit code $code"
+grep -q 'interrupted' "$work/first" || die "nothing is said of the interruption"
 nothing_left
 
 # ---- what has everything yet to do ----
