@@ -62,6 +62,11 @@ const struct conform_case conform_cases[] = {
     {"commit.content", NEEDS_NOTHING, CREATE "CommitSnapshots",
      "copies are what the originals were at the commit, whatever is written to these later",
      case_commit_content},
+    {"commit.differential", NEEDS_DIFFERENTIAL, "VSS_VOLSNAP_ATTR_DIFFERENTIAL",
+     "AreLunsSupported says 1 for DIFFERENTIAL copies, and those hold as commit.content",
+     case_commit_differential},
+    {"commit.plex", NEEDS_PLEX, "VSS_VOLSNAP_ATTR_PLEX",
+     "AreLunsSupported says 1 for PLEX copies, and those hold as commit.content", case_commit_plex},
     {"commit.originals", NEEDS_NOTHING, CREATE "CommitSnapshots",
      "no byte of an original is written", case_commit_originals},
     {"commit.point-in-time", NEEDS_CONSISTENT_SET, PAGE "GetProviderCapabilities",
@@ -169,6 +174,8 @@ const char *conform_need_name(enum conform_need need)
         [NEEDS_MASK] = "mask",
         [NEEDS_READ_ONLY] = "read-only",
         [NEEDS_CONSISTENT_SET] = "consistent-set",
+        [NEEDS_DIFFERENTIAL] = "differential",
+        [NEEDS_PLEX] = "plex",
         [NEEDS_ON_UNLOAD] = "OnUnload",
         [NEEDS_OTHER_SIZE] = "resync, and a third scratch LUN that is larger",
     };
@@ -198,6 +205,10 @@ bool conform_is_claimed(const struct conform *c, enum conform_need need)
         return said->read_only == VSS_CAPABILITY_NATIVE;
     case NEEDS_CONSISTENT_SET:
         return said->consistent_set == VSS_CAPABILITY_NATIVE;
+    case NEEDS_DIFFERENTIAL:
+        return said->differential == VSS_CAPABILITY_NATIVE;
+    case NEEDS_PLEX:
+        return said->plex == VSS_CAPABILITY_NATIVE;
     case NEEDS_ON_UNLOAD:
         return provider_has(c->provider, VSS_OP_ON_UNLOAD);
     case NEEDS_OTHER_SIZE:

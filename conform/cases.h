@@ -11,6 +11,8 @@ enum conform_need {
     NEEDS_MASK,
     NEEDS_READ_ONLY,
     NEEDS_CONSISTENT_SET,
+    NEEDS_DIFFERENTIAL,
+    NEEDS_PLEX,
     NEEDS_ON_UNLOAD,
     NEEDS_OTHER_SIZE /* resync, and a scratch LUN larger than the first two */
 };
@@ -46,6 +48,8 @@ void case_supported_foreign(struct conform *c);
 void case_supported_all_or_nothing(struct conform *c);
 void case_supported_context(struct conform *c);
 void case_supported_interconnects(struct conform *c);
+/* AreLunsSupported says 1 for copies of this kind, VSS_VOLSNAP_ATTR_*. */
+void question_expect_context(struct conform *c, uint32_t kind);
 void case_fill_in_own(struct conform *c);
 void case_fill_in_foreign(struct conform *c);
 
@@ -60,6 +64,8 @@ void case_commit_order(struct conform *c);
 void case_commit_figures(struct conform *c);
 void case_commit_quick(struct conform *c);
 void case_commit_content(struct conform *c);
+void case_commit_differential(struct conform *c);
+void case_commit_plex(struct conform *c);
 void case_commit_originals(struct conform *c);
 void case_commit_point_in_time(struct conform *c);
 

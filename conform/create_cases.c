@@ -195,12 +195,15 @@ void case_commit_quick(struct conform *c)
     }
 }
 
-/* What is written after the cut must not be on the copies. */
-void case_commit_content(struct conform *c)
+/* Copies of this kind (0: the provider's choice). What is written after the cut must not be on
+ * them.
+ */
+static void make_copies(struct conform *c, uint32_t kind)
 {
     struct trial t;
     uint64_t cut[TRIAL_LUNS];
     trial_start(&t, c);
+    t.context |= kind;
     for (size_t i = 0; i < TRIAL_LUNS; i++) {
         cut[i] = c->scratch[i].digest;
     }
@@ -214,6 +217,27 @@ void case_commit_content(struct conform *c)
         }
     }
     trial_end(&t);
+}
+
+void case_commit_content(struct conform *c)
+{
+    make_copies(c, 0);
+}
+
+static void make_claimed_copies(struct conform *c, uint32_t kind)
+{
+    question_expect_context(c, kind);
+    make_copies(c, kind);
+}
+
+void case_commit_differential(struct conform *c)
+{
+    make_claimed_copies(c, VSS_VOLSNAP_ATTR_DIFFERENTIAL);
+}
+
+void case_commit_plex(struct conform *c)
+{
+    make_claimed_copies(c, VSS_VOLSNAP_ATTR_PLEX);
 }
 
 void case_commit_originals(struct conform *c)

@@ -119,6 +119,13 @@ void case_supported_context(struct conform *c)
     expect_answer(c, VSS_OP_ARE_LUNS_SUPPORTED, &q, false, "a client-accessible copy");
 }
 
+void question_expect_context(struct conform *c, uint32_t kind)
+{
+    struct question q = {.context = CONTEXT | kind};
+    add_scratch(&q, c, 0);
+    expect_answer(c, VSS_OP_ARE_LUNS_SUPPORTED, &q, true, "the kind of copy that is claimed");
+}
+
 static bool is_same_path(const struct vss_interconnect *a, const struct vss_interconnect *b)
 {
     return a->address_type == b->address_type && a->port_bytes == b->port_bytes &&
