@@ -206,7 +206,8 @@ static int make_new(struct cli *cli)
     }
     (void)printf("Wrote %s/: provider.c, Makefile, CMakeLists.txt.\n"
                  "Next: cd %s && make && lunshadow provider dump lunshadow-provider-%s.so\n"
-                 "lunshadow-provider(7) says what each operation has to do.\n",
+                 "lunshadow-provider(7) says what each operation has to do, lunshadow-conform(1)\n"
+                 "what is not done yet.\n",
                  name, name, name);
     return CLI_OK;
 }

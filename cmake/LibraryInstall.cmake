@@ -61,7 +61,7 @@ install(EXPORT lunshadowTargets NAMESPACE lunshadow:: DESTINATION ${package_dir}
 find_program(SCDOC scdoc)
 if(SCDOC)
   set(pages)
-  foreach(page lunshadow.1 lunshadow.conf.5 lunshadow-provider.7)
+  foreach(page lunshadow.1 lunshadow.conf.5 lunshadow-provider.7 lunshadow-conform.1)
     add_custom_command(
       OUTPUT ${CMAKE_BINARY_DIR}/man/${page}
       COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/man
@@ -71,7 +71,7 @@ if(SCDOC)
     list(APPEND pages ${CMAKE_BINARY_DIR}/man/${page})
     string(REGEX MATCH "[0-9]$" section ${page})
     set(component command)
-    if(page STREQUAL lunshadow-provider.7)
+    if(page MATCHES "^lunshadow-(provider|conform)")
       set(component development)
     endif()
     install(FILES ${CMAKE_BINARY_DIR}/man/${page}

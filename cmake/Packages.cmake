@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # .deb packages by CPack: lunshadow (the command, its helpers, plug-ins, pages), liblunshadow0 (the library, named by its
-# SOVERSION) and lunshadow-dev (headers, pkg-config, CMake package, example, provider page).
+# SOVERSION) and lunshadow-dev (headers, pkg-config, CMake package, example, lunshadow-conform, pages for vendors).
 # Configure with -DCMAKE_INSTALL_PREFIX=/usr: the places of plug-ins and helpers are built in.
 get_target_property(soversion liblunshadow SOVERSION)
 
@@ -35,6 +35,9 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME lunshadow-dev)
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
     "VSS-style shadow copies of SAN LUNs: headers, and all that a plug-in for an array needs")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "liblunshadow${soversion} (= ${PROJECT_VERSION})")
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_RECOMMENDS "lunshadow (= ${PROJECT_VERSION}), pkg-config")
+# lunshadow-conform needs shared libraries, and the helpers that come with the command.
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
+    "liblunshadow${soversion} (= ${PROJECT_VERSION}), lunshadow (= ${PROJECT_VERSION})")
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_RECOMMENDS pkg-config)
 include(CPack)

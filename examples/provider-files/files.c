@@ -26,6 +26,33 @@ static HRESULT read_copies(const struct files *f, const struct vss_set_in *set,
     return hr;
 }
 
+/* The same, and each must have its original's content: a file that was only made is no copy. */
+static HRESULT read_cut_copies(const struct files *f, const struct vss_set_in *set,
+                               struct files_copy_state **out)
+{
+    HRESULT hr = read_copies(f, set, out);
+    for (uint32_t i = 0; SUCCEEDED(hr) && i < set->lun_count; i++) {
+        if (!(*out)[i].is_cut) {
+            hr = files_fail(f, VSS_E_PROVIDER_VETO, "%s was never copied", (*out)[i].source);
+        }
+    }
+    return hr;
+}
+
+static HRESULT write_copies(const struct files *f, const struct files_copy_state *copies,
+                            uint32_t count, struct vss_states_out *out)
+{
+    struct vss_state *states = files_alloc(f, count * sizeof(*states));
+    HRESULT hr = states ? S_OK : E_OUTOFMEMORY;
+    for (uint32_t i = 0; SUCCEEDED(hr) && i < count; i++) {
+        hr = files_copy_write(f, &copies[i], &states[i]);
+    }
+    if (SUCCEEDED(hr)) {
+        out->states = states;
+    }
+    return hr;
+}
+
 /* ---- what the array can do, and whose a LUN is ---- */
 
 static HRESULT get_capabilities(void *self, const struct vss_call *call, const void *in, void *out)
@@ -171,25 +198,23 @@ static bool make_scsi_id(char out[SCSI_ID + 1])
 }
 
 static HRESULT prepare_copy(const struct files *f, const struct files_view *view,
-                            const struct vss_set_in *set, uint32_t index, struct vss_state *state)
+                            const struct vss_set_in *set, uint32_t index,
+                            struct files_copy_state *copy)
 {
-    struct files_copy_state copy = {.number = index + 1};
+    *copy = (struct files_copy_state){.number = index + 1};
     const struct files_lun *lun = files_find(view, &set->luns[index].source);
     if (!lun) {
         return files_fail(f, VSS_E_OBJECT_NOT_FOUND, "%s is not served by this tgtd",
                           set->luns[index].device ? set->luns[index].device : "a LUN of the set");
     }
-    if (strlen(lun->path) >= sizeof(copy.source) || !make_scsi_id(copy.scsi_id)) {
+    if (strlen(lun->path) >= sizeof(copy->source) || !make_scsi_id(copy->scsi_id)) {
         return files_fail(f, VSS_E_PROVIDER_VETO, "%s: the path is too long", lun->path);
     }
-    (void)snprintf(copy.source, sizeof(copy.source), "%s", lun->path);
-    copy.block_bytes = lun->block_bytes;
-    files_set_id_text(&set->set_id, copy.set_id);
-    HRESULT hr = files_copy_finish(f, &copy);
-    if (SUCCEEDED(hr)) {
-        hr = make_file(f, &copy);
-    }
-    return SUCCEEDED(hr) ? files_copy_write(f, &copy, state) : hr;
+    (void)snprintf(copy->source, sizeof(copy->source), "%s", lun->path);
+    copy->block_bytes = lun->block_bytes;
+    files_set_id_text(&set->set_id, copy->set_id);
+    HRESULT hr = files_copy_finish(f, copy);
+    return SUCCEEDED(hr) ? make_file(f, copy) : hr;
 }
 
 /* All that can be slow: names, files, space. The states are what every later call lives on. */
@@ -207,15 +232,13 @@ static HRESULT end_prepare(void *self, const struct vss_call *call, const void *
     if (FAILED(hr)) {
         return hr;
     }
-    struct vss_state *states = files_alloc(&f, set->lun_count * sizeof(*states));
-    hr = states ? S_OK : E_OUTOFMEMORY;
+    struct files_copy_state *copies = files_alloc(&f, set->lun_count * sizeof(*copies));
+    hr = copies ? S_OK : E_OUTOFMEMORY;
     for (uint32_t i = 0; SUCCEEDED(hr) && i < set->lun_count; i++) {
-        hr = prepare_copy(&f, &view, set, i, &states[i]);
+        hr = prepare_copy(&f, &view, set, i, &copies[i]);
     }
-    if (SUCCEEDED(hr)) {
-        o->states = states;
-    }
-    return hr; /* after a failure the host calls AbortSnapshots */
+    /* after a failure the host calls AbortSnapshots */
+    return SUCCEEDED(hr) ? write_copies(&f, copies, set->lun_count, o) : hr;
 }
 
 static HRESULT copy_all(const struct files *f, const struct files_copy_state *copies,
@@ -322,7 +345,11 @@ static HRESULT commit(void *self, const struct vss_call *call, const void *in, v
     HRESULT end = call->host->hold_end(call, hold, &o->hold);
     /* All of it was copied within the hold: cut at any moment of it. */
     o->first_cut_us = o->last_cut_us = o->hold.held_at_us;
-    return FAILED(hr) ? hr : end;
+    hr = FAILED(hr) ? hr : end;
+    for (uint32_t i = 0; SUCCEEDED(hr) && i < set->lun_count; i++) {
+        copies[i].is_cut = 1;
+    }
+    return SUCCEEDED(hr) ? write_copies(&f, copies, set->lun_count, o) : hr;
 }
 
 static HRESULT post_commit(void *self, const struct vss_call *call, const void *in, void *out)
@@ -334,7 +361,7 @@ static HRESULT post_commit(void *self, const struct vss_call *call, const void *
     struct files f;
     HRESULT hr = files_begin(call, &f);
     if (SUCCEEDED(hr)) {
-        hr = read_copies(&f, set, &copies);
+        hr = read_cut_copies(&f, set, &copies);
     }
     for (uint32_t i = 0; SUCCEEDED(hr) && i < set->lun_count; i++) {
         struct stat st;
@@ -405,7 +432,7 @@ static HRESULT get_target_luns(void *self, const struct vss_call *call, const vo
     struct files f;
     HRESULT hr = files_begin(call, &f);
     if (SUCCEEDED(hr)) {
-        hr = read_copies(&f, set, &copies);
+        hr = read_cut_copies(&f, set, &copies);
     }
     struct vss_lun_info *luns =
         SUCCEEDED(hr) ? files_alloc(&f, set->lun_count * sizeof(*luns)) : NULL;
@@ -502,6 +529,22 @@ static HRESULT hide(const struct files *f, const struct files_view *view,
     return SUCCEEDED(hr) ? files_evict(f, target) : hr;
 }
 
+/* Their files must be there before a target is made for them. */
+static HRESULT check_files(const struct files *f, const struct files_copy_state *copies,
+                           uint32_t count)
+{
+    HRESULT hr = S_OK;
+    for (uint32_t i = 0; SUCCEEDED(hr) && i < count; i++) {
+        struct stat st;
+        int fd = -1;
+        hr = files_open(f, copies[i].path, O_RDWR, &fd, &st);
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+    }
+    return hr;
+}
+
 /* Nobody sees the target while its LUNs are made; afterwards the one initiator does. */
 static HRESULT locate_luns(void *self, const struct vss_call *call, const void *in, void *out)
 {
@@ -513,10 +556,13 @@ static HRESULT locate_luns(void *self, const struct vss_call *call, const void *
     struct files f;
     HRESULT hr = files_begin(call, &f);
     if (SUCCEEDED(hr)) {
-        hr = read_copies(&f, set, &copies);
+        hr = read_cut_copies(&f, set, &copies);
     }
     if (SUCCEEDED(hr) && (!set->initiator || set->lun_count == 0)) {
         hr = files_fail(&f, E_INVALIDARG, "LocateLuns without an initiator or a LUN");
+    }
+    if (SUCCEEDED(hr)) {
+        hr = check_files(&f, copies, set->lun_count);
     }
     if (SUCCEEDED(hr)) {
         hr = make_target(&f, copies[0].target, &view);

@@ -75,10 +75,11 @@ HRESULT files_evict(const struct files *f, const struct files_target *target);
 /* scsi_id as the 16 bytes of the NAA designator. */
 void files_naa(const char *scsi_id, uint8_t out[SCSI_ID / 2]);
 
-/* What is remembered of a copy, as text: "1 NUMBER BLOCK_BYTES SCSI_ID SET_ID SOURCE". */
+/* What is remembered of a copy, as text: "1 NUMBER BLOCK_BYTES IS_CUT SCSI_ID SET_ID SOURCE". */
 struct files_copy_state {
     unsigned number; /* LUN in the set's target */
     unsigned block_bytes;
+    unsigned is_cut; /* 1 from CommitSnapshots on: it has its original's content */
     char scsi_id[SCSI_ID + 1];
     char set_id[SET_ID];
     char source[TEXT_MAX]; /* the original's file */

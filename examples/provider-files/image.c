@@ -82,8 +82,8 @@ HRESULT files_copy_read(const struct files *f, const struct vss_state *state,
         return E_OUTOFMEMORY;
     }
     memcpy(text, state->data ? state->data : (const uint8_t *)"", state->data ? state->bytes : 0);
-    if (sscanf(text, "1 %u %u %32[0-9a-f] %32[0-9a-f] %n", &copy->number, &copy->block_bytes,
-               copy->scsi_id, copy->set_id, &source_at) != 4 ||
+    if (sscanf(text, "1 %u %u %u %32[0-9a-f] %32[0-9a-f] %n", &copy->number, &copy->block_bytes,
+               &copy->is_cut, copy->scsi_id, copy->set_id, &source_at) != 5 ||
         source_at == 0 || strlen(text + source_at) >= TEXT_MAX ||
         strlen(copy->scsi_id) != SCSI_ID || strlen(copy->set_id) != SET_ID - 1) {
         return files_fail(f, VSS_E_OBJECT_NOT_FOUND, "nothing is remembered of this copy");
@@ -95,8 +95,8 @@ HRESULT files_copy_read(const struct files *f, const struct vss_state *state,
 HRESULT files_copy_write(const struct files *f, const struct files_copy_state *copy,
                          struct vss_state *state)
 {
-    char *text = files_text(f, "1 %u %u %s %s %s", copy->number, copy->block_bytes, copy->scsi_id,
-                            copy->set_id, copy->source);
+    char *text = files_text(f, "1 %u %u %u %s %s %s", copy->number, copy->block_bytes, copy->is_cut,
+                            copy->scsi_id, copy->set_id, copy->source);
     if (!text) {
         return E_OUTOFMEMORY;
     }

@@ -88,6 +88,15 @@ out_has 'consistent-set no'
 run 1 provider show three
 out_has 'no \[array three\] section.*VSS_E_PROVIDER_NOT_REGISTERED'
 
+# ---- tried ----
+conform=$work/prefix/bin/lunshadow-conform
+"$conform" --list >"$work/out" || die "lunshadow-conform --list"
+out_has '^table\.accepted$'
+code=0
+"$conform" --array one >"$work/out" 2>&1 || code=$?
+[ "$code" -eq 2 ] || die "lunshadow-conform without scratch LUNs: exit code $code"
+out_has 'must name two LUNs or more that may be overwritten'
+
 # ---- registered, from anywhere, and named by its name ----
 install -m 644 other/lunshadow-provider-other.so "$work/elsewhere.so"
 id=$(sed -n 's/.*"provider": "\(.*\)".*/\1/p' "$work/other.json")

@@ -38,11 +38,12 @@ depends() {
     cp "$work/$1.control" "$work/out"
     grep -qE "^Depends:.*$2" "$work/$1.control" || die "$1 does not depend on $2"
 }
-for package in lunshadow liblunshadow0; do
+for package in lunshadow liblunshadow0 lunshadow-dev; do
     for library in libc6 libiscsi libsqlite3 libjansson; do depends $package "$library"; done
 done
 depends liblunshadow0 'lunshadow \(= '
 depends lunshadow-dev 'liblunshadow0 \(= '
+depends lunshadow-dev 'lunshadow \(= '
 has() {
     cp "$work/$1.list" "$work/out"
     grep -qE "$2" "$work/$1.list" || die "$1 lacks $2"
@@ -56,6 +57,8 @@ has lunshadow-dev '/liblunshadow.so ->'
 has lunshadow-dev '/include/lunshadow/provider.h$'
 has lunshadow-dev '/include/lunshadow/admin.h$'
 has lunshadow-dev '/man7/lunshadow-provider.7'
+has lunshadow-dev '/bin/lunshadow-conform$'
+has lunshadow-dev '/man1/lunshadow-conform.1'
 has lunshadow-dev '/examples/provider-files/files.c$'
 doubled=$(cat "$work"/*.list | awk '$1 !~ /^d/ { print $6 }' | sort | uniq -d)
 [ -z "$doubled" ] || die "in two packages: $doubled"
@@ -73,6 +76,8 @@ cd "$work"
 "$lunshadow" provider new mine >"$work/out" 2>&1 || die "provider new"
 make -C mine CFLAGS='-O2 -Werror' >"$work/out" 2>&1 || die "a new provider"
 "$lunshadow" provider dump mine/lunshadow-provider-mine.so >"$work/out" 2>&1 || die "dump of a new provider"
+conform=$(dirname "$lunshadow")/lunshadow-conform
+[ "$("$conform" --list | grep -c '^[a-z]')" -ge 50 ] || die "the unpacked lunshadow-conform"
 prefix=$(dirname "$(dirname "$lunshadow")")
 cmake -S mine -B mine/build -DCMAKE_PREFIX_PATH="$prefix" >"$work/out" 2>&1 || die "find_package in the unpacked tree"
 cmake --build mine/build >"$work/out" 2>&1 || die "cmake --build in the unpacked tree"

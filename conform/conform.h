@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LUNSHADOW_CONFORM_CONFORM_H
+#define LUNSHADOW_CONFORM_CONFORM_H
+
+#include "common/buffer.h"
+#include "provider/set/environment.h"
+#include "registry/locks.h"
+
+/* One run: a provider, the LUNs that it may be tried on, and what the case at hand has seen. */
+
+#define SCRATCH_MAX 8
+
+/* A LUN of the section's "scratch =" lines. It is written to, after its identity was compared. */
+struct scratch {
+    char *url;
+    struct vss_lun_info info; /* as read at the start of the run */
+    uint32_t block_bytes;
+    uint64_t block_count;
+    uint64_t digest; /* of all its content, as last taken */
+};
+
+struct conform {
+    struct config *config; /* as read, with this one [array] section */
+    const struct config_section *section;
+    char *state_directory; /* this run's own registry, which goes with it */
+    struct lock *lock;     /* nobody makes a set on this machine meanwhile */
+    struct set_environment env;
+    struct provider *provider; /* NULL: the host refuses it, refusal says why */
+    struct error refusal;
+    char *initiator;
+    struct scratch scratch[SCRATCH_MAX];
+    size_t scratch_count;
+
+    /* Of the case that runs. */
+    struct buffer seen; /* what was not as it must be, one line each */
+    bool rewrites;      /* it wrote to scratch LUNs: their content is no finding */
+
+    /* What each operation said when it first failed where it must not: the way that is left to go.
+     */
+    char *to_do[VSS_OP_COUNT];
+};
+
+struct conform_options {
+    const char *plugin; /* FILE.so; NULL: the section's own */
+    const char *array;
+    const char *config_path;
+};
+
+/* Reads the configuration, opens and identifies the scratch LUNs, gives each a content of its own,
+ * loads the provider. Fails where nothing can be tried: no section, no scratch LUNs, a LUN that
+ * does not answer or has no unique identity, another set in creation. A provider that the host
+ * refuses is no failure here. *c must be ended by conform_close() also then. */
+HRESULT conform_open(struct conform *c, const struct conform_options *options, struct error *err);
+void conform_close(struct conform *c);
+
+/* Lets the next call meet a new process. */
+void conform_renew(struct conform *c);
+
+/* A finding: the case has failed. One line. */
+void conform_fail(struct conform *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool conform_has_failed(const struct conform *c);
+
+/* An operation failed where it must not, or did not do what it is for: a finding, and one more
+ * thing to do. */
+void conform_fail_op(struct conform *c, enum vss_provider_op op, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The call's result must be a success; false after having said so. */
+bool conform_succeeded(struct conform *c, enum vss_provider_op op, HRESULT hr,
+                       const struct error *err);
+
+/* It must be a failure that the operation may give. */
+bool conform_refused(struct conform *c, enum vss_provider_op op, HRESULT hr,
+                     const struct error *err, const char *what);
+
+/* It may be anything but a code that the operation may not give, or the end of the process. */
+bool conform_survived(struct conform *c, enum vss_provider_op op, HRESULT hr,
+                      const struct error *err, const char *what);
+
+/* provider_call() with the deadline of the operation. */
+HRESULT conform_call(struct conform *c, enum vss_provider_op op, const void *in, void *out,
+                     struct provider_arena *arena, struct error *err);
+
+/* ---- scratch LUNs ---------------------------------------------------------------------------- */
+
+/* Opens it for reading or writing, and makes sure that it is still the same LUN. A failure is a
+ * finding; NULL then. */
+struct lun *scratch_open(struct conform *c, size_t index, bool read_only);
+
+/* Writes blocks that carry seed at both ends and in between; takes the digest anew. */
+void scratch_fill(struct conform *c, size_t index, unsigned seed);
+
+/* XXH64 of the whole LUN at url. */
+bool conform_digest(struct conform *c, const char *url, uint64_t *out);
+
+/* A LUN that is no array's. Freed by lun_info_free(). */
+struct vss_lun_info conform_foreign_lun(void);
+#define CONFORM_FOREIGN_DEVICE "iscsi://192.0.2.1:3260/iqn.2026-11.invalid:foreign/1"
+
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a run begins and ends with. */
+#include "common/process.h"
+#include "conform/conform.h"
+#include "registry/events.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- the configuration, with one array ------------------------------------------------------- */
+
+static void free_section(struct config_section *section)
+{
+    for (size_t i = 0; i < section->pair_count; i++) {
+        free(section->pairs[i].key);
+        free(section->pairs[i].value);
+    }
+    free(section->pairs);
+    free(section->kind);
+    free(section->name);
+}
+
+/* Other arrays' plug-ins are none of this run's business. */
+static void drop_other_arrays(struct config *config, const char *array)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < config->section_count; i++) {
+        struct config_section *section = &config->sections[i];
+        if (strcmp(section->kind, "array") == 0 && strcmp(section->name, array) != 0) {
+            free_section(section);
+        } else {
+            config->sections[kept++] = *section;
+        }
+    }
+    config->section_count = kept;
+}
+
+/* "provider =" of the section is this file from now on. */
+static HRESULT use_plugin(struct config_section *section, const char *path, struct error *err)
+{
+    char *value = realpath(path, NULL);
+    if (!value) {
+        return error_set(err, VSS_E_OBJECT_NOT_FOUND, "there is no plug-in %s", path);
+    }
+    for (size_t i = 0; i < section->pair_count; i++) {
+        if (strcmp(section->pairs[i].key, "provider") == 0) {
+            free(section->pairs[i].value);
+            section->pairs[i].value = value;
+            return S_OK;
+        }
+    }
+    struct config_pair *pairs = realloc(section->pairs, (section->pair_count + 1) * sizeof(*pairs));
+    char *key = text_copy("provider");
+    if (pairs) {
+        section->pairs = pairs;
+    }
+    if (!pairs || !key) {
+        free(key);
+        free(value);
+        return error_set(err, E_OUTOFMEMORY, "out of memory reading the configuration");
+    }
+    section->pairs[section->pair_count++] = (struct config_pair){key, value};
+    return S_OK;
+}
+
+static HRESULT read_config(struct conform *c, const struct conform_options *options,
+                           struct error *err)
+{
+    HRESULT hr = config_load(options->config_path, &c->config, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    drop_other_arrays(c->config, options->array);
+    c->section = config_find(c->config, "array", options->array);
+    if (!c->section) {
+        return error_set(err, VSS_E_OBJECT_NOT_FOUND, "%s has no [array %s] section",
+                         *c->config->path ? c->config->path : "the configuration", options->array);
+    }
+    /* The section is an element of what was just read into this run's own memory. */
+    return options->plugin ? use_plugin((struct config_section *)c->section, options->plugin, err)
+                           : S_OK;
+}
+
+/* ---- the scratch LUNs ------------------------------------------------------------------------ */
+
+static HRESULT add_scratch(struct conform *c, const char *url, struct error *err)
+{
+    struct lun *lun = NULL;
+    const char *reason = NULL;
+    if (c->scratch_count == SCRATCH_MAX) {
+        return error_set(err, E_INVALIDARG, "[array %s]: more than %d scratch LUNs",
+                         c->section->name, SCRATCH_MAX);
+    }
+    HRESULT hr = lun_open(url, &c->env.lun, true, &lun, err);
+    if (FAILED(hr)) {
+        error_prefix(err, "scratch LUN %s", url);
+        return hr;
+    }
+    struct scratch *s = &c->scratch[c->scratch_count];
+    if (!lun_info_is_unique(&lun->identity.info, &reason)) {
+        hr = error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
+                       "scratch LUN %s cannot be told from others: %s", lun->url, reason);
+    }
+    for (size_t i = 0; SUCCEEDED(hr) && i < c->scratch_count; i++) {
+        if (lun_info_compare(&c->scratch[i].info, &lun->identity.info) != LUN_DIFFERENT) {
+            hr = error_set(err, E_INVALIDARG, "scratch LUNs %s and %s are one", c->scratch[i].url,
+                           lun->url);
+        }
+    }
+    if (SUCCEEDED(hr)) {
+        s->url = text_copy(lun->url);
+        s->block_bytes = lun->block.block_bytes;
+        s->block_count = lun->block.block_count;
+        hr = s->url ? lun_info_copy(&lun->identity.info, &s->info) : E_OUTOFMEMORY;
+        c->scratch_count++;
+    }
+    lun_close(lun);
+    return hr;
+}
+
+/* "scratch", "scratch2", "scratch3": a line of the file holds 190 bytes. */
+static bool is_scratch_key(const char *key)
+{
+    return strncmp(key, "scratch", 7) == 0 && strspn(key + 7, "0123456789") == strlen(key + 7);
+}
+
+static HRESULT read_scratch_line(struct conform *c, const char *value, struct error *err)
+{
+    char *rest = text_copy(value);
+    char *line = rest;
+    HRESULT hr = rest ? S_OK : error_set(err, E_OUTOFMEMORY, "out of memory");
+    for (char *url = strsep(&rest, " ,\t"); SUCCEEDED(hr) && url; url = strsep(&rest, " ,\t")) {
+        if (*url) {
+            hr = add_scratch(c, url, err);
+        }
+    }
+    free(line);
+    return hr;
+}
+
+static HRESULT read_scratch(struct conform *c, struct error *err)
+{
+    HRESULT hr = S_OK;
+    for (size_t i = 0; SUCCEEDED(hr) && i < c->section->pair_count; i++) {
+        if (is_scratch_key(c->section->pairs[i].key)) {
+            hr = read_scratch_line(c, c->section->pairs[i].value, err);
+        }
+    }
+    if (SUCCEEDED(hr) && c->scratch_count < 2) {
+        hr = error_set(err, E_INVALIDARG,
+                       "[array %s] must name two LUNs or more that may be overwritten, as "
+                       "\"scratch = URL URL\"; nothing else is touched",
+                       c->section->name);
+    }
+    const struct scratch *s = c->scratch;
+    if (SUCCEEDED(hr) &&
+        (s[0].block_bytes != s[1].block_bytes || s[0].block_count != s[1].block_count)) {
+        hr = error_set(err, E_INVALIDARG, "the first two scratch LUNs must be of one size");
+    }
+    return hr;
+}
+
+/* ---- the provider ---------------------------------------------------------------------------- */
+
+/* The host leaves out what it cannot use, and says why in an event. */
+static void read_refusal(struct conform *c)
+{
+    struct event_record *events = NULL;
+    size_t count = 0;
+    bool is_known = SUCCEEDED(events_load(c->env.store, 1, &events, &count, NULL)) && count > 0;
+    error_clear(&c->refusal);
+    (void)error_set(&c->refusal, is_known ? events[0].code : VSS_E_UNEXPECTED_PROVIDER_ERROR, "%s",
+                    is_known ? events[0].text : "the host refuses the plug-in");
+    events_free_all(events, count);
+}
+
+static HRESULT open_provider(struct conform *c, struct error *err)
+{
+    HRESULT hr = providers_open(c->config, c->env.store, &c->env.providers, err);
+    c->provider = SUCCEEDED(hr) ? providers_at(c->env.providers, 0) : NULL;
+    if (SUCCEEDED(hr) && !c->provider) {
+        read_refusal(c);
+    }
+    return hr;
+}
+
+void conform_renew(struct conform *c)
+{
+    struct error err = {0};
+    if (!c->provider) {
+        return;
+    }
+    providers_close(c->env.providers);
+    c->env.providers = NULL;
+    c->provider = NULL;
+    if (FAILED(open_provider(c, &err))) {
+        conform_fail(c, "the provider does not start again: %s", error_text(&err));
+    } else if (!c->provider) {
+        conform_fail(c, "the provider does not start again: %s", error_text(&c->refusal));
+    }
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static HRESULT open_state(struct conform *c, struct error *err)
+{
+    const char *tmp = getenv("TMPDIR");
+    c->state_directory = text_printf("%s/lunshadow-conform-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    if (!c->state_directory || !mkdtemp(c->state_directory)) {
+        free(c->state_directory);
+        c->state_directory = NULL;
+        return error_set(err, VSS_E_UNEXPECTED, "cannot make a directory for this run's registry");
+    }
+    return store_open(c->state_directory, &c->env.store, err);
+}
+
+HRESULT conform_open(struct conform *c, const struct conform_options *options, struct error *err)
+{
+    *c = (struct conform){0};
+    HRESULT hr = read_config(c, options, err);
+    if (SUCCEEDED(hr)) {
+        c->env.config = c->config;
+        c->env.lun.config = c->config;
+        hr = lun_initiator_name(&c->env.lun, &c->initiator, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = lock_take(LOCK_SET_IN_PROGRESS, &c->lock, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = read_scratch(c, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = open_state(c, err);
+    }
+    for (size_t i = 0; SUCCEEDED(hr) && i < c->scratch_count; i++) {
+        scratch_fill(c, i, 1);
+        if (conform_has_failed(c)) {
+            hr = error_set(err, VSS_E_UNEXPECTED, "%s", c->seen.data);
+        }
+    }
+    return SUCCEEDED(hr) ? open_provider(c, err) : hr;
+}
+
+static void remove_state(const char *directory)
+{
+    const char *const argv[] = {"rm", "-rf", "--one-file-system", directory, NULL};
+    if (directory) {
+        (void)process_run(argv, 10000, NULL, NULL);
+    }
+}
+
+void conform_close(struct conform *c)
+{
+    providers_close(c->env.providers);
+    store_close(c->env.store);
+    remove_state(c->state_directory);
+    free(c->state_directory);
+    for (size_t i = 0; i < c->scratch_count; i++) {
+        lun_info_free(&c->scratch[i].info);
+        free(c->scratch[i].url);
+    }
+    for (size_t op = 0; op < VSS_OP_COUNT; op++) {
+        free(c->to_do[op]);
+    }
+    buffer_free(&c->seen);
+    free(c->initiator);
+    lock_release(c->lock);
+    config_free(c->config);
+    *c = (struct conform){0};
+}

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conform/trial.h"
+
+#include "common/clock.h"
+#include "common/id.h"
+#include "provider/set/visible.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void trial_start(struct trial *t, struct conform *c)
+{
+    *t = (struct trial){.c = c,
+                        .set_id = id_new(),
+                        .context = VSS_CTX_APP_ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE};
+    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+        t->luns[i] = (struct vss_set_lun){
+            .snapshot_id = id_new(), .device = c->scratch[i].url, .source = c->scratch[i].info};
+    }
+}
+
+static void forget_urls(struct trial *t)
+{
+    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+        free(t->urls[i]);
+        t->urls[i] = NULL;
+    }
+}
+
+static bool is_ended(HRESULT hr)
+{
+    return SUCCEEDED(hr) || hr == VSS_E_OBJECT_NOT_FOUND;
+}
+
+/* Deleted one by one, or else aborted: one of the two must have worked. */
+static void take_away(struct trial *t)
+{
+    struct error err = {0};
+    bool is_deleted = t->stage >= TRIAL_POST_COMMITTED;
+    for (uint32_t i = 0; t->stage >= TRIAL_POST_COMMITTED && i < TRIAL_LUNS; i++) {
+        is_deleted = is_ended(trial_call(t, VSS_OP_ON_LUN_EMPTY, i, 1, &err)) && is_deleted;
+    }
+    bool is_aborted = is_ended(trial_call(t, VSS_OP_ABORT_SNAPSHOTS, 0, TRIAL_LUNS, &err));
+    if (!is_deleted && !is_aborted) {
+        char id[ID_TEXT_BYTES];
+        conform_fail(t->c, "copies of set %s may be left behind: %s", id_text(&t->set_id, id),
+                     error_text(&err));
+    }
+}
+
+void trial_end(struct trial *t)
+{
+    if (t->c->provider && t->may_hold_copies) {
+        take_away(t);
+    }
+    forget_urls(t);
+    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+        free((void *)(uintptr_t)t->luns[i].state.data);
+        lun_info_free(&t->luns[i].destination);
+    }
+}
+
+/* ---- calls ----------------------------------------------------------------------------------- */
+
+static HRESULT timed_call(struct trial *t, enum vss_provider_op op, const void *in, void *out,
+                          struct provider_arena *arena, struct error *err)
+{
+    error_clear(err);
+    t->called_at_us = clock_monotonic_us();
+    HRESULT hr = conform_call(t->c, op, in, out, arena, err);
+    t->taken_us = clock_monotonic_us() - t->called_at_us;
+    return hr;
+}
+
+static struct vss_set_in set_in(const struct trial *t, uint32_t first, uint32_t count)
+{
+    return (struct vss_set_in){.struct_size = sizeof(struct vss_set_in),
+                               .context = t->context,
+                               .set_id = t->set_id,
+                               .lun_count = count,
+                               .snapshot_count = count,
+                               .luns = count ? &t->luns[first] : NULL};
+}
+
+static HRESULT keep_states(struct trial *t, const struct vss_states_out *out, uint32_t first,
+                           uint32_t count)
+{
+    for (uint32_t i = 0; out->states && i < count; i++) {
+        const struct vss_state *from = &out->states[i];
+        uint8_t *copy = from->data ? malloc(from->bytes ? from->bytes : 1) : NULL;
+        if (from->data && !copy) {
+            return E_OUTOFMEMORY;
+        }
+        if (copy) {
+            memcpy(copy, from->data, from->bytes);
+            free((void *)(uintptr_t)t->luns[first + i].state.data);
+            t->luns[first + i].state = (struct vss_state){.bytes = from->bytes, .data = copy};
+        }
+    }
+    return S_OK;
+}
+
+static HRESULT call_with_states(struct trial *t, enum vss_provider_op op, const void *in,
+                                uint32_t first, uint32_t count, struct error *err)
+{
+    struct provider_arena arena = PROVIDER_ARENA_INIT;
+    struct vss_states_out out = {0};
+    HRESULT hr = timed_call(t, op, in, op == VSS_OP_ON_LUN_EMPTY ? NULL : &out, &arena, err);
+    if (SUCCEEDED(hr)) {
+        hr = keep_states(t, &out, first, count);
+    }
+    if (op == VSS_OP_COMMIT_SNAPSHOTS) {
+        t->times = out;
+        t->times.states = NULL;
+    }
+    provider_arena_free(&arena);
+    return hr;
+}
+
+HRESULT trial_call(struct trial *t, enum vss_provider_op op, uint32_t first, uint32_t count,
+                   struct error *err)
+{
+    struct vss_set_in in = set_in(t, first, count);
+    t->may_hold_copies = t->may_hold_copies || op == VSS_OP_END_PREPARE_SNAPSHOTS;
+    if (op == VSS_OP_LOCATE_LUNS) {
+        in.initiator = t->c->initiator;
+    }
+    return call_with_states(t, op, &in, first, count, err);
+}
+
+HRESULT trial_locate(struct trial *t, const char *initiator, uint32_t first, uint32_t count,
+                     struct error *err)
+{
+    struct vss_set_in in = set_in(t, first, count);
+    in.initiator = initiator ? initiator : t->c->initiator;
+    return call_with_states(t, VSS_OP_LOCATE_LUNS, &in, first, count, err);
+}
+
+bool trial_do(struct trial *t, enum vss_provider_op op)
+{
+    struct error err = {0};
+    HRESULT hr = trial_call(t, op, 0, TRIAL_LUNS, &err);
+    return conform_succeeded(t->c, op, hr, &err);
+}
+
+HRESULT trial_begin(struct trial *t, uint32_t lun, struct error *err)
+{
+    struct provider_arena arena = PROVIDER_ARENA_INIT;
+    struct vss_states_out out = {0};
+    struct vss_luns_in in = {.struct_size = sizeof(in),
+                             .context = t->context,
+                             .set_id = t->set_id,
+                             .snapshot_id = id_new(),
+                             .lun_count = 1,
+                             .devices = &t->luns[lun].device,
+                             .luns = &t->luns[lun].source};
+    HRESULT hr = timed_call(t, VSS_OP_BEGIN_PREPARE_SNAPSHOT, &in, &out, &arena, err);
+    if (SUCCEEDED(hr)) {
+        hr = keep_states(t, &out, lun, 1);
+    }
+    provider_arena_free(&arena);
+    return hr;
+}
+
+HRESULT trial_describe(struct trial *t, struct error *err)
+{
+    struct provider_arena arena = PROVIDER_ARENA_INIT;
+    struct vss_target_luns_out out = {0};
+    struct vss_set_in in = set_in(t, 0, TRIAL_LUNS);
+    HRESULT hr = timed_call(t, VSS_OP_GET_TARGET_LUNS, &in, &out, &arena, err);
+    if (SUCCEEDED(hr) && !out.luns) {
+        hr = error_set(err, VSS_E_UNEXPECTED_PROVIDER_ERROR, "GetTargetLuns returned no LUNs");
+    }
+    for (size_t i = 0; SUCCEEDED(hr) && i < TRIAL_LUNS; i++) {
+        lun_info_free(&t->luns[i].destination);
+        hr = lun_info_copy(&out.luns[i], &t->luns[i].destination);
+    }
+    provider_arena_free(&arena);
+    return hr;
+}
+
+HRESULT trial_change(struct trial *t, uint32_t flag, bool is_resync, uint32_t first, uint32_t count,
+                     struct error *err)
+{
+    struct vss_state_change_in in = {.struct_size = sizeof(in),
+                                     .flags = flag,
+                                     .is_resync = is_resync,
+                                     .set = set_in(t, first, count)};
+    struct vss_set_lun destinations[TRIAL_LUNS];
+    for (uint32_t i = 0; is_resync && i < count; i++) {
+        destinations[i] = (struct vss_set_lun){.snapshot_id = t->luns[first + i].snapshot_id,
+                                               .device = t->luns[first + i].device,
+                                               .source = t->luns[first + i].source};
+    }
+    in.set.luns = is_resync ? destinations : in.set.luns;
+    return call_with_states(t, VSS_OP_ON_LUN_STATE_CHANGE, &in, first, is_resync ? 0 : count, err);
+}
+
+bool trial_must_change(struct trial *t, uint32_t flag)
+{
+    struct error err = {0};
+    HRESULT hr = trial_change(t, flag, false, 0, TRIAL_LUNS, &err);
+    return conform_succeeded(t->c, VSS_OP_ON_LUN_STATE_CHANGE, hr, &err);
+}
+
+/* ---- stages ---------------------------------------------------------------------------------- */
+
+static bool begin_all(struct trial *t)
+{
+    struct error err = {0};
+    bool is_done = true;
+    for (uint32_t i = 0; is_done && i < TRIAL_LUNS; i++) {
+        HRESULT hr = trial_begin(t, i, &err);
+        is_done = conform_succeeded(t->c, VSS_OP_BEGIN_PREPARE_SNAPSHOT, hr, &err);
+    }
+    return is_done;
+}
+
+static bool describe(struct trial *t)
+{
+    struct error err = {0};
+    HRESULT hr = trial_describe(t, &err);
+    return conform_succeeded(t->c, VSS_OP_GET_TARGET_LUNS, hr, &err);
+}
+
+static bool step_to(struct trial *t, enum trial_stage stage)
+{
+    switch (stage) {
+    case TRIAL_BEGUN:
+        return begin_all(t);
+    case TRIAL_PREPARED:
+        return trial_do(t, VSS_OP_END_PREPARE_SNAPSHOTS);
+    case TRIAL_PRE_COMMITTED:
+        return trial_do(t, VSS_OP_PRE_COMMIT_SNAPSHOTS);
+    case TRIAL_COMMITTED:
+        return trial_do(t, VSS_OP_COMMIT_SNAPSHOTS);
+    case TRIAL_POST_COMMITTED:
+        return trial_do(t, VSS_OP_POST_COMMIT_SNAPSHOTS);
+    case TRIAL_DESCRIBED:
+        return describe(t);
+    case TRIAL_SHOWN:
+        return trial_do(t, VSS_OP_LOCATE_LUNS);
+    default:
+        return trial_must_change(t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY) &&
+               trial_do(t, VSS_OP_PRE_FINAL_COMMIT_SNAPSHOTS) &&
+               trial_do(t, VSS_OP_POST_FINAL_COMMIT_SNAPSHOTS);
+    }
+}
+
+bool trial_advance(struct trial *t, enum trial_stage to)
+{
+    while (t->stage < to) {
+        enum trial_stage next = (enum trial_stage)(t->stage + 1);
+        if (!step_to(t, next)) {
+            return false;
+        }
+        t->stage = next;
+    }
+    return true;
+}
+
+/* ---- looking --------------------------------------------------------------------------------- */
+
+static size_t portal_count(const struct config *config)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < config->section_count; i++) {
+        count += strcmp(config->sections[i].kind, "portal") == 0;
+    }
+    return count;
+}
+
+/* A target that does not let us in shows us nothing; a portal that does not answer proves nothing.
+ */
+void trial_look(struct trial *t)
+{
+    struct error err = {0};
+    struct visible visible;
+    forget_urls(t);
+    if (FAILED(visible_scan(&t->c->env, NULL, &visible, &err))) {
+        conform_fail(t->c, "%s", error_text(&err));
+        return;
+    }
+    if (visible.count < portal_count(t->c->config)) {
+        conform_fail(t->c, "what is visible is not known: %s", error_text(&visible.unanswered));
+    }
+    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+        const struct scan_lun *found = visible_find(&visible, &t->luns[i].destination, NULL);
+        t->urls[i] = found ? text_copy(found->url) : NULL;
+    }
+    visible_free(&visible);
+}
+
+bool trial_expect_visible(struct trial *t)
+{
+    bool all = true;
+    trial_look(t);
+    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+        if (!t->urls[i]) {
+            char key[LUN_KEY_BYTES];
+            conform_fail_op(t->c, VSS_OP_LOCATE_LUNS,
+                            "LocateLuns: the copy of %s (%s) is on no configured portal",
+                            t->luns[i].device, lun_info_key(&t->luns[i].destination, key));
+            all = false;
+        }
+    }
+    return all;
+}
+
+static bool expect_invisible(struct trial *t, uint32_t first, uint32_t count, const char *when)
+{
+    bool none = true;
+    trial_look(t);
+    for (uint32_t i = first; i < first + count; i++) {
+        if (t->urls[i]) {
+            conform_fail(t->c, "the copy of %s is visible %s: %s", t->luns[i].device, when,
+                         t->urls[i]);
+            none = false;
+        }
+    }
+    return none;
+}
+
+bool trial_expect_invisible(struct trial *t, const char *when)
+{
+    return expect_invisible(t, 0, TRIAL_LUNS, when);
+}
+
+void trial_expect_gone(struct trial *t, uint32_t first, uint32_t count, const char *when)
+{
+    struct error err = {0};
+    enum vss_provider_op op =
+        t->stage < TRIAL_COMMITTED ? VSS_OP_COMMIT_SNAPSHOTS : VSS_OP_LOCATE_LUNS;
+    if (expect_invisible(t, first, count, when) &&
+        SUCCEEDED(trial_call(t, op, first, count, &err))) {
+        conform_fail(t->c, "%s still finds the copies %s", provider_op_name(op), when);
+    }
+}
+
+bool trial_expect_content(struct trial *t, uint32_t i, uint64_t digest, const char *what)
+{
+    uint64_t found = 0;
+    if (!t->urls[i] || !conform_digest(t->c, t->urls[i], &found)) {
+        return false;
+    }
+    if (found != digest) {
+        conform_fail(t->c, "the copy of %s (%s) is not %s: content %016llx instead of %016llx",
+                     t->luns[i].device, t->urls[i], what, (unsigned long long)found,
+                     (unsigned long long)digest);
+    }
+    return found == digest;
+}
+
+/* Writes the block that is there, inverted, and reads it back through another session. */
+static HRESULT try_write(struct conform *c, const char *url, bool *out_is_kept, struct error *err)
+{
+    struct lun *lun = NULL;
+    uint8_t *data = NULL;
+    *out_is_kept = false;
+    HRESULT hr = lun_open(url, &c->env.lun, false, &lun, err);
+    size_t bytes = SUCCEEDED(hr) ? lun->block.block_bytes : 0;
+    if (SUCCEEDED(hr)) {
+        data = malloc(3 * bytes);
+        hr = data ? block_read(&lun->block, 8, 1, data, err) : E_OUTOFMEMORY;
+    }
+    for (size_t i = 0; SUCCEEDED(hr) && i < bytes; i++) {
+        data[bytes + i] = (uint8_t)~data[i];
+    }
+    if (SUCCEEDED(hr)) {
+        hr = block_write(&lun->block, 8, 1, data + bytes, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = block_flush(&lun->block, err);
+    }
+    lun_close(lun);
+    lun = NULL;
+    if (SUCCEEDED(hr)) {
+        hr = lun_open(url, &c->env.lun, true, &lun, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = block_read(&lun->block, 8, 1, data + 2 * bytes, err);
+    }
+    if (SUCCEEDED(hr)) {
+        *out_is_kept = memcmp(data + bytes, data + 2 * bytes, bytes) == 0;
+    }
+    lun_close(lun);
+    free(data);
+    return hr;
+}
+
+void trial_expect_writable(struct trial *t, uint32_t i, bool is_writable, const char *when)
+{
+    struct error err = {0};
+    bool is_kept = false;
+    HRESULT hr = t->urls[i] ? try_write(t->c, t->urls[i], &is_kept, &err) : S_OK;
+    if (!t->urls[i]) {
+        conform_fail(t->c, "the copy of %s is not visible %s", t->luns[i].device, when);
+    } else if (is_writable && !is_kept) {
+        conform_fail(t->c, "%s cannot be written %s: %s", t->urls[i], when,
+                     FAILED(hr) ? error_text(&err) : "what was written is not there");
+    } else if (!is_writable && is_kept) {
+        conform_fail(t->c, "%s can be written %s", t->urls[i], when);
+    }
+}

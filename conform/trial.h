@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LUNSHADOW_CONFORM_TRIAL_H
+#define LUNSHADOW_CONFORM_TRIAL_H
+
+#include "conform/conform.h"
+
+/* A snapshot set of the first scratch LUNs, made step by step as the set sequence makes one, and
+ * taken away again whatever became of it. */
+
+#define TRIAL_LUNS 2
+
+/* What was done last, in order. */
+enum trial_stage {
+    TRIAL_NEW,
+    TRIAL_BEGUN,         /* BeginPrepareSnapshot, each LUN a volume */
+    TRIAL_PREPARED,      /* EndPrepareSnapshots */
+    TRIAL_PRE_COMMITTED, /* PreCommitSnapshots */
+    TRIAL_COMMITTED,     /* CommitSnapshots */
+    TRIAL_POST_COMMITTED,
+    TRIAL_DESCRIBED, /* GetTargetLuns: luns[].destination is filled */
+    TRIAL_SHOWN,     /* LocateLuns */
+    TRIAL_FINISHED   /* POST_RECOVERY, PreFinalCommitSnapshots, PostFinalCommitSnapshots */
+};
+
+struct trial {
+    struct conform *c;
+    VSS_ID set_id;
+    uint32_t context;
+    struct vss_set_lun luns[TRIAL_LUNS]; /* states are owned, destinations too */
+    enum trial_stage stage;
+    bool may_hold_copies;  /* EndPrepareSnapshots was called */
+    uint64_t called_at_us; /* of the last call */
+    uint64_t taken_us;
+    struct vss_states_out times; /* what CommitSnapshots reported, without states */
+    char *urls[TRIAL_LUNS];      /* where trial_look() found the copies; NULL: nowhere */
+};
+
+void trial_start(struct trial *t, struct conform *c);
+
+/* Deletes the copies, aborts the set, frees. What may be left behind is a finding. */
+void trial_end(struct trial *t);
+
+/* Goes on until `to` is done. False, with the finding, where an operation fails. */
+bool trial_advance(struct trial *t, enum trial_stage to);
+
+/* One operation that takes vss_set_in, for luns[first .. first + count), whatever the stage; keeps
+ * the states. */
+HRESULT trial_call(struct trial *t, enum vss_provider_op op, uint32_t first, uint32_t count,
+                   struct error *err);
+
+/* trial_call() for the whole set, which must succeed. */
+bool trial_do(struct trial *t, enum vss_provider_op op);
+
+/* BeginPrepareSnapshot of one LUN as a volume of its own. */
+HRESULT trial_begin(struct trial *t, uint32_t lun, struct error *err);
+
+/* GetTargetLuns; keeps the infos as destinations. */
+HRESULT trial_describe(struct trial *t, struct error *err);
+
+/* OnLunStateChange of the copies; with is_resync of the originals as destinations. */
+HRESULT trial_change(struct trial *t, uint32_t flag, bool is_resync, uint32_t first, uint32_t count,
+                     struct error *err);
+bool trial_must_change(struct trial *t, uint32_t flag);
+
+/* LocateLuns for this initiator name; NULL: this host's. */
+HRESULT trial_locate(struct trial *t, const char *initiator, uint32_t first, uint32_t count,
+                     struct error *err);
+
+/* Looks on all portals for the copies. */
+void trial_look(struct trial *t);
+
+/* Looks, and all copies must be there; or none. */
+bool trial_expect_visible(struct trial *t);
+bool trial_expect_invisible(struct trial *t, const char *when);
+
+/* After the set's end: not visible, and the copies can neither be cut nor shown. */
+void trial_expect_gone(struct trial *t, uint32_t first, uint32_t count, const char *when);
+
+/* The content of copy i must be this. */
+bool trial_expect_content(struct trial *t, uint32_t i, uint64_t digest, const char *what);
+
+/* Writes to copy i and compares the outcome. */
+void trial_expect_writable(struct trial *t, uint32_t i, bool is_writable, const char *when);
+
+#endif

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+# For the tests of lunshadow-conform: a lab of two scratch LUNs and a larger one, below $work, which goes with it.
+# To be sourced; $lunshadow is the command.
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # lunshadow is set by who sources this
+work=$(mktemp -d "${TMPDIR:-/tmp}/lunshadow-conform-test.XXXXXX")
+lab=
+umask 022
+export LUNSHADOW_STATE_DIR=$work/state LUNSHADOW_LOCK_DIR=$work/locks LUNSHADOW_CONFIG=$work/empty.conf
+mkdir "$LUNSHADOW_LOCK_DIR"
+: >"$LUNSHADOW_CONFIG"
+
+cleanup() {
+    if [ -n "$lab" ]; then
+        "$lunshadow" lab down "$lab" >/dev/null || echo "left behind: $lab" >&2
+    fi
+    rm -rf "$work"
+}
+trap cleanup EXIT
+die() {
+    echo "FAILED: $*"
+    sed 's/^/    /' "$work/out" 2>/dev/null || true
+    exit 1
+}
+out_has() { grep -qE -- "$1" "$work/out" || die "the output has no \"$1\""; }
+
+if ! command -v tgtd >/dev/null && [ ! -x /usr/sbin/tgtd ]; then
+    echo "skipped: tgtd is not installed"
+    exit 77
+fi
+"$lunshadow" lab up --luns 2 --size 4M "$work/lab" >"$work/out" 2>&1 || die "lab up"
+lab=$work/lab
+setting() { sed -n "s/^$1 = //p" "$lab/lunshadow.conf" | head -n 1; }
+target=$(awk '$1 == "LUN" { print $2 }' "$work/out" | head -n 1)
+target=${target%/1}
+
+tgtadm() { TGT_IPC_SOCKET=$lab/tgtd PATH=$PATH:/usr/sbin command tgtadm -C "$(setting control_port)" --lld iscsi "$@"; }
+truncate -s 6M "$lab/disks/larger.img"
+tgtadm --op new --mode logicalunit --tid 1 --lun 3 --backing-store "$lab/disks/larger.img"
+tgtadm --op update --mode logicalunit --tid 1 --lun 3 --params "scsi_id=6001405$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')0,scsi_sn=CONFORM3"
+
+# configure ARRAY PROVIDER [LINE...]: $work/conform.conf with this one array.
+configure() {
+    local array=$1 provider=$2
+    shift 2
+    {
+        printf '[portal lab]\naddress = %s\n\n[array %s]\nprovider = %s\n' "$(setting address)" "$array" "$provider"
+        for key in socket control_port directory; do printf '%s = %s\n' "$key" "$(setting "$key")"; done
+        printf 'max_hold_ms = 3000\nscratch = %s %s\nscratch2 = %s\n' "$target/1" "$target/2" "$target/3"
+        [ $# -eq 0 ] || printf '%s\n' "$@"
+    } >"$work/conform.conf"
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Defects of copies as LUNs, of their end, and of a resync. They look into the example's states. */
+#include "broken.h"
+#include "files.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- copies ---------------------------------------------------------------------------------- */
+
+static struct files_copy_state copy_of(const struct files *f, const struct vss_state *state)
+{
+    struct files_copy_state copy = {0};
+    (void)files_copy_read(f, state, &copy);
+    return copy;
+}
+
+static HRESULT copy_late(const struct way *w)
+{
+    const struct vss_set_in *in = w->in;
+    struct files f;
+    HRESULT hr = files_begin(w->call, &f);
+    for (uint32_t i = 0; SUCCEEDED(hr) && i < in->lun_count; i++) {
+        struct files_copy_state copy = copy_of(&f, &in->luns[i].state);
+        struct stat st;
+        int from = open(copy.source, O_RDONLY | O_CLOEXEC);
+        int to = copy.path ? open(copy.path, O_WRONLY | O_CLOEXEC) : -1;
+        if (from >= 0 && to >= 0 && fstat(from, &st) == 0) {
+            hr = files_copy(&f, from, to, 0, (uint64_t)st.st_size, copy.path);
+        }
+        (void)close(from);
+        (void)close(to);
+    }
+    return SUCCEEDED(hr) ? forward(w) : hr;
+}
+
+static HRESULT original_identity(const struct way *w)
+{
+    const struct vss_set_in *in = w->in;
+    struct vss_target_luns_out *out = w->out;
+    HRESULT hr = forward(w);
+    if (SUCCEEDED(hr) && in->lun_count) {
+        out->luns[0].device_id = in->luns[0].source.device_id;
+    }
+    return hr;
+}
+
+static HRESULT swap_targets(const struct way *w)
+{
+    const struct vss_set_in *in = w->in;
+    struct vss_target_luns_out *out = w->out;
+    HRESULT hr = forward(w);
+    if (SUCCEEDED(hr) && in->lun_count > 1) {
+        struct vss_lun_info first = out->luns[0];
+        out->luns[0] = out->luns[1];
+        out->luns[1] = first;
+    }
+    return hr;
+}
+
+/* A serial number of this process. */
+static HRESULT changing_target(const struct way *w)
+{
+    const struct vss_set_in *in = w->in;
+    struct vss_target_luns_out *out = w->out;
+    HRESULT hr = forward(w);
+    for (uint32_t i = 0; SUCCEEDED(hr) && i < in->lun_count; i++) {
+        out->luns[i].serial_number = call_memory(w, 24);
+        (void)snprintf(out->luns[i].serial_number, 24, "%d", (int)getpid());
+    }
+    return hr;
+}
+
+static HRESULT shorten(const struct way *w)
+{
+    const struct vss_set_in *in = w->in;
+    struct files f;
+    struct stat st;
+    if (SUCCEEDED(files_begin(w->call, &f)) && in->lun_count) {
+        struct files_copy_state copy = copy_of(&f, &in->luns[0].state);
+        if (copy.path && stat(copy.path, &st) == 0 && truncate(copy.path, st.st_size / 2) != 0) {
+            return refuse(w);
+        }
+    }
+    return forward(w);
+}
+
+static HRESULT change(const struct way *w, uint32_t flags)
+{
+    struct vss_state_change_in in = {
+        .struct_size = sizeof(in), .flags = flags, .set = *(const struct vss_set_in *)w->in};
+    struct vss_states_out unused = {.struct_size = sizeof(unused)};
+    return forward_to(w, VSS_OP_ON_LUN_STATE_CHANGE, &in, &unused);
+}
+
+static HRESULT locate_read_only(const struct way *w)
+{
+    HRESULT hr = forward(w);
+    return SUCCEEDED(hr) ? change(w, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY) : hr;
+}
+
+/* The target that shows the set's copies, and its number as text; NULL: none. */
+static const struct files_target *target_of(const struct files *f, const struct vss_set_in *in,
+                                            struct files_view *view, char **tid)
+{
+    struct files_copy_state copy = copy_of(f, &in->luns[0].state);
+    if (!copy.target || FAILED(files_show(f, view))) {
+        return NULL;
+    }
+    const struct files_target *target = files_find_target(view, copy.target);
+    *tid = target ? files_text(f, "%u", target->tid) : NULL;
+    return target;
+}
+
+static HRESULT open_to_all(const struct way *w)
+{
+    struct files f;
+    struct files_view view;
+    char *tid = NULL;
+    HRESULT hr = forward(w);
+    if (SUCCEEDED(hr) && SUCCEEDED(files_begin(w->call, &f)) && target_of(&f, w->in, &view, &tid)) {
+        hr = files_tgtadm(&f, false,
+                          (const char *const[]){"--op", "bind", "--mode", "target", "--tid", tid,
+                                                "--initiator-address", "ALL", NULL},
+                          NULL);
+    }
+    return hr;
+}
+
+static HRESULT locate_once(const struct way *w)
+{
+    struct files f;
+    struct files_view view;
+    char *tid = NULL;
+    bool is_shown = SUCCEEDED(files_begin(w->call, &f)) && target_of(&f, w->in, &view, &tid);
+    return is_shown ? refuse(w) : forward(w);
+}
+
+static uint32_t flags_of(const struct way *w)
+{
+    const struct vss_state_change_in *in = w->in;
+    return in->is_resync ? 0 : in->flags;
+}
+
+static HRESULT never_read_only(const struct way *w)
+{
+    return flags_of(w) == VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY ? S_OK : forward(w);
+}
+
+static HRESULT stay_read_only(const struct way *w)
+{
+    bool is_writable = flags_of(w) == VSS_ONLUNSTATECHANGE_NOTIFY_READ_WRITE ||
+                       flags_of(w) == VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY;
+    return is_writable ? S_OK : forward(w);
+}
+
+static HRESULT never_mask(const struct way *w)
+{
+    return flags_of(w) == VSS_ONLUNSTATECHANGE_DO_MASK_LUNS ? S_OK : forward(w);
+}
+
+/* Nobody new sees the copies; who is there stays. */
+static HRESULT unbind_only(const struct way *w)
+{
+    const struct vss_state_change_in *in = w->in;
+    struct files f;
+    struct files_view view;
+    char *tid = NULL;
+    HRESULT hr = files_begin(w->call, &f);
+    if (FAILED(hr) || flags_of(w) != VSS_ONLUNSTATECHANGE_DO_MASK_LUNS) {
+        return FAILED(hr) ? hr : forward(w);
+    }
+    const struct files_target *target = target_of(&f, &in->set, &view, &tid);
+    for (const struct files_initiator *i = target ? view.initiators : NULL; i; i = i->next) {
+        if (i->target == target) {
+            hr = files_tgtadm(&f, false,
+                              (const char *const[]){"--op", "unbind", "--mode", "target", "--tid",
+                                                    tid, "--initiator-name", i->name, NULL},
+                              NULL);
+        }
+    }
+    return hr;
+}
+
+static HRESULT mask_deletes(const struct way *w)
+{
+    const struct vss_state_change_in *in = w->in;
+    return flags_of(w) == VSS_ONLUNSTATECHANGE_DO_MASK_LUNS
+               ? forward_to(w, VSS_OP_ON_LUN_EMPTY, &in->set, NULL)
+               : forward(w);
+}
+
+static HRESULT delete_set(const struct way *w)
+{
+    struct vss_states_out unused = {.struct_size = sizeof(unused)};
+    return forward_to(w, VSS_OP_ABORT_SNAPSHOTS, w->in, &unused);
+}
+
+static HRESULT delete_once(const struct way *w)
+{
+    return is_first_for(w->in) ? forward(w) : refuse(w);
+}
+
+/* By the identity of the copy, whoever has it. */
+static HRESULT delete_by_identity(const struct way *w)
+{
+    const struct vss_set_in *in = w->in;
+    write_to_lun(w, in->luns[0].device);
+    return S_OK;
+}
+
+/* ---- resync ---------------------------------------------------------------------------------- */
+
+/* Something that was not there before. */
+static void write_to(const char *path, off_t offset)
+{
+    char text[32] = "";
+    int fd = path ? open(path, O_WRONLY | O_CLOEXEC) : -1;
+    (void)snprintf(text, sizeof(text), "spoilt by %d", (int)getpid());
+    if (fd < 0 || pwrite(fd, text, sizeof(text), offset) != (ssize_t)sizeof(text)) {
+        abort();
+    }
+    (void)close(fd);
+}
+
+static const struct files_lun *destination_of(const struct way *w, struct files *f,
+                                              struct files_view *view)
+{
+    const struct vss_resync_in *in = w->in;
+    if (FAILED(files_begin(w->call, f)) || FAILED(files_show(f, view))) {
+        abort();
+    }
+    return files_find(view, &in->luns[0].destination);
+}
+
+static HRESULT spoil_destination(const struct way *w)
+{
+    struct files f;
+    struct files_view view;
+    HRESULT hr = forward(w);
+    const struct files_lun *lun = SUCCEEDED(hr) ? destination_of(w, &f, &view) : NULL;
+    if (lun) {
+        write_to(lun->path, 2 << 20);
+    }
+    return hr;
+}
+
+static HRESULT spoil_copy(const struct way *w)
+{
+    const struct vss_resync_in *in = w->in;
+    struct files f;
+    HRESULT hr = forward(w);
+    if (SUCCEEDED(hr) && SUCCEEDED(files_begin(w->call, &f))) {
+        write_to(copy_of(&f, &in->luns[0].snapshot_state).path, 2 << 20);
+    }
+    return hr;
+}
+
+static HRESULT overshoot(const struct way *w)
+{
+    struct vss_resync_out *out = w->out;
+    HRESULT hr = forward(w);
+    out->bytes_done = out->bytes_total + 1;
+    return hr;
+}
+
+/* A serial number that it never had. */
+static HRESULT new_identity(const struct way *w)
+{
+    struct files f;
+    struct files_view view;
+    HRESULT hr = forward(w);
+    const struct files_lun *lun = SUCCEEDED(hr) ? destination_of(w, &f, &view) : NULL;
+    if (lun) {
+        hr = files_tgtadm(&f, false,
+                          (const char *const[]){"--op", "update", "--mode", "logicalunit", "--tid",
+                                                files_text(&f, "%u", lun->target->tid), "--lun",
+                                                files_text(&f, "%u", lun->number), "--params",
+                                                files_text(&f, "scsi_sn=NEW%d", (int)getpid()),
+                                                NULL},
+                          NULL);
+    }
+    return hr;
+}
+
+/* All of it, labels too; but poll is to say so. */
+static uint64_t started_bytes;
+
+static HRESULT done_but_unsaid(const struct way *w)
+{
+    struct vss_resync_out *out = w->out;
+    HRESULT hr = forward(w);
+    started_bytes = out->bytes_total;
+    out->is_done = 0;
+    out->bytes_done = 0;
+    return hr;
+}
+
+static HRESULT say_if_started_here(const struct way *w)
+{
+    struct vss_resync_out *out = w->out;
+    out->is_done = 1;
+    out->bytes_done = out->bytes_total = started_bytes;
+    return started_bytes ? S_OK : refuse(w);
+}
+
+static HRESULT cancel_once(const struct way *w)
+{
+    static int count;
+    return ++count > 1 ? E_FAIL : forward(w);
+}
+
+static HRESULT take_any(const struct way *w)
+{
+    struct vss_resync_out *out = w->out;
+    HRESULT hr = forward(w);
+    out->is_done = out->is_done || FAILED(hr);
+    return S_OK;
+}
+
+static HRESULT leave_sessions(const struct way *w)
+{
+    const struct vss_state_change_in *in = w->in;
+    return in->is_resync ? S_OK : forward(w);
+}
+
+const struct spoil copy_spoils[] = {
+    {"copies-late", VSS_OP_LOCATE_LUNS, copy_late},
+    {"original-identity", VSS_OP_GET_TARGET_LUNS, original_identity},
+    {"swaps-targets", VSS_OP_GET_TARGET_LUNS, swap_targets},
+    {"changing-target", VSS_OP_GET_TARGET_LUNS, changing_target},
+    {"short-copy", VSS_OP_LOCATE_LUNS, shorten},
+    {"locates-read-only", VSS_OP_LOCATE_LUNS, locate_read_only},
+    {"open-to-all", VSS_OP_LOCATE_LUNS, open_to_all},
+    {"locates-once", VSS_OP_LOCATE_LUNS, locate_once},
+    {"never-read-only", VSS_OP_ON_LUN_STATE_CHANGE, never_read_only},
+    {"stays-read-only", VSS_OP_ON_LUN_STATE_CHANGE, stay_read_only},
+    {"never-masks", VSS_OP_ON_LUN_STATE_CHANGE, never_mask},
+    {"unbinds-only", VSS_OP_ON_LUN_STATE_CHANGE, unbind_only},
+    {"mask-deletes", VSS_OP_ON_LUN_STATE_CHANGE, mask_deletes},
+    {"deletes-set", VSS_OP_ON_LUN_EMPTY, delete_set},
+    {"deletes-once", VSS_OP_ON_LUN_EMPTY, delete_once},
+    {"deletes-by-identity", VSS_OP_ON_LUN_EMPTY, delete_by_identity},
+    {"spoils-destination", VSS_OP_RESYNC_START, spoil_destination},
+    {"spoils-copy", VSS_OP_RESYNC_START, spoil_copy},
+    {"overshoots", VSS_OP_RESYNC_START, overshoot},
+    {"new-identity", VSS_OP_RESYNC_START, new_identity},
+    {"labels-first", VSS_OP_RESYNC_START, done_but_unsaid},
+    {"labels-first", VSS_OP_RESYNC_POLL, say_if_started_here},
+    {"cancels-once", VSS_OP_RESYNC_CANCEL, cancel_once},
+    {"takes-any", VSS_OP_RESYNC_START, take_any},
+    {"leaves-sessions", VSS_OP_ON_LUN_STATE_CHANGE, leave_sessions},
+    {0},
+};
