@@ -292,15 +292,13 @@ static void unsafe_and_foreign_files_are_refused(void **state)
     assert_int_equal(query(admin, found), 0);
 }
 
-/* Half a shared object: what loads it may die of SIGBUS, which is not to be us. */
+/* The first page of a shared object: what loads it dies of SIGBUS, which is not to be us. */
 static void a_file_that_kills_its_loader_is_refused(void **state)
 {
     struct fixture *f = *state;
     struct vss_admin *admin = admin_of(f, "");
-    struct stat st;
     VSS_ID id;
-    assert_int_equal(stat(f->bad, &st), 0);
-    assert_int_equal(truncate(f->bad, st.st_size / 4), 0);
+    assert_int_equal(truncate(f->bad, 4096), 0);
     assert_int_equal(vss_admin_register_provider(admin, f->bad, &id), E_INVALIDARG);
     register_file(admin, f->tgt);
 }
