@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ResyncLuns: the array copies by itself. */
+#include "common/buffer.h"
+#include "common/clock.h"
+#include "resync/copy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Between two polls of an array that copies by itself. */
+#define POLL_PAUSE_MS 20
+
+/* What ResyncLuns is told about each pair. */
+static struct vss_resync_lun *build_pairs(const struct recovery *r)
+{
+    struct vss_resync_lun *pairs = calloc(r->disk_count, sizeof(*pairs));
+    for (size_t i = 0; pairs && i < r->disk_count; i++) {
+        const struct recovery_disk *d = &r->disks[i];
+        uint32_t edge = d->edges->head_blocks > d->edges->tail_blocks ? d->edges->head_blocks
+                                                                      : d->edges->tail_blocks;
+        pairs[i] = (struct vss_resync_lun){
+            .snapshot = d->mapping->copy,
+            .destination = d->info,
+            .snapshot_state = {.bytes = d->mapping->state_bytes, .data = d->mapping->state},
+            .edge_bytes = (uint64_t)edge * d->edges->block_bytes,
+        };
+    }
+    return pairs;
+}
+
+static HRESULT keep_state(struct recovery *r, struct buffer *state,
+                          const struct vss_resync_out *out, struct error *err)
+{
+    atomic_store(&r->env->progress_total, out->bytes_total);
+    atomic_store(&r->env->progress_done, out->bytes_done);
+    if (out->method) {
+        free(r->method);
+        r->method = text_copy(out->method);
+    }
+    if (!out->state.data) {
+        return S_OK;
+    }
+    if (out->state.bytes > VSS_PROVIDER_STATE_BYTES_MAX) {
+        return error_set(err, VSS_E_UNEXPECTED_PROVIDER_ERROR,
+                         "ResyncLuns returned %u bytes of state; the limit is %u", out->state.bytes,
+                         VSS_PROVIDER_STATE_BYTES_MAX);
+    }
+    state->length = 0;
+    buffer_add(state, out->state.data, out->state.bytes);
+    HRESULT hr = buffer_status(state);
+    return SUCCEEDED(hr) ? journal_step(r->env->store, &r->journal_id, "copy", NULL, state->data,
+                                        state->length, err)
+                         : error_set(err, hr, "out of memory keeping a resync's state");
+}
+
+static HRESULT call_resync(struct recovery *r, enum vss_provider_op op,
+                           const struct vss_resync_lun *pairs, struct buffer *state, bool *out_done,
+                           struct error *err)
+{
+    struct provider_arena arena = PROVIDER_ARENA_INIT;
+    struct vss_resync_in in = {
+        .struct_size = sizeof(in),
+        .lun_count = (uint32_t)r->disk_count,
+        .resync_id = r->resync_id,
+        .luns = pairs,
+        .state = {.bytes = (uint32_t)state->length, .data = (const uint8_t *)state->data},
+    };
+    struct vss_resync_out out = {0};
+    HRESULT hr = provider_call(r->provider, op, &in, &out, &arena, 0, err);
+    if (SUCCEEDED(hr)) {
+        *out_done = out.is_done != 0;
+        hr = keep_state(r, state, &out, err);
+    }
+    provider_arena_free(&arena);
+    return hr;
+}
+
+HRESULT copy_in_array(struct recovery *r, struct error *err)
+{
+    struct buffer state = BUFFER_INIT;
+    bool is_done = false;
+    struct vss_resync_lun *pairs = build_pairs(r);
+    if (!pairs) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory calling ResyncLuns");
+    }
+    HRESULT hr = call_resync(r, VSS_OP_RESYNC_START, pairs, &state, &is_done, err);
+    bool has_begun = SUCCEEDED(hr) || state.length > 0;
+    while (SUCCEEDED(hr) && !is_done) {
+        if (atomic_load(&r->env->cancelled)) {
+            hr = error_set(err, E_ABORT, "cancelled while the array was copying");
+        } else {
+            hr = call_resync(r, VSS_OP_RESYNC_POLL, pairs, &state, &is_done, err);
+        }
+        if (SUCCEEDED(hr) && !is_done) {
+            clock_sleep_ms(POLL_PAUSE_MS);
+        }
+    }
+    if (FAILED(hr) && has_begun) { /* what goes on by itself would write behind our back */
+        (void)call_resync(r, VSS_OP_RESYNC_CANCEL, pairs, &state, &is_done, NULL);
+    }
+    free(pairs);
+    buffer_free(&state);
+    return hr;
+}
