@@ -210,6 +210,7 @@ void vss_backup_components_release(struct vss_backup_components *session)
     set_record_free(&session->recovery_set);
     set_record_free(&session->document_set);
     free(session->recovery_report);
+    gathered_writers_clear(&session->writers);
     document_free(session->document);
     set_environment_close(session->env);
     (void)pthread_mutex_destroy(&session->mutex);

@@ -6,6 +6,7 @@
 #include "requester/async.h"
 #include "requester/document/document.h"
 #include "requester/states.h"
+#include "requester/writer_metadata.h"
 #include "resync/recovery.h"
 
 #include <pthread.h>
@@ -23,6 +24,9 @@ struct vss_backup_components {
     struct error err; /* of the last method */
     struct document *document;
     uint32_t context;
+
+    /* of GatherWriterMetadata: filled by its operation; kept when a caller frees what it can see */
+    struct gathered_writers writers;
 
     struct set_builder *builder; /* a set in creation */
     VSS_ID set_id;               /* in creation, or made by this session */

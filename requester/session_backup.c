@@ -196,7 +196,11 @@ HRESULT vss_backup_components_get_writer_metadata_count(struct vss_backup_compon
     if (FAILED(hr)) {
         return hr;
     }
-    hr = out_writers ? S_OK : session_null_argument(session, "out_writers");
+    if (out_writers) {
+        *out_writers = (uint32_t)session->writers.count;
+    } else {
+        hr = session_null_argument(session, "out_writers");
+    }
     return session_end(session, METHOD_GET_WRITER_METADATA_COUNT, hr);
 }
 

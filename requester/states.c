@@ -191,6 +191,10 @@ static const struct {
     {"nothing was imported", "this session has imported its set before"},
     {"the recovery set is empty; call AddSnapshotToRecoverySet first",
      "the recovery set already has members"},
+    {"the session does not select components; call SetBackupState with select_components first",
+     "the session selects components"},
+    {"call PreRestore and wait for it first", "PreRestore was called before"},
+    {"call PostRestore and wait for it first", "PostRestore was called before"},
 };
 /* clang-format on */
 

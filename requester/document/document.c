@@ -5,14 +5,12 @@
 #include "common/id.h"
 #include "requester/document/internal.h"
 
-#include <libxml/xmlsave.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define DOCUMENT_VERSION "1.2" /* as current documents of VSS have it */
 #define ROOT_NAME        "BACKUP_COMPONENTS"
 #define SET_NAME         "SNAPSHOT_SET_DESCRIPTION"
-#define OWN_PREFIX       "ls"
 
 /* By enum vss_backup_type. */
 static const char *const backup_types[] = {"undefined", "full", "incremental", "differential",
@@ -98,6 +96,8 @@ HRESULT document_load(const void *xml, size_t length, struct document **out, str
     }
     HRESULT hr = document_parse(xml, length, &document->xml, err);
     if (FAILED(hr)) {
+        hr = hr == VSS_E_CORRUPT_XML_DOCUMENT ? error_translate(err, VSS_E_INVALID_XML_DOCUMENT)
+                                              : hr;
         goto out;
     }
     document->root = xmlDocGetRootElement(document->xml);
@@ -118,22 +118,7 @@ out:
 
 HRESULT document_save(const struct document *document, char **out_xml, struct error *err)
 {
-    *out_xml = NULL;
-    bool is_written = false;
-    xmlBufferPtr buffer = xmlBufferCreate();
-    xmlSaveCtxtPtr save = NULL;
-    if (buffer) {
-        save = xmlSaveToBuffer(buffer, "UTF-8", XML_SAVE_NO_DECL | XML_SAVE_AS_XML);
-    }
-    if (save) {
-        is_written = xmlSaveTree(save, document->root) >= 0;
-        is_written = xmlSaveClose(save) >= 0 && is_written;
-    }
-    if (is_written) {
-        *out_xml = text_copy((const char *)xmlBufferContent(buffer));
-    }
-    xmlBufferFree(buffer);
-    return *out_xml ? S_OK : no_memory(err);
+    return document_serialise(document->root, out_xml, err);
 }
 
 void document_free(struct document *document)
@@ -147,29 +132,14 @@ void document_free(struct document *document)
 
 /* ---- the session's attributes ---- */
 
-/* yes, no or absent, which is no. */
-static bool read_flag(struct xml_reader *r, const xmlNode *root, const char *name)
-{
-    const char *text = xml_get_plain(r, root, name);
-    bool value = false;
-    if (text && !xml_parse_bool(text, &value)) {
-        xml_refuse(r, root, "attribute %s is neither yes nor no", name);
-    }
-    return value;
-}
-
 static int32_t read_backup_type(struct xml_reader *r, const xmlNode *root)
 {
     const char *text = xml_get_plain(r, root, "backupType");
-    for (int32_t i = 0; text && i < BACKUP_TYPE_COUNT; i++) {
-        if (strcmp(text, backup_types[i]) == 0) {
-            return i;
-        }
-    }
-    if (text) {
+    int32_t type = xml_word(text, backup_types, BACKUP_TYPE_COUNT, -1);
+    if (text && type < 0) {
         xml_refuse(r, root, "attribute backupType is not a type of backup");
     }
-    return VSS_BT_UNDEFINED;
+    return type < 0 ? VSS_BT_UNDEFINED : type;
 }
 
 HRESULT document_get_session(const struct document *document, struct document_session *out,
@@ -178,10 +148,10 @@ HRESULT document_get_session(const struct document *document, struct document_se
     struct xml_reader r = {S_OK, err};
     const xmlNode *root = document->root;
     struct document_session session = {
-        .select_components = read_flag(&r, root, "selectComponents"),
-        .bootable_system_state = read_flag(&r, root, "bootableSystemStateBackup"),
+        .select_components = xml_get_plain_bool(&r, root, "selectComponents"),
+        .bootable_system_state = xml_get_plain_bool(&r, root, "bootableSystemStateBackup"),
         .backup_type = read_backup_type(&r, root),
-        .partial_file_support = read_flag(&r, root, "partialFileSupport"),
+        .partial_file_support = xml_get_plain_bool(&r, root, "partialFileSupport"),
     };
     const char *set_id = xml_get_plain(&r, root, "snapshotSetId");
     if (set_id && !id_parse(set_id, &session.set_id)) {
@@ -235,7 +205,7 @@ static xmlNodePtr build_set(struct document *document, const struct set_record *
     if (!node) {
         return NULL;
     }
-    w.own = xmlNewNs(node, BAD_CAST DOCUMENT_NS_OWN, BAD_CAST OWN_PREFIX);
+    w.own = xmlNewNs(node, BAD_CAST DOCUMENT_NS_OWN, BAD_CAST DOCUMENT_PREFIX_OWN);
     if (!w.own) {
         w.status = E_OUTOFMEMORY;
     }

@@ -12,8 +12,16 @@ struct document {
 
 /* ---- parse.c ---- */
 
-/* Bytes to a tree within the limits, without a DTD; the root is not looked at. */
+/* Bytes to a tree within the limits, without a DTD; the root is not looked at.
+ * VSS_E_CORRUPT_XML_DOCUMENT: not XML at all; VSS_E_INVALID_XML_DOCUMENT: XML that is not accepted.
+ */
 HRESULT document_parse(const void *xml, size_t length, xmlDocPtr *out, struct error *err);
+
+/* ---- save.c ---- */
+
+/* The element and all below it as one line of UTF-8 without declaration; malloc'ed.
+ * VSS_E_UNEXPECTED: more bytes than could be loaded again. */
+HRESULT document_serialise(xmlNodePtr root, char **out_xml, struct error *err);
 
 /* ---- document_set.c ---- */
 

@@ -50,7 +50,7 @@ static HRESULT map_error(const xmlError *error, struct error *err)
         }
     }
     reason[used] = '\0';
-    return error_set(err, VSS_E_INVALID_XML_DOCUMENT, "the document, line %d: not XML: %s",
+    return error_set(err, VSS_E_CORRUPT_XML_DOCUMENT, "the document, line %d: not XML: %s",
                      error->line, used > 0 ? reason : "unreadable");
 }
 
@@ -230,7 +230,7 @@ static HRESULT parse_bytes(const char *bytes, size_t length, xmlDocPtr *out, str
                                       XML_PARSE_NONET | XML_PARSE_NOBLANKS);
     xmlFreeParserCtxt(parser);
     if (SUCCEEDED(state.status) && !xml) {
-        state.status = error_set(err, VSS_E_INVALID_XML_DOCUMENT, "the document is not XML");
+        state.status = error_set(err, VSS_E_CORRUPT_XML_DOCUMENT, "the document is not XML");
     }
     if (SUCCEEDED(state.status)) {
         state.status = forget_encoding(xml, err);
@@ -249,7 +249,7 @@ HRESULT document_parse(const void *xml, size_t length, xmlDocPtr *out, struct er
     (void)pthread_once(&parser_once, xmlInitParser);
     length = without_nuls(xml, length);
     if (length == 0) {
-        return error_set(err, VSS_E_INVALID_XML_DOCUMENT, "the document is empty");
+        return error_set(err, VSS_E_CORRUPT_XML_DOCUMENT, "the document is empty");
     }
     if (length > DOCUMENT_BYTES_MAX) {
         return error_set(err, VSS_E_INVALID_XML_DOCUMENT,

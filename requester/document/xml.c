@@ -14,12 +14,13 @@
 
 /* ---- text that XML can carry ---- */
 
-/* Bytes of the well-formed UTF-8 character at s that XML may hold as it is; 0 where it may not. */
-static size_t plain_length(const unsigned char *s)
+/* Bytes of the well-formed UTF-8 character at s, and which it is; 0 where there is none. */
+static size_t character_length(const unsigned char *s, uint32_t *out)
 {
     size_t length = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+    *out = s[0];
     if (length == 1) {
-        return s[0] >= 0x20 && s[0] != 0x7f && s[0] != '%' ? 1 : 0;
+        return 1;
     }
     if (s[0] < 0xc2 || s[0] > 0xf4) {
         return 0;
@@ -33,8 +34,32 @@ static size_t plain_length(const unsigned char *s)
     }
     bool is_overlong = (length == 3 && value < 0x800) || (length == 4 && value < 0x10000);
     bool is_surrogate = value >= 0xd800 && value <= 0xdfff;
-    bool is_none = value < 0xa0 || value == 0xfffe || value == 0xffff || value > 0x10ffff;
+    bool is_none = value == 0xfffe || value == 0xffff || value > 0x10ffff;
+    *out = value;
     return is_overlong || is_surrogate || is_none ? 0 : length;
+}
+
+/* Likewise, of one that is written as it is. */
+static size_t plain_length(const unsigned char *s)
+{
+    uint32_t value = 0;
+    size_t length = character_length(s, &value);
+    bool is_control = value < 0x20 || (value >= 0x7f && value < 0xa0);
+    return is_control || value == '%' ? 0 : length;
+}
+
+bool xml_can_hold(const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    while (*s) {
+        uint32_t value = 0;
+        size_t length = character_length(s, &value);
+        if (length == 0 || (value < 0x20 && !strchr("\t\n\r", (int)value))) {
+            return false;
+        }
+        s += length;
+    }
+    return true;
 }
 
 static char *escape(const char *text)
@@ -100,22 +125,49 @@ xmlNodePtr xml_add(struct xml_writer *w, xmlNodePtr parent, xmlNsPtr ns, const c
     if (FAILED(w->status) || !parent) {
         return NULL;
     }
-    xmlNodePtr node = xmlNewChild(parent, ns, BAD_CAST name, NULL);
-    if (!node) {
+    xmlNodePtr node = xmlNewDocNode(parent->doc, ns, BAD_CAST name, NULL);
+    if (!node || !node->name || !xmlAddChild(parent, node)) {
+        xmlFreeNode(node);
         w->status = E_OUTOFMEMORY;
+        return NULL;
     }
     return node;
 }
 
+/* An attribute without a value yet: the one that is there, or a new one. */
+static xmlAttrPtr find_or_add(xmlNodePtr node, xmlNsPtr ns, const char *name)
+{
+    xmlAttrPtr attribute = xmlHasNsProp(node, BAD_CAST name, ns ? ns->href : NULL);
+    if (attribute) {
+        return attribute;
+    }
+    attribute = xmlNewNsProp(node, ns, BAD_CAST name, NULL);
+    if (attribute && !attribute->name) {
+        (void)xmlRemoveProp(attribute);
+        return NULL;
+    }
+    return attribute;
+}
+
+/* libxml2 itself does not say when there was no memory for a value: so it is made first, and the
+ * old one stays where that fails. */
 static void put(struct xml_writer *w, xmlNodePtr node, xmlNsPtr ns, const char *name,
                 const char *value)
 {
     if (FAILED(w->status) || !node) {
         return;
     }
-    if (!value || !xmlSetNsProp(node, ns, BAD_CAST name, BAD_CAST value)) {
+    xmlNodePtr text = value ? xmlNewDocText(node->doc, BAD_CAST value) : NULL;
+    xmlAttrPtr attribute = text && text->content ? find_or_add(node, ns, name) : NULL;
+    if (!attribute) {
+        xmlFreeNode(text);
         w->status = E_OUTOFMEMORY;
+        return;
     }
+    xmlFreeNodeList(attribute->children);
+    text->parent = (xmlNodePtr)attribute;
+    attribute->children = text;
+    attribute->last = text;
 }
 
 static void put_own(struct xml_writer *w, xmlNodePtr node, const char *name, const char *value)
@@ -280,9 +332,75 @@ static const char *needed_value(struct xml_reader *r, const xmlNode *node, const
     return value;
 }
 
+static bool parse_unsigned(const char *text, uint64_t *out)
+{
+    uint64_t value = 0;
+    if (!*text) {
+        return false;
+    }
+    for (const char *c = text; *c; c++) {
+        if (*c < '0' || *c > '9') {
+            return false;
+        }
+        uint64_t digit = (uint64_t)(*c - '0');
+        if (value > (UINT64_MAX - digit) / 10) {
+            return false;
+        }
+        value = value * 10 + digit;
+    }
+    *out = value;
+    return true;
+}
+
 const char *xml_get_plain(struct xml_reader *r, const xmlNode *node, const char *name)
 {
     return FAILED(r->status) ? NULL : attribute_value(r, node, NULL, name);
+}
+
+const char *xml_need_plain(struct xml_reader *r, const xmlNode *node, const char *name)
+{
+    const char *value = xml_get_plain(r, node, name);
+    if (!value) {
+        xml_refuse(r, node, "lacks attribute %s", name);
+    }
+    return value;
+}
+
+bool xml_get_plain_bool(struct xml_reader *r, const xmlNode *node, const char *name)
+{
+    const char *text = xml_get_plain(r, node, name);
+    bool value = false;
+    if (text && !xml_parse_bool(text, &value)) {
+        xml_refuse(r, node, "attribute %s is neither yes nor no", name);
+    }
+    return value;
+}
+
+uint32_t xml_get_plain_number(struct xml_reader *r, const xmlNode *node, const char *name,
+                              uint32_t absent)
+{
+    const char *text = xml_get_plain(r, node, name);
+    uint64_t value = absent;
+    if (text && (!parse_unsigned(text, &value) || value > UINT32_MAX)) {
+        xml_refuse(r, node, "attribute %s is not a number from 0 to %u", name, UINT32_MAX);
+        return absent;
+    }
+    return (uint32_t)value;
+}
+
+const char *xml_get_own(struct xml_reader *r, const xmlNode *node, const char *name)
+{
+    return FAILED(r->status) ? NULL : own_value(r, node, name);
+}
+
+int32_t xml_word(const char *text, const char *const words[], int32_t count, int32_t other)
+{
+    for (int32_t i = 0; text && i < count; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            return i;
+        }
+    }
+    return other;
 }
 
 bool xml_has(const xmlNode *node, const char *name)
@@ -308,26 +426,6 @@ void xml_get_text(struct xml_reader *r, const xmlNode *node, const char *name, c
         return;
     }
     *out = text;
-}
-
-static bool parse_unsigned(const char *text, uint64_t *out)
-{
-    uint64_t value = 0;
-    if (!*text) {
-        return false;
-    }
-    for (const char *c = text; *c; c++) {
-        if (*c < '0' || *c > '9') {
-            return false;
-        }
-        uint64_t digit = (uint64_t)(*c - '0');
-        if (value > (UINT64_MAX - digit) / 10) {
-            return false;
-        }
-        value = value * 10 + digit;
-    }
-    *out = value;
-    return true;
 }
 
 uint64_t xml_get_unsigned(struct xml_reader *r, const xmlNode *node, const char *name, uint64_t max)

@@ -15,8 +15,14 @@
  * has '%', control characters and what is not UTF-8 as %XX, because XML cannot carry all that a
  * device may say. */
 
-#define DOCUMENT_NS_VSS "x-schema:#VssComponentMetadata"
-#define DOCUMENT_NS_OWN "urn:lunshadow:document:1"
+#define DOCUMENT_NS_VSS      "x-schema:#VssComponentMetadata"  /* Backup Components Documents */
+#define DOCUMENT_NS_METADATA "x-schema:#VssWriterMetadataInfo" /* Writer Metadata Documents */
+#define DOCUMENT_NS_OWN      "urn:lunshadow:document:1"
+#define DOCUMENT_PREFIX_OWN  "ls"
+
+/* Whether an attribute can carry text as it is: UTF-8 without control characters other than tab and
+ * line breaks. */
+bool xml_can_hold(const char *text);
 
 struct xml_writer {
     xmlNsPtr vss;
@@ -59,6 +65,21 @@ xmlNodePtr xml_only(struct xml_reader *r, const xmlNode *parent, const char *ns,
 
 /* An attribute without namespace; NULL where it is absent. Borrowed. */
 const char *xml_get_plain(struct xml_reader *r, const xmlNode *node, const char *name);
+
+/* Likewise, where it must be there; NULL once something failed. */
+const char *xml_need_plain(struct xml_reader *r, const xmlNode *node, const char *name);
+
+/* "yes", "no", or absent, which is no; a decimal number of 32 bits, or absent. */
+bool xml_get_plain_bool(struct xml_reader *r, const xmlNode *node, const char *name);
+uint32_t xml_get_plain_number(struct xml_reader *r, const xmlNode *node, const char *name,
+                              uint32_t absent);
+
+/* An attribute of ours as it stands there, for text that needs no escapes; NULL where it is absent.
+ * Borrowed. */
+const char *xml_get_own(struct xml_reader *r, const xmlNode *node, const char *name);
+
+/* The place of text among words; other where it is none of them or NULL. */
+int32_t xml_word(const char *text, const char *const words[], int32_t count, int32_t other);
 
 bool xml_has(const xmlNode *node, const char *name);
 
