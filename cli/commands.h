@@ -13,6 +13,7 @@ extern const struct cli_command command_error;
 extern const struct cli_command command_events;
 extern const struct cli_command command_import;
 extern const struct cli_command command_lab;
+extern const struct cli_command command_lint;
 extern const struct cli_command command_list;
 extern const struct cli_command command_luns;
 extern const struct cli_command command_provider;

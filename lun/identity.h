@@ -91,6 +91,16 @@ enum lun_id_rank {
  * "IET     " and exactly 8 hex digits: what tgtd gives when nobody set a scsi_id). */
 enum lun_id_rank lun_id_rank(const struct vss_storage_identifier *identifier);
 
+/* Why a designator does not count. */
+enum lun_id_flaw {
+    LUN_ID_SOUND,    /* it counts */
+    LUN_ID_UNSUITED, /* of a type that does not identify a LUN, or not of its type's form */
+    LUN_ID_LOCAL,    /* locally assigned: unique where it was assigned, perhaps */
+    LUN_ID_BLANK,    /* its OUI or its body is blank or zero */
+    LUN_ID_DEFAULT   /* what the array gives where nobody chose one */
+};
+enum lun_id_flaw lun_id_flaw(const struct vss_storage_identifier *identifier);
+
 enum lun_match { LUN_DIFFERENT, LUN_SAME, LUN_AMBIGUOUS };
 
 /* The best rank both have decides: sets intersect SAME, disjoint DIFFERENT; a lower common rank
@@ -113,5 +123,12 @@ bool lun_info_is_unique(const struct vss_lun_info *info, const char **out_reason
  * %XX. "none" where nothing counts. Truncated to fit. Returns out. */
 #define LUN_KEY_BYTES 300
 char *lun_info_key(const struct vss_lun_info *info, char out[LUN_KEY_BYTES]);
+
+/* The same form for one designator, whether it counts or not; "idTYPE.HEX" for types that do not
+ * identify a LUN. */
+char *lun_id_text(const struct vss_storage_identifier *identifier, char out[LUN_KEY_BYTES]);
+
+/* Equal type and bytes, padding of text aside, whether they count or not. */
+bool lun_id_equal(const struct vss_storage_identifier *a, const struct vss_storage_identifier *b);
 
 #endif

@@ -174,6 +174,57 @@ enum lun_id_rank lun_id_rank(const struct vss_storage_identifier *identifier)
     }
 }
 
+static bool is_blank_naa(struct bytes b)
+{
+    switch (b.length == 8 || b.length == 16 ? nibble(b.data, 0) : 0) {
+    case 0x2:
+    case 0x5:
+        return b.length == 8 && !naa_counts(b.data, b.length);
+    case 0x6:
+        return b.length == 16 && !naa_counts(b.data, b.length);
+    case 0x3:
+        return b.length == 8 && is_zero_nibbles(b.data, 1, 16);
+    default:
+        return false;
+    }
+}
+
+/* Of its type's form, but what should tell LUNs apart is zero or blank. */
+static bool is_blank(const struct vss_storage_identifier *id, struct bytes b)
+{
+    switch (id->type) {
+    case VDSStorageIdTypeFCPHName:
+        return is_blank_naa(b);
+    case VDSStorageIdTypeEUI64:
+        return (b.length == 8 || b.length == 12 || b.length == 16) &&
+               !eui64_counts(b.data, b.length);
+    case VDSStorageIdTypeVendorId:
+        return !t10_counts(b) && !is_factory_default(b);
+    case VDSStorageIdTypeScsiNameString:
+        return b.length == 0;
+    default:
+        return false;
+    }
+}
+
+enum lun_id_flaw lun_id_flaw(const struct vss_storage_identifier *identifier)
+{
+    struct bytes b = designator_bytes(identifier);
+    if (lun_id_rank(identifier) != LUN_ID_NONE) {
+        return LUN_ID_SOUND;
+    }
+    if (is_blank(identifier, b)) {
+        return LUN_ID_BLANK;
+    }
+    if (identifier->type == VDSStorageIdTypeFCPHName && b.length == 8 && nibble(b.data, 0) == 0x3) {
+        return LUN_ID_LOCAL;
+    }
+    if (identifier->type == VDSStorageIdTypeVendorId && is_factory_default(b)) {
+        return LUN_ID_DEFAULT;
+    }
+    return LUN_ID_UNSUITED;
+}
+
 static bool has_rank(const struct vss_lun_info *info, enum lun_id_rank rank)
 {
     for (uint32_t i = 0; i < info->device_id.identifier_count; i++) {
@@ -317,6 +368,40 @@ static void add_text(char *out, size_t *used, struct bytes b, bool as_hex)
     }
 }
 
+char *lun_id_text(const struct vss_storage_identifier *identifier, char out[LUN_KEY_BYTES])
+{
+    bool as_hex = true;
+    const char *prefix = NULL;
+    switch (identifier->type) {
+    case VDSStorageIdTypeFCPHName:
+        prefix = "naa.";
+        break;
+    case VDSStorageIdTypeEUI64:
+        prefix = "eui.";
+        break;
+    case VDSStorageIdTypeScsiNameString:
+        prefix = "scsi.";
+        as_hex = false;
+        break;
+    case VDSStorageIdTypeVendorId:
+        prefix = "t10.";
+        as_hex = false;
+        break;
+    default:
+        break;
+    }
+    int length = prefix ? snprintf(out, LUN_KEY_BYTES, "%s", prefix)
+                        : snprintf(out, LUN_KEY_BYTES, "id%d.", (int)identifier->type);
+    size_t used = (size_t)length;
+    add_text(out, &used, designator_bytes(identifier), as_hex);
+    return out;
+}
+
+bool lun_id_equal(const struct vss_storage_identifier *a, const struct vss_storage_identifier *b)
+{
+    return a->type == b->type && is_same_designator(a, b);
+}
+
 char *lun_info_key(const struct vss_lun_info *info, char out[LUN_KEY_BYTES])
 {
     const struct vss_storage_identifier *id = best_designator(info);
@@ -324,10 +409,5 @@ char *lun_info_key(const struct vss_lun_info *info, char out[LUN_KEY_BYTES])
         (void)snprintf(out, LUN_KEY_BYTES, "none");
         return out;
     }
-    static const char *const prefixes[] = {"", "t10.", "scsi.", "eui.", "naa."};
-    enum lun_id_rank rank = lun_id_rank(id);
-    size_t used = strlen(prefixes[rank]);
-    memcpy(out, prefixes[rank], used + 1);
-    add_text(out, &used, designator_bytes(id), rank == LUN_ID_NAA || rank == LUN_ID_EUI64);
-    return out;
+    return lun_id_text(id, out);
 }

@@ -96,6 +96,8 @@ err_has 'end with this command'
 run 2 create --plex --differential iscsi://127.0.0.1:1/iqn.2020-01.x:y/1
 run 2 break --mask --read-write 00000000-0000-0000-0000-000000000001
 run 2 recover
+run 2 lint
+err_has 'configuration has none'
 run 2 luns
 err_has 'configuration has none'
 [ ! -e "$work/lab" ] || fail "a refused lab up made something"

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lun/lint/lint.h"
+#include "cli/commands.h"
+#include "cli/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What was scanned so far. */
+struct gathering {
+    const struct cli *cli;
+    struct lun_options options;
+    struct scan **scans;
+    size_t count;
+    size_t failed; /* portals, targets, single LUNs: what is behind them is not judged */
+};
+
+static const char *severity_text(enum lint_severity severity)
+{
+    return severity == LINT_ERROR ? "error" : "warning";
+}
+
+static void print_finding(const struct lint_finding *finding)
+{
+    (void)printf("%s: %s: ", severity_text(finding->severity), finding->name);
+    text_put(stdout, finding->text);
+    (void)fputc('\n', stdout);
+    for (size_t i = 0; i < finding->url_count; i++) {
+        (void)fputs("    ", stdout);
+        text_put(stdout, finding->urls[i]);
+        (void)fputc('\n', stdout);
+    }
+    (void)fputs("    mend: ", stdout);
+    text_put(stdout, finding->remedy);
+    (void)fputc('\n', stdout);
+}
+
+static json_t *urls_json(const struct lint_finding *finding)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < finding->url_count; i++) {
+        if (json_array_append_new(list, text_to_json(finding->urls[i]))) {
+            json_decref(list);
+            list = NULL;
+        }
+    }
+    return list;
+}
+
+static json_t *report_json(const struct lint_report *report)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < report->count; i++) {
+        const struct lint_finding *f = &report->findings[i];
+        json_t *item = json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", f->name, "severity",
+                                 severity_text(f->severity), "luns", urls_json(f), "text",
+                                 text_to_json(f->text), "mend", text_to_json(f->remedy));
+        if (json_array_append_new(list, item)) {
+            json_decref(list);
+            list = NULL;
+        }
+    }
+    return list;
+}
+
+static int print_report(const struct cli *cli, const struct lint_report *report)
+{
+    if (cli->json) {
+        return cli_print_json(cli, report_json(report));
+    }
+    for (size_t i = 0; i < report->count; i++) {
+        print_finding(&report->findings[i]);
+    }
+    if (report->count == 0) {
+        (void)puts("No findings.");
+    }
+    return CLI_OK;
+}
+
+static void warn_of(struct gathering *g, struct error *err, const char *where)
+{
+    error_prefix(err, "%s was not judged", where);
+    cli_warn(g->cli, err);
+    g->failed++;
+}
+
+/* g->scans has room for it. */
+static void gather_portal(struct gathering *g, const char *portal)
+{
+    struct scan *scan = NULL;
+    struct error err = {0};
+    HRESULT hr = scan_portal(portal, NULL, SCAN_FULL_LABEL, &g->options, &scan, &err);
+    if (FAILED(hr)) {
+        cli_warn(g->cli, &err);
+        g->failed++;
+        return;
+    }
+    for (size_t i = 0; i < scan->target_error_count; i++) {
+        warn_of(g, &scan->target_errors[i].error, scan->target_errors[i].target);
+    }
+    for (size_t i = 0; i < scan->count; i++) {
+        if (FAILED(scan->luns[i].result)) {
+            warn_of(g, &scan->luns[i].error, scan->luns[i].url);
+        }
+    }
+    g->scans[g->count++] = scan;
+}
+
+/* How many portals were asked for. */
+static size_t gather(struct gathering *g, const struct config *config)
+{
+    size_t asked = 0;
+    for (int i = 0; i < g->cli->argument_count; i++) {
+        gather_portal(g, g->cli->arguments[i]);
+        asked++;
+    }
+    for (size_t i = 0; g->cli->argument_count == 0 && i < config->section_count; i++) {
+        const struct config_section *section = &config->sections[i];
+        const char *address = config_value(section, "address", NULL);
+        if (strcmp(section->kind, "portal") == 0 && address) {
+            gather_portal(g, address);
+            asked++;
+        }
+    }
+    return asked;
+}
+
+static int judge(struct gathering *g)
+{
+    struct error err = {0};
+    struct lint_report report = {0};
+    struct lint_input input = {.scans = g->scans, .scan_count = g->count, .sysfs = "/sys"};
+    if (g->count == 0) {
+        return CLI_FAILED;
+    }
+    if (FAILED(lint_run(&input, &report, &err))) {
+        return cli_fail(g->cli, &err);
+    }
+    int exit_code = print_report(g->cli, &report);
+    if (exit_code == CLI_OK && report.count > 0) {
+        exit_code = CLI_FAILED;
+    } else if (exit_code == CLI_OK && g->failed > 0) {
+        exit_code = CLI_PARTIAL;
+    }
+    lint_report_free(&report);
+    return exit_code;
+}
+
+static int run(struct cli *cli)
+{
+    struct config *config = NULL;
+    struct error err = {0};
+    if (FAILED(config_load(cli->config_path, &config, &err))) {
+        return cli_fail(cli, &err);
+    }
+    struct gathering g = {.cli = cli, .options = {.config = config}};
+    size_t room = config->section_count + (size_t)cli->argument_count;
+    int exit_code = CLI_FAILED;
+    g.scans = calloc(room + 1, sizeof(struct scan *));
+    if (!g.scans) {
+        (void)error_set(&err, E_OUTOFMEMORY, "out of memory scanning portals");
+        exit_code = cli_fail(cli, &err);
+    } else if (gather(&g, config) == 0) {
+        exit_code = cli_misuse(cli, "name a portal (host[:port]): the configuration has none");
+    } else {
+        exit_code = judge(&g);
+    }
+    for (size_t i = 0; i < g.count; i++) {
+        scan_free(g.scans[i]);
+    }
+    free(g.scans);
+    config_free(config);
+    return exit_code;
+}
+
+const struct cli_command command_lint = {
+    .name = "lint",
+    .summary = "identities that are or will be mistaken, and how to mend them",
+    .arguments = "[PORTAL]...",
+    .help = "Looks at all LUNs of the portals named (host[:port]), or of the configuration, "
+            "together:\n"
+            "designators that are missing, blank, locally assigned, an array's default, on several "
+            "LUNs,\n"
+            "or told apart only beyond 8 characters; serial numbers that are missing, on several "
+            "LUNs, or\n"
+            "contradict page 83; disk and partition ids on several LUNs; block devices of this "
+            "host that\n"
+            "the kernel still takes for another LUN. Each finding has a stable name, the LUNs, "
+            "and the\n"
+            "command that mends it. Several paths to one LUN are no finding. Nothing is written.\n"
+            "\n"
+            "Exits with 1 where something was found or no portal answered, with 3 where nothing "
+            "was found\n"
+            "but not everything answered.",
+    .min_arguments = 0,
+    .max_arguments = -1,
+    .run = run,
+};

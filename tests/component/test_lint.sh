@@ -1,0 +1,168 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# usage: test_lint.sh LUNSHADOW
+# The identity linter on two real tgtds: what is wrong is found and named, and the command that it prints mends it.
+set -euo pipefail
+lunshadow=${1:?usage: test_lint.sh LUNSHADOW}
+for tool in tgtd tgtadm sfdisk; do
+    PATH=$PATH:/usr/sbin:/sbin command -v "$tool" >/dev/null || { echo "no $tool here"; exit 77; }
+done
+export PATH=$PATH:/usr/sbin:/sbin
+work=$(mktemp -d "${TMPDIR:-/tmp}/lunshadow-lint.XXXXXX")
+failures=0
+
+cleanup() {
+    for lab in a b; do
+        [ ! -e "$work/$lab/lab.conf" ] || "$lunshadow" lab down "$work/$lab" >/dev/null || echo "left behind: $work/$lab" >&2
+    done
+    rm -rf "$work"
+}
+trap cleanup EXIT
+unset LUNSHADOW_CONFIG
+export LUNSHADOW_STATE_DIR=$work/state LUNSHADOW_LOCK_DIR=$work/locks XDG_CONFIG_HOME=$work/none
+mkdir "$LUNSHADOW_LOCK_DIR"
+
+fail() {
+    printf 'FAILED: %s\n' "$*"
+    sed 's/^/    /' "$work/out" "$work/err"
+    failures=$((failures + 1))
+}
+# lint CODE: lints both labs and checks the exit code.
+lint() {
+    local expected=$1 code=0
+    shift
+    "$lunshadow" lint "$@" "$portal_a" "$portal_b" >"$work/out" 2>"$work/err" </dev/null || code=$?
+    [ "$code" -eq "$expected" ] || fail "lint: exit code $code, not $expected"
+}
+out_has() { grep -qE -- "$1" "$work/out" || fail "standard output has no \"$1\""; }
+findings() { grep -cE '^(error|warning): ' "$work/out" || true; }
+count_is() { [ "$(findings)" -eq "$1" ] || fail "$(findings) findings, not $1"; }
+
+value() { sed -n "s/^$2 = //p" "$work/$1/$3"; }
+tgtadm_of() {
+    local lab=$1
+    shift
+    TGT_IPC_SOCKET=$work/$lab/tgtd command tgtadm -C "$(value "$lab" control_port lab.conf)" "$@"
+}
+tgt() { tgtadm_of "$1" --lld iscsi --op update --mode logicalunit --tid 1 --lun "$2" --params "$3"; }
+
+# mend: runs the commands that the last lint printed, each on the lab whose portal it names.
+mend() {
+    local line lab command
+    while IFS= read -r line; do
+        case $line in
+        *"($portal_a)"*) lab=a ;;
+        *"($portal_b)"*) lab=b ;;
+        *) fail "a remedy names no lab: $line"; continue ;;
+        esac
+        command=${line#*: tgtadm }
+        (tgtadm() { tgtadm_of "$lab" "$@"; }; eval "tgtadm $command") || fail "the remedy failed: $line"
+    done < <(sed -n 's/^ *mend: //p' "$work/out")
+}
+
+for lab in a b; do
+    "$lunshadow" lab up --luns 2 --size 64M "$work/$lab" >/dev/null
+done
+portal_a=$(value a address lunshadow.conf)
+portal_b=$(value b address lunshadow.conf)
+target=iqn.2026-11.lunshadow:lab
+url_a=iscsi://$portal_a/$target
+url_b=iscsi://$portal_b/$target
+
+# ---- a clean lab; several paths to one LUN are none of the linter's business ----
+lint 0
+out_has '^No findings'
+"$lunshadow" lint "$portal_a" "localhost:${portal_a#*:}" >"$work/out" 2>"$work/err" || fail "two ways to one portal are no finding"
+
+# ---- one designator on two arrays ----
+tgt a 1 scsi_id=60014050000000000000000000000001
+tgt b 1 scsi_id=60014050000000000000000000000001
+lint 1
+count_is 1
+out_has '^error: designator-duplicate: naa.60014050000000000000000000000001 is on LUNs that differ in their serial number'
+out_has "^ *$url_a/1\$"
+out_has "^ *$url_b/1\$"
+lint 1 --json
+out_has '"name": "designator-duplicate"'
+out_has '"severity": "error"'
+lint 1
+mend
+lint 0
+
+# ---- nobody set ids: what two tgtds give to the same LUN number ----
+for lab in a b; do
+    truncate -s 64M "$work/$lab/disks/plain.img"
+    tgtadm_of $lab --lld iscsi --op new --mode logicalunit --tid 1 --lun 3 --backing-store "$work/$lab/disks/plain.img"
+done
+lint 1
+out_has '^error: designator-default: t10.IET'
+out_has '^error: designator-local: naa.3'
+for name in default local; do
+    [ "$(grep -c "designator-$name" "$work/out")" -eq 2 ] || fail "designator-$name is not told of both LUNs"
+done
+mend
+lint 1
+out_has '^warning: serial-duplicate: '
+count_is 1
+mend
+lint 0
+
+# ---- told apart only beyond 8 characters, with and without a vendor in front ----
+tgt a 1 scsi_id=database-one
+tgt a 2 scsi_id=database-two
+lint 1
+count_is 1
+out_has '^warning: designator-truncated: .* t10.database:'
+tgt b 1 'scsi_id=IET     volume-0001'
+tgt b 2 'scsi_id=IET     volume-0002'
+lint 1
+count_is 2
+tgt b 2 'scsi_id=IET     other-0002'
+lint 1
+count_is 1
+mend
+tgt b 2 scsi_id=60014050000000000000000000000002
+lint 0
+
+# ---- a T10 designator made of product and serial number ----
+tgt b 1 'scsi_id=IET     VIRTUAL-DISK:ANOTHER'
+lint 1
+count_is 1
+out_has '^warning: serial-mismatch: page 80 says serial number LAB'
+tgt b 1 scsi_sn=ANOTHER
+lint 0
+
+# ---- labels: a copy of a disk, told once; an MBR ----
+printf 'label: gpt\nsize=8MiB\nsize=8MiB\n' | sfdisk --quiet "$work/a/disks/lun1.img"
+cp "$work/a/disks/lun1.img" "$work/b/disks/copy.img"
+dd if="$work/b/disks/copy.img" of="$work/b/disks/lun2.img" conv=notrunc,fsync status=none
+lint 1
+count_is 1
+out_has '^error: disk-guid-duplicate: '
+out_has "^ *mend: where .*: lunshadow ids --fresh --yes ($url_a/1|$url_b/2)\$"
+sfdisk --quiet --disk-id "$work/b/disks/lun2.img" 11111111-2222-4333-8444-555555555555
+sync "$work/b/disks/lun2.img"
+lint 1
+count_is 2
+out_has '^error: partition-guid-duplicate: '
+for lab in a b; do
+    printf 'label: dos\nlabel-id: 0x12345678\nsize=8MiB\n' | sfdisk --quiet --wipe always "$work/$lab/disks/lun2.img"
+    sync "$work/$lab/disks/lun2.img"
+done
+lint 1
+count_is 1
+out_has '^error: mbr-signature-duplicate: several LUNs have the MBR signature 0x12345678'
+sfdisk --quiet --disk-id "$work/b/disks/lun2.img" 0x12345679
+sync "$work/b/disks/lun2.img"
+lint 0
+
+# ---- what does not answer is not judged, and said ----
+code=0
+"$lunshadow" lint "$portal_a" 127.0.0.1:1 >"$work/out" 2>"$work/err" || code=$?
+[ "$code" -eq 3 ] || fail "a portal that does not answer: exit code $code, not 3"
+code=0
+"$lunshadow" lint 127.0.0.1:1 >"$work/out" 2>"$work/err" || code=$?
+[ "$code" -eq 1 ] || fail "no portal that answers: exit code $code, not 1"
+
+[ "$failures" -eq 0 ] || { echo "$failures failures"; exit 1; }
+echo "all held"
