@@ -5,6 +5,7 @@
 #include "common/id.h"
 #include "common/log.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,13 +47,15 @@ HRESULT session_begin(struct vss_backup_components *session, enum session_method
         /* a cancel that came too late for that operation must not reach this one */
         atomic_store(&session->env->cancelled, false);
     }
-    return states_check(method, conditions, &session->err);
+    HRESULT hr = states_check(method, conditions, &session->err);
+    return states_at_level(method, session->platform_level, hr, &session->err);
 }
 
 HRESULT session_end(struct vss_backup_components *session, enum session_method method, HRESULT hr)
 {
     apply(session, method, hr, 0);
-    return states_result(method, hr, &session->err);
+    hr = states_result(method, hr, &session->err);
+    return states_at_level(method, session->platform_level, hr, &session->err);
 }
 
 HRESULT session_null_argument(struct vss_backup_components *session, const char *name)
@@ -72,7 +75,9 @@ static HRESULT finish_operation(void *user, HRESULT hr, struct error *err)
     bool was_cancelled = hr == E_ABORT && atomic_load(&session->env->cancelled);
     enum session_method method = session->method;
     apply(session, method, hr, SESSION_BUSY);
-    return was_cancelled ? hr : states_result(method, hr, err);
+    return was_cancelled ? hr
+                         : states_at_level(method, session->platform_level,
+                                           states_result(method, hr, err), err);
 }
 
 HRESULT session_run(struct vss_backup_components *session, enum session_method method,
@@ -94,7 +99,7 @@ HRESULT session_run(struct vss_backup_components *session, enum session_method m
         (void)pthread_mutex_lock(&session->mutex);
         session->conditions &= ~(uint32_t)SESSION_BUSY;
         (void)pthread_mutex_unlock(&session->mutex);
-        return hr;
+        return states_at_level(method, session->platform_level, hr, &session->err);
     }
     session->operation = *out;
     return S_OK;
@@ -109,14 +114,26 @@ HRESULT session_read_options(const struct vss_session_options *options,
     if (!options) {
         return S_OK;
     }
-    if (options->struct_size < sizeof(*out)) {
+    if (options->struct_size < offsetof(struct vss_session_options, platform_level)) {
         return error_set(err, E_INVALIDARG,
                          "struct_size of the session's options is %u; start from "
                          "VSS_SESSION_OPTIONS_INIT",
                          options->struct_size);
     }
-    *out = *options;
+    size_t known = options->struct_size < sizeof(*out) ? options->struct_size : sizeof(*out);
+    memcpy(out, options, known);
+    if (out->platform_level > VSS_PLATFORM_2003) {
+        return error_set(err, E_INVALIDARG, "%u is no platform level", out->platform_level);
+    }
     return S_OK;
+}
+
+HRESULT session_at_level(const struct vss_session_options *options, HRESULT hr)
+{
+    struct vss_session_options known;
+    bool is_old = SUCCEEDED(session_read_options(options, &known, NULL)) &&
+                  known.platform_level != VSS_PLATFORM_NEWEST;
+    return is_old && hr == VSS_E_UNEXPECTED ? E_UNEXPECTED : hr;
 }
 
 HRESULT session_creation_result(HRESULT hr, struct error *err)
@@ -151,6 +168,7 @@ static HRESULT open_session(const struct vss_session_options *options,
         free(session);
         return session_creation_result(hr, err);
     }
+    session->platform_level = known.platform_level;
     (void)pthread_mutex_init(&session->mutex, NULL);
     session->session_id = id_new();
     session->context = VSS_CTX_BACKUP;
@@ -173,7 +191,7 @@ HRESULT vss_create_backup_components(const struct vss_session_options *options,
     if (FAILED(hr) && out_error) {
         *out_error = text_copy(error_text(&err));
     }
-    return hr;
+    return session_at_level(options, hr);
 }
 
 /* Copies that live no longer than their session. Nobody reads a result here, so a failure goes to

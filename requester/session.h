@@ -24,6 +24,7 @@ struct vss_backup_components {
     struct error err; /* of the last method */
     struct document *document;
     uint32_t context;
+    uint32_t platform_level; /* enum vss_platform_level */
 
     /* of GatherWriterMetadata: filled by its operation; kept when a caller frees what it can see */
     struct gathered_writers writers;
@@ -60,6 +61,9 @@ HRESULT session_run(struct vss_backup_components *session, enum session_method m
 /* Options of an older or newer caller: what both know counts. */
 HRESULT session_read_options(const struct vss_session_options *options,
                              struct vss_session_options *out, struct error *err);
+
+/* hr as the platform level of these options has it, for what has no session. */
+HRESULT session_at_level(const struct vss_session_options *options, HRESULT hr);
 
 /* Which of the documented codes an environment that does not open comes to. */
 HRESULT session_creation_result(HRESULT hr, struct error *err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "requester/states.h"
 
+#include <lunshadow/requester.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -156,6 +157,9 @@ static const struct rule rules[METHOD_COUNT] = {
         .clears_on_failure = SESSION_MEMBERS,
         .codes = {VSS_E_BAD_STATE, VSS_E_LEGACY_PROVIDER, VSS_E_PROVIDER_VETO,
                   VSS_E_UNSELECTED_VOLUME, VSS_E_CANNOT_REVERT_DISKID, VSS_E_RESYNC_IN_PROGRESS}},
+    [METHOD_GET_ROOT_AND_LOGICAL_PREFIX_PATHS] = {
+        .name = "GetRootAndLogicalPrefixPaths",
+        .needs = SESSION_BACKUP},
     [METHOD_RECOVERY_REPORT] = {
         .name = "the recovery report",
         .needs = SESSION_RESTORE,
@@ -220,6 +224,12 @@ static bool is_listed(const struct rule *rule, HRESULT hr)
     return false;
 }
 
+/* How a method says that something else failed: the documented lists have one code for it each. */
+static HRESULT unexpected(const struct rule *rule)
+{
+    return is_listed(rule, E_FAIL) ? E_FAIL : VSS_E_UNEXPECTED;
+}
+
 /* Refuses for the lowest bit of bits: they are in the order in which things happen. */
 static HRESULT refuse(const struct rule *rule, uint32_t bits, bool is_missing, struct error *err)
 {
@@ -227,7 +237,7 @@ static HRESULT refuse(const struct rule *rule, uint32_t bits, bool is_missing, s
     while ((bits >> bit & 1u) == 0) {
         bit++;
     }
-    HRESULT code = is_listed(rule, VSS_E_BAD_STATE) ? VSS_E_BAD_STATE : VSS_E_UNEXPECTED;
+    HRESULT code = is_listed(rule, VSS_E_BAD_STATE) ? VSS_E_BAD_STATE : unexpected(rule);
     return error_set(err, code, "%s: %s", rule->name,
                      is_missing ? advice[bit].missing : advice[bit].present);
 }
@@ -260,13 +270,46 @@ uint32_t states_next(enum session_method method, uint32_t conditions, HRESULT hr
     return (conditions & ~rule->clears) | rule->sets;
 }
 
+/* ---- platform levels ---- */
+
+/* Codes that older systems did not have; the first that the method lists in its place counts. */
+static const struct {
+    HRESULT code;
+    uint32_t from_level; /* the newest level without it */
+    HRESULT instead;     /* S_OK: none */
+} older[] = {
+    {VSS_E_NESTED_VOLUME_LIMIT, VSS_PLATFORM_2008, VSS_E_VOLUME_NOT_SUPPORTED},
+    {VSS_E_REBOOT_REQUIRED, VSS_PLATFORM_2003, VSS_E_UNEXPECTED_PROVIDER_ERROR},
+    {VSS_E_TRANSACTION_FREEZE_TIMEOUT, VSS_PLATFORM_2003, S_OK},
+    {VSS_E_TRANSACTION_THAW_TIMEOUT, VSS_PLATFORM_2003, S_OK},
+    {VSS_E_WRITER_STATUS_NOT_AVAILABLE, VSS_PLATFORM_VISTA, VSS_E_WRITER_NOT_RESPONDING},
+};
+
+HRESULT states_at_level(enum session_method method, uint32_t level, HRESULT hr, struct error *err)
+{
+    HRESULT old = hr;
+    for (size_t i = 0; i < sizeof(older) / sizeof(older[0]); i++) {
+        if (older[i].code == hr && level >= older[i].from_level) {
+            old = is_listed(&rules[method], older[i].instead) ? older[i].instead : VSS_E_UNEXPECTED;
+        }
+    }
+    if (old == VSS_E_UNEXPECTED && level >= VSS_PLATFORM_2008) {
+        old = E_UNEXPECTED;
+    }
+    return old == hr ? hr : error_translate(err, old);
+}
+
 HRESULT states_result(enum session_method method, HRESULT hr, struct error *err)
 {
-    if (SUCCEEDED(hr) || is_common(hr) || is_listed(&rules[method], hr)) {
+    const struct rule *rule = &rules[method];
+    if (hr == VSS_E_UNEXPECTED && unexpected(rule) != hr) {
+        return error_translate(err, unexpected(rule));
+    }
+    if (SUCCEEDED(hr) || is_common(hr) || is_listed(rule, hr)) {
         return hr;
     }
     const char *name = vss_error_name(hr);
     (void)error_set(err, hr, "%s", vss_error_explanation(hr));
-    error_prefix(err, "%s (%s)", rules[method].name, name ? name : "an unknown code");
-    return error_translate(err, VSS_E_UNEXPECTED);
+    error_prefix(err, "%s (%s)", rule->name, name ? name : "an unknown code");
+    return error_translate(err, unexpected(rule));
 }

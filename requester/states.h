@@ -58,23 +58,29 @@ enum session_method {
     METHOD_DELETE_SNAPSHOTS,
     METHOD_ADD_SNAPSHOT_TO_RECOVERY_SET,
     METHOD_RECOVER_SET,
+    METHOD_GET_ROOT_AND_LOGICAL_PREFIX_PATHS,
     METHOD_RECOVERY_REPORT,
     METHOD_COUNT
 };
 
 const char *states_method_name(enum session_method method); /* "StartSnapshotSet" */
 
-/* S_OK, or the code with which the method refuses in this state (VSS_E_BAD_STATE; VSS_E_UNEXPECTED
- * where its documented list has no such code), the text naming the condition and what to call
- * first. */
+/* S_OK, or the code with which the method refuses in this state (VSS_E_BAD_STATE; VSS_E_UNEXPECTED,
+ * or E_FAIL, where its documented list has no such code), the text naming the condition and what to
+ * call first. */
 HRESULT states_check(enum session_method method, uint32_t conditions, struct error *err);
 
 /* The conditions after the method ended with hr. SESSION_NO_WRITERS, SESSION_ALL and
  * SESSION_DOCUMENT depend on arguments and are the caller's to add. */
 uint32_t states_next(enum session_method method, uint32_t conditions, HRESULT hr);
 
+/* hr as a system of that level (enum vss_platform_level) says it; for what states_check() and
+ * states_result() return. */
+HRESULT states_at_level(enum session_method method, uint32_t level, HRESULT hr, struct error *err);
+
 /* hr where the method's documented list has it, or where it is one of the four codes that any
- * method may give; else VSS_E_UNEXPECTED with err's text kept. */
+ * method may give; else VSS_E_UNEXPECTED with err's text kept. Methods that list E_FAIL say that
+ * instead of VSS_E_UNEXPECTED. */
 HRESULT states_result(enum session_method method, HRESULT hr, struct error *err);
 
 #endif

@@ -47,22 +47,38 @@ struct vss_backup_components;
 struct vss_async;
 struct vss_enum_object;
 
-/* Where a session finds its configuration and registry. */
+/* The system whose codes a session returns. Codes that an older one did not have come as what it
+ * said in their place: VSS_E_UNEXPECTED as E_UNEXPECTED up to VISTA and 2008 (documented);
+ * where the documentation names no other code, as the nearest one that the method has there
+ * (VSS_E_NESTED_VOLUME_LIMIT as VSS_E_VOLUME_NOT_SUPPORTED, VSS_E_REBOOT_REQUIRED as
+ * VSS_E_UNEXPECTED_PROVIDER_ERROR, VSS_E_WRITER_STATUS_NOT_AVAILABLE as
+ * VSS_E_WRITER_NOT_RESPONDING), else as its unexpected error. The error text stays. */
+enum vss_platform_level {
+    VSS_PLATFORM_NEWEST = 0, /* Windows 7, Windows Server 2008 R2 and later */
+    VSS_PLATFORM_2008 = 1,   /* Windows Server 2008 */
+    VSS_PLATFORM_VISTA = 2,  /* Windows Vista */
+    VSS_PLATFORM_2003 = 3    /* Windows Server 2003, Windows XP */
+};
+
+/* Where a session finds its configuration and registry. Fields are only appended: a structure of an
+ * older header, with its smaller struct_size, is taken with the defaults for the rest. */
 struct vss_session_options {
     uint32_t struct_size;
     uint32_t reserved;
     const char *config_path;     /* NULL: the default configuration */
     const char *state_directory; /* NULL: the default state directory */
+    uint32_t platform_level;     /* enum vss_platform_level */
+    uint32_t reserved2;
 };
 #define VSS_SESSION_OPTIONS_INIT                                                                   \
     {                                                                                              \
-        sizeof(struct vss_session_options), 0, NULL, NULL                                          \
+        sizeof(struct vss_session_options), 0, NULL, NULL, VSS_PLATFORM_NEWEST, 0                  \
     }
 
 /* CreateVssBackupComponents. A session that is not initialized yet. The plug-ins of all
  * configured arrays are loaded; one that cannot be is left out, with an event.
- * options: NULL for all defaults; struct_size must be that of the structure
- * (VSS_SESSION_OPTIONS_INIT). out: the session, to be released with
+ * options: NULL for all defaults; start from VSS_SESSION_OPTIONS_INIT. A platform level that is
+ * none is E_INVALIDARG. out: the session, to be released with
  * vss_backup_components_release().
  * out_error: may be NULL; on failure a plain line, freed with vss_free_string(); NULL where
  * there was no memory for it.
@@ -286,6 +302,60 @@ HRESULT vss_backup_components_recovery_report(struct vss_backup_components *sess
 /* IVssBackupComponentsEx3::GetSessionId. The same for the session's life, another for each; in
  * any state. */
 HRESULT vss_backup_components_get_session_id(struct vss_backup_components *session, VSS_ID *out);
+
+/* ---- volumes and the host
+ * ------------------------------------------------------------------------------ */
+
+/* IVssBackupComponentsEx4::GetRootAndLogicalPrefixPaths. Which volume a file is on, and how its
+ * path begins there. After initialize_for_backup. Nothing but the host's table of mounts is looked
+ * at.
+ * file_path: absolute; symbolic links are resolved as far as the path exists.
+ * out_root: what add_to_snapshot_set takes for the volume of the file: the mount point with one '/'
+ * at its end; of a network filesystem its source ("host:/export", "//host/share").
+ * out_logical_prefix: the leading part of the resolved path that stands for the root, with one '/'
+ * at its end: with an exposed copy's path in its place it names the copied file. Both freed with
+ * vss_free_string().
+ * normalize_fqdn: write the host of a network filesystem's source as its fully qualified name,
+ * where the resolver has one. Use one value for all files of a set.
+ * Its documented list is E_OUTOFMEMORY alone; E_INVALIDARG (a path that is not absolute),
+ * E_ACCESSDENIED and VSS_E_UNEXPECTED, also for a wrong state, are the extras of all methods. */
+HRESULT
+vss_backup_components_get_root_and_logical_prefix_paths(struct vss_backup_components *session,
+                                                        const char *file_path, bool normalize_fqdn,
+                                                        char **out_root, char **out_logical_prefix);
+
+/* IsVolumeSnapshotted. Whether this host's registry has completed shadow copies of a volume.
+ * options: NULL for all defaults. volume: as in add_to_snapshot_set. out_capability: bits of enum
+ * vss_snapshot_compatibility that the copies take away from the volume; always 0 here: copies in an
+ * array take nothing.
+ * out_error: may be NULL; on failure a plain line, freed with vss_free_string().
+ * The array that owns the volume is asked whether it does; a volume of no array is one without
+ * copies. VSS_E_OBJECT_NOT_FOUND: no such volume; VSS_E_PROVIDER_VETO,
+ * VSS_E_UNEXPECTED_PROVIDER_ERROR: what its array answered. Blocks for the network's time-outs. */
+HRESULT vss_is_volume_snapshotted(const struct vss_session_options *options, const char *volume,
+                                  bool *out_snapshots_present, int32_t *out_capability,
+                                  char **out_error);
+
+/* How vss_co_initialize_ex() is called. Source: COINIT, objbase.h. */
+enum vss_coinit {
+    COINIT_MULTITHREADED = 0x0,
+    COINIT_APARTMENTTHREADED = 0x2,
+    COINIT_DISABLE_OLE1DDE = 0x4,  /* no meaning here */
+    COINIT_SPEED_OVER_MEMORY = 0x8 /* likewise */
+};
+
+/* CoInitializeEx. Keeps the rule that programs are written to: a thread says once how it means to
+ * be called, and every success is taken back by one vss_co_uninitialize() on the same thread. No
+ * other function here asks for it: a program that never calls it works.
+ * reserved: NULL. concurrency: enum vss_coinit.
+ * S_OK: the first call on this thread; S_FALSE: one more in the same model; RPC_E_CHANGED_MODE: the
+ * thread is in the other model, and nothing changed (not to be taken back). E_INVALIDARG. Does not
+ * block. */
+HRESULT vss_co_initialize_ex(void *reserved, uint32_t concurrency);
+
+/* CoUninitialize. Takes one success of this thread back; with the last one the thread may choose
+ * its model anew. Harmless where nothing is left to take back. */
+void vss_co_uninitialize(void);
 
 /* ---- IVssAsync --------------------------------------------------------------------------------
  */

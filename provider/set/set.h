@@ -51,6 +51,12 @@ void set_builder_free(struct set_builder *builder);
 HRESULT set_is_volume_supported(struct set_environment *env, const char *volume,
                                 const VSS_ID *provider_id, bool *out, struct error *err);
 
+/* Are there completed copies of the volume, or of a part of it, in the registry? The array that
+ * owns its LUNs is asked first; a volume of no array has none. VSS_E_OBJECT_NOT_FOUND, and what the
+ * array answered. */
+HRESULT set_volume_has_copies(struct set_environment *env, const char *volume, bool *out,
+                              struct error *err);
+
 /* Shows the copies to this host, finds them by page 83 on the configured portals, gives them fresh
  * disk IDs and shadow-copy bits, makes them read-only, and writes the set to the registry with what
  * was found filled in. S_OK; VSS_S_SOME_SNAPSHOTS_NOT_IMPORTED with err's text naming those that

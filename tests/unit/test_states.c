@@ -14,6 +14,8 @@
 
 #include "requester/states.h"
 
+#include <lunshadow/requester.h>
+
 /* How a state is reached: from another one, by one method that ends well, with what its arguments
  * add. */
 struct state {
@@ -93,6 +95,7 @@ static const struct {
     {METHOD_DELETE_SNAPSHOTS, ALL_BACKUP, VSS_E_UNEXPECTED},
     {METHOD_ADD_SNAPSHOT_TO_RECOVERY_SET, ALL_RESTORE, VSS_E_BAD_STATE},
     {METHOD_RECOVER_SET, "T", VSS_E_BAD_STATE},
+    {METHOD_GET_ROOT_AND_LOGICAL_PREFIX_PATHS, ALL_BACKUP, VSS_E_UNEXPECTED},
     {METHOD_RECOVERY_REPORT, ALL_RESTORE, VSS_E_BAD_STATE},
 };
 #define EXPECTED_COUNT (sizeof(expected) / sizeof(expected[0]))
@@ -196,6 +199,45 @@ static void test_lists_are_closed(void **unused)
         VSS_S_SOME_SNAPSHOTS_NOT_IMPORTED);
 }
 
+/* What older systems did not know comes as what they said. */
+static void test_platform_levels(void **unused)
+{
+    static const struct {
+        enum session_method method;
+        uint32_t level;
+        HRESULT code;
+        HRESULT expected;
+    } cases[] = {
+        {METHOD_QUERY, VSS_PLATFORM_NEWEST, VSS_E_UNEXPECTED, VSS_E_UNEXPECTED},
+        {METHOD_QUERY, VSS_PLATFORM_2008, VSS_E_UNEXPECTED, E_UNEXPECTED},
+        {METHOD_QUERY, VSS_PLATFORM_2003, VSS_E_UNEXPECTED, E_UNEXPECTED},
+        {METHOD_QUERY, VSS_PLATFORM_2003, VSS_E_BAD_STATE, VSS_E_BAD_STATE},
+        {METHOD_QUERY, VSS_PLATFORM_2003, S_OK, S_OK},
+        {METHOD_ADD_TO_SNAPSHOT_SET, VSS_PLATFORM_NEWEST, VSS_E_NESTED_VOLUME_LIMIT,
+         VSS_E_NESTED_VOLUME_LIMIT},
+        {METHOD_ADD_TO_SNAPSHOT_SET, VSS_PLATFORM_2008, VSS_E_NESTED_VOLUME_LIMIT,
+         VSS_E_VOLUME_NOT_SUPPORTED},
+        {METHOD_IS_VOLUME_SUPPORTED, VSS_PLATFORM_2008, VSS_E_NESTED_VOLUME_LIMIT, E_UNEXPECTED},
+        {METHOD_DO_SNAPSHOT_SET, VSS_PLATFORM_VISTA, VSS_E_REBOOT_REQUIRED, VSS_E_REBOOT_REQUIRED},
+        {METHOD_DO_SNAPSHOT_SET, VSS_PLATFORM_2003, VSS_E_REBOOT_REQUIRED,
+         VSS_E_UNEXPECTED_PROVIDER_ERROR},
+        {METHOD_DO_SNAPSHOT_SET, VSS_PLATFORM_2003, VSS_E_TRANSACTION_THAW_TIMEOUT, E_UNEXPECTED},
+    };
+    (void)unused;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct error err = {0};
+        if (FAILED(cases[i].code)) {
+            (void)error_set(&err, cases[i].code, "why");
+        }
+        HRESULT hr = states_at_level(cases[i].method, cases[i].level, cases[i].code, &err);
+        if (hr != cases[i].expected) {
+            fail_msg("case %zu gave 0x%08x", i, (unsigned)hr);
+        }
+        assert_int_equal(err.code, cases[i].expected);
+        assert_string_equal(err.text, FAILED(hr) ? "why" : "");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +245,7 @@ int main(void)
         cmocka_unit_test(test_failed_set),
         cmocka_unit_test(test_failures_change_nothing),
         cmocka_unit_test(test_lists_are_closed),
+        cmocka_unit_test(test_platform_levels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lun/host/mounts.h"
+
+#include "common/buffer.h"
+
+#include <errno.h>
+#include <libmount.h>
+#include <stdlib.h>
+#include <string.h>
+
+void host_mount_free(struct host_mount *mount)
+{
+    free(mount->path);
+    free(mount->root);
+    free(mount->source);
+    free(mount->fs_type);
+    memset(mount, 0, sizeof(*mount));
+}
+
+static HRESULT read_table(const char *proc, struct libmnt_table **out, struct error *err)
+{
+    char *file = text_printf("%s/self/mountinfo", proc);
+    struct libmnt_table *table = file ? mnt_new_table() : NULL;
+    int status = table ? mnt_table_parse_file(table, file) : -ENOMEM;
+    HRESULT hr = S_OK;
+    if (status == -ENOMEM) {
+        hr = error_set(err, E_OUTOFMEMORY, "no memory for the table of mounts");
+    } else if (status != 0) {
+        hr = error_set(err, VSS_E_UNEXPECTED, "cannot read the table of mounts %s", file);
+    }
+    free(file);
+    if (FAILED(hr)) {
+        mnt_unref_table(table);
+        table = NULL;
+    }
+    *out = table;
+    return hr;
+}
+
+static HRESULT copy_mount(struct libmnt_fs *fs, struct host_mount *out, struct error *err)
+{
+    const char *root = mnt_fs_get_root(fs);
+    const char *source = mnt_fs_get_srcpath(fs);
+    *out = (struct host_mount){
+        .path = text_copy(mnt_fs_get_target(fs)),
+        .root = text_copy(root ? root : "/"),
+        .source = text_copy(source),
+        .fs_type = text_copy(mnt_fs_get_fstype(fs)),
+        .device = mnt_fs_get_devno(fs),
+        .is_network = mnt_fs_is_netfs(fs) == 1,
+    };
+    if (!out->path || !out->root || !out->fs_type || (source && !out->source)) {
+        host_mount_free(out);
+        return error_set(err, E_OUTOFMEMORY, "no memory for the table of mounts");
+    }
+    return S_OK;
+}
+
+/* Is path the directory, or below it? */
+static bool lies_below(const char *path, const char *directory)
+{
+    size_t length = strlen(directory);
+    while (length > 0 && directory[length - 1] == '/') {
+        length--;
+    }
+    return strncmp(path, directory, length) == 0 && (path[length] == '/' || path[length] == '\0');
+}
+
+HRESULT host_mount_find(const char *proc, const char *path, struct host_mount *out,
+                        struct error *err)
+{
+    memset(out, 0, sizeof(*out));
+    struct libmnt_table *table = NULL;
+    struct libmnt_fs *fs = NULL;
+    struct libmnt_fs *best = NULL;
+    size_t best_length = 0;
+    HRESULT hr = read_table(proc, &table, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
+    while (iter && mnt_table_next_fs(table, iter, &fs) == 0) {
+        const char *target = mnt_fs_get_target(fs);
+        if (target && lies_below(path, target) && (!best || strlen(target) >= best_length)) {
+            best = fs; /* the later of two at one place hides the earlier */
+            best_length = strlen(target);
+        }
+    }
+    if (!iter) {
+        hr = error_set(err, E_OUTOFMEMORY, "no memory for the table of mounts");
+    } else if (!best) {
+        hr = error_set(err, VSS_E_OBJECT_NOT_FOUND, "no mounted filesystem has %s", path);
+    } else {
+        hr = copy_mount(best, out, err);
+    }
+    mnt_free_iter(iter);
+    mnt_unref_table(table);
+    return hr;
+}
+
+HRESULT host_mount_of_device(const char *proc, dev_t device, struct host_mount *out,
+                             struct error *err)
+{
+    memset(out, 0, sizeof(*out));
+    struct libmnt_table *table = NULL;
+    HRESULT hr = read_table(proc, &table, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    struct libmnt_fs *fs = mnt_table_find_devno(table, device, MNT_ITER_FORWARD);
+    hr = fs ? copy_mount(fs, out, err) : S_FALSE;
+    mnt_unref_table(table);
+    return hr;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LUNSHADOW_LUN_HOST_MOUNTS_H
+#define LUNSHADOW_LUN_HOST_MOUNTS_H
+
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* What is mounted on this host, as /proc/self/mountinfo tells it, read by libmount. proc is "/proc"
+ * (a test gives a tree of its own). */
+struct host_mount {
+    char *path;    /* where: the mount point */
+    char *root;    /* which directory of the filesystem: "/" unless it is a bind mount */
+    char *source;  /* "/dev/sda1", "host:/export", or what the filesystem says; NULL: nothing */
+    char *fs_type; /* "ext4" */
+    dev_t device;  /* major 0: no block device of its own (network, btrfs, tmpfs) */
+    bool is_network;
+};
+
+/* The mount that path (absolute, without symbolic links) lies on: of several on one place the
+ * uppermost. VSS_E_OBJECT_NOT_FOUND: the table has none; VSS_E_UNEXPECTED: it cannot be read. Free
+ * with host_mount_free(). */
+HRESULT host_mount_find(const char *proc, const char *path, struct host_mount *out,
+                        struct error *err);
+
+/* The first mount of a block device, the oldest first. S_FALSE: it is not mounted. */
+HRESULT host_mount_of_device(const char *proc, dev_t device, struct host_mount *out,
+                             struct error *err);
+
+void host_mount_free(struct host_mount *mount); /* leaves it all-zero */
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LUNSHADOW_PROVIDER_SET_CANDIDATE_H
+#define LUNSHADOW_PROVIDER_SET_CANDIDATE_H
+
+#include "lun/label/label.h"
+#include "lun/lun.h"
+#include "provider/set/environment.h"
+
+/* A volume as found: its LUNs, and what is known of them before any provider is asked. */
+struct candidate_lun {
+    struct lun *lun; /* open for reading */
+    struct label *label;
+    struct vss_disk_ids ids;
+    char key[LUN_KEY_BYTES];
+    uint64_t first_lba; /* what of the LUN is the volume's */
+    uint64_t block_count;
+};
+
+struct candidate {
+    char *text; /* the volume's canonical name, without secrets */
+    struct candidate_lun *luns;
+    size_t lun_count;
+};
+
+/* From a volume's name to its LUNs; nothing is written. E_INVALIDARG: no volume name;
+ * VSS_E_OBJECT_NOT_FOUND: portal, target, LUN or partition is not there;
+ * VSS_E_VOLUME_NOT_SUPPORTED: a LUN without an identity that is its alone, a dynamic disk, the LUN
+ * of the state directory. *out is all-zero on failure. */
+HRESULT candidate_find(struct set_environment *env, const char *volume, struct candidate *out,
+                       struct error *err);
+void candidate_free(struct candidate *candidate);
+
+/* The first array that takes all LUNs, registered providers before others; only those with the id
+ * where one is asked for. VSS_E_PROVIDER_NOT_REGISTERED, VSS_E_VOLUME_NOT_SUPPORTED,
+ * VSS_E_VOLUME_NOT_SUPPORTED_BY_PROVIDER, and what a provider answered. */
+HRESULT candidate_choose_provider(struct set_environment *env, const struct candidate *candidate,
+                                  uint32_t context, const VSS_ID *id, struct provider **out,
+                                  struct error *err);
+
+/* What the operations on a volume's LUNs take, views into the candidate: *out_devices and
+ * *out_infos are freed by the caller. E_OUTOFMEMORY leaves both NULL. */
+HRESULT candidate_views(const struct candidate *candidate, const char ***out_devices,
+                        struct vss_lun_info **out_infos, struct error *err);
+
+#endif
