@@ -6,6 +6,7 @@
 #include "provider/host/privileges.h"
 #include "provider/host/wire/frame.h"
 #include "provider/host/wire/wire.h"
+#include "provider/shims/stack.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -207,6 +208,7 @@ int main(int argc, char *argv[])
     if (frame.hello.log_level >= LOG_ERROR) {
         log_set_sink(send_log, NULL, (enum log_level)frame.hello.log_level);
     }
+    shims_set_socket(caller);
     if (SUCCEEDED(hr)) {
         hr = load(&frame.hello.config, &p, &why);
     }

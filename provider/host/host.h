@@ -26,9 +26,10 @@ void provider_arena_free(struct provider_arena *arena);
 /* Loads the plug-in of every [array] section, calls OnLoad, and writes the registry's provider
  * rows. "provider = /path.so" is that file; an id is the registered provider of that id; a name is
  * the registered provider of that name, where there is none lunshadow-provider-NAME.so in the
- * provider directory. Registered providers come first, in the order of their registration, then the
- * others in that of the configuration. One that cannot be used is left out, with an event and a
- * warning that say why; so an empty list is a success. config and store must outlive *out. */
+ * provider directory. Shims in front of either are put above it ("trace/NAME"). Registered
+ * providers come first, in the order of their registration, then the others in that of the
+ * configuration. One that cannot be used is left out, with an event and a warning that say why; so
+ * an empty list is a success. config and store must outlive *out. */
 HRESULT providers_open(const struct config *config, struct store *store, struct providers **out,
                        struct error *err);
 void providers_close(struct providers *providers); /* NULL is harmless */

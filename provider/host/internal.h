@@ -5,6 +5,7 @@
 #include "provider/host/host.h"
 #include "provider/host/lun_access.h"
 #include "provider/host/ops.h"
+#include "provider/shims/stack.h"
 #include "registry/providers.h"
 
 #define DEFERRED_EVENTS_MAX 8
@@ -24,6 +25,7 @@ struct provider {
     struct remote *remote;                /* its host process; NULL: the plug-in is loaded here, */
                                           /* as it is in that process itself */
     void *library;
+    struct shim_layer *shims;        /* between the host and the plug-in; NULL: none */
     struct vss_provider_table table; /* min(size) of the plug-in's, the rest zero */
     vss_provider_callback ops[VSS_OP_COUNT];
     void *self;
@@ -42,7 +44,8 @@ struct providers {
 };
 
 /* Finds, checks and opens the plug-in of a section: its file must belong to root or this user and
- * be writable by nobody else. Does not call it yet. */
+ * be writable by nobody else; puts the shims that the section names above it. Does not call it yet.
+ */
 HRESULT provider_load(const struct config_section *section, struct store *store,
                       struct provider **out, struct error *err);
 

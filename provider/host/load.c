@@ -5,6 +5,7 @@
 #include "provider/helper.h"
 #include "provider/host/internal.h"
 #include "provider/host/remote.h"
+#include "provider/shims/stack.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -138,50 +139,72 @@ HRESULT provider_adopt_table(struct provider *p, const struct vss_provider_table
     return check_ops(p, err);
 }
 
+/* The plug-in itself: name is a path, or that of an installed one. */
+static HRESULT load_plugin(struct provider *p, const char *name, struct error *err)
+{
+    vss_provider_entry entry = NULL;
+    char *path = strchr(name, '/') ? text_copy(name) : helper_plugin(name);
+    if (!path) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory loading a plug-in");
+    }
+    p->path = realpath(path, NULL);
+    HRESULT hr =
+        p->path ? provider_check_file(p->path, err)
+                : error_set_errno(err, errno, "[array %s]: plug-in %s", p->section->name, path);
+    if (SUCCEEDED(hr)) {
+        hr = check_directories(p->path, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = open_library(p, &entry, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = provider_adopt_table(p, entry(), err);
+    }
+    free(path);
+    return hr;
+}
+
+/* What stands between the host and the plug-in has a table as a plug-in has. */
+static HRESULT add_shims(struct provider *p, const char *value, struct error *err)
+{
+    HRESULT hr = shims_stack(p->section, value, &p->table, &p->shims, err);
+    if (SUCCEEDED(hr) && p->shims) {
+        p->self = p->shims;
+        hr = provider_adopt_table(p, shims_table(p->shims), err);
+    }
+    return hr;
+}
+
 HRESULT provider_load(const struct config_section *section, struct store *store,
                       struct provider **out, struct error *err)
 {
     *out = NULL;
-    HRESULT hr;
-    vss_provider_entry entry = NULL;
-    const char *name = config_value(section, "provider", NULL);
-    if (!name) {
+    const char *value = config_value(section, "provider", NULL);
+    const char *name = value ? shims_rest(value) : "";
+    if (!value) {
         return error_set(err, E_INVALIDARG, "[array %s] has no \"provider =\" line", section->name);
     }
-    char *path = strchr(name, '/') ? text_copy(name) : helper_plugin(name);
+    if (!*name) {
+        return error_set(err, E_INVALIDARG,
+                         "[array %s]: \"provider = %s\" names shims and no provider behind them",
+                         section->name, value);
+    }
     struct provider *p = calloc(1, sizeof(*p));
-    if (!p || !path) {
-        hr = E_OUTOFMEMORY;
-        goto out;
+    if (!p) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory loading a plug-in");
     }
     p->section = section;
     p->store = store;
-    p->path = realpath(path, NULL);
-    if (!p->path) {
-        hr = error_set_errno(err, errno, "[array %s]: plug-in %s", section->name, path);
-        goto out;
-    }
-    hr = provider_check_file(p->path, err);
+    HRESULT hr = load_plugin(p, name, err);
     if (SUCCEEDED(hr)) {
-        hr = check_directories(p->path, err);
+        hr = add_shims(p, value, err);
     }
     if (FAILED(hr)) {
-        goto out;
-    }
-    hr = open_library(p, &entry, err);
-    if (FAILED(hr)) {
-        goto out;
-    }
-    hr = provider_adopt_table(p, entry(), err);
-    if (FAILED(hr)) {
-        goto out;
+        provider_unload(p);
+        return hr;
     }
     *out = p;
-    p = NULL;
-out:
-    provider_unload(p);
-    free(path);
-    return hr;
+    return S_OK;
 }
 
 void provider_unload(struct provider *p)
@@ -198,6 +221,7 @@ void provider_unload(struct provider *p)
         provider_arena_free(&arena);
     }
     remote_close(p->remote);
+    shims_free(p->shims);
     if (p->library) {
         (void)dlclose(p->library);
     }

@@ -4,6 +4,7 @@
 #include "common/buffer.h"
 #include "common/id.h"
 #include "provider/host/internal.h"
+#include "provider/shims/stack.h"
 #include "registry/locks.h"
 
 #include <errno.h>
@@ -126,6 +127,7 @@ HRESULT registration_find(const struct config_section *section, const struct pro
     *out = NULL;
     VSS_ID id;
     const char *wanted = config_value(section, "provider", NULL);
+    wanted = wanted ? shims_rest(wanted) : NULL;
     if (!wanted || strchr(wanted, '/')) {
         return S_OK;
     }
@@ -141,8 +143,10 @@ struct config_section *registration_section(const struct config_section *section
                                             const struct provider_record *provider)
 {
     size_t pairs_bytes = section->pair_count * sizeof(*section->pairs);
+    const char *value = config_value(section, "provider", "");
+    size_t shims_bytes = (size_t)(shims_rest(value) - value);
     size_t path_bytes = strlen(provider->path) + 1;
-    struct config_section *copy = malloc(sizeof(*copy) + pairs_bytes + path_bytes);
+    struct config_section *copy = malloc(sizeof(*copy) + pairs_bytes + shims_bytes + path_bytes);
     if (!copy) {
         return NULL;
     }
@@ -150,7 +154,8 @@ struct config_section *registration_section(const struct config_section *section
     copy->pairs = (struct config_pair *)(copy + 1);
     memcpy(copy->pairs, section->pairs, pairs_bytes);
     char *path = (char *)(copy->pairs + copy->pair_count);
-    memcpy(path, provider->path, path_bytes);
+    memcpy(path, value, shims_bytes);
+    memcpy(path + shims_bytes, provider->path, path_bytes);
     for (size_t i = 0; i < copy->pair_count; i++) {
         if (strcmp(copy->pairs[i].key, "provider") == 0) {
             copy->pairs[i].value = path;

@@ -25,8 +25,9 @@ HRESULT registration_remove(struct store *store, const VSS_ID *provider_id, stru
 HRESULT registration_find(const struct config_section *section, const struct provider_record *all,
                           size_t count, const struct provider_record **out, struct error *err);
 
-/* The section with provider's file in the place of its name or id, as what loads the file wants it.
- * It borrows the rest from section; free(). NULL when memory is short. */
+/* The section with provider's file in the place of its name or id, behind the shims that stand
+ * there, as what loads the file wants it. It borrows the rest from section; free(). NULL when
+ * memory is short. */
 struct config_section *registration_section(const struct config_section *section,
                                             const struct provider_record *provider);
 
