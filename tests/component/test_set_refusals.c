@@ -5,12 +5,16 @@
 #include "common/id.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -234,6 +238,74 @@ static void copies_that_are_gone_are_not_imported(void **state)
     set_record_free(&set);
 }
 
+/* ---- a state directory on the set ---- */
+
+/* Page 83 as the LUN itself answers, where the kernel would show it of a disk. */
+static void save_page83(const char *url, const char *path)
+{
+    struct lun *lun = NULL;
+    struct error err = {0};
+    struct scsi_command command;
+    uint8_t page[252];
+    assert_ok(lun_open(url, NULL, true, &lun, &err), &err);
+    scsi_build_inquiry(&command, lun->address.lun, 0x83, page, sizeof(page));
+    assert_ok(scsi_execute(lun->session, &command, &err), &err);
+    size_t bytes = 4u + ((size_t)page[2] << 8) + page[3];
+    assert_true(bytes <= sizeof(page));
+    lun_close(lun);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, page, bytes), (ssize_t)bytes);
+    assert_int_equal(close(fd), 0);
+}
+
+/* A /sys of our own in which the filesystem of the state directory is on disk sda; seen by this
+ * process alone, until it goes back to the mount namespace returned. No machine has an initiator of
+ * the kernel's to rely on. */
+static int show_other_sysfs(struct array *a, const char *lun_of_sda)
+{
+    char tree[128];
+    char line[512];
+    struct stat st;
+    assert_int_equal(stat(a->state, &st), 0);
+    (void)snprintf(tree, sizeof(tree), "%s/sys", a->base);
+    (void)snprintf(line, sizeof(line),
+                   "mkdir -p \"$F/block\" \"$F/dev/block\" \"$F/devices/sda/device\"; "
+                   "ln -s ../devices/sda \"$F/block/sda\"; "
+                   "ln -s ../../devices/sda \"$F/dev/block/%u:%u\"",
+                   major(st.st_dev), minor(st.st_dev));
+    on_file(tree, line);
+    (void)snprintf(line, sizeof(line), "%s/devices/sda/device/vpd_pg83", tree);
+    save_page83(lun_of_sda, line);
+    int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    assert_true(own >= 0);
+    assert_int_equal(unshare(CLONE_NEWNS), 0);
+    assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    assert_int_equal(mount(tree, "/sys", NULL, MS_BIND, NULL), 0);
+    return own;
+}
+
+static void state_directory_on_the_set_is_refused(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_builder *b = NULL;
+    if (geteuid() != 0) {
+        skip(); /* only root can show itself another /sys */
+    }
+    int own = show_other_sysfs(a, a->urls[1]);
+    start(a, &b);
+    HRESULT first = add(b, a->urls[0], &err);
+    HRESULT second = add(b, a->urls[1], &err);
+    assert_int_equal(setns(own, CLONE_NEWNS), 0);
+    assert_int_equal(close(own), 0);
+    assert_int_equal(first, S_OK);
+    assert_refused(second, VSS_E_VOLUME_NOT_SUPPORTED, &err, a->urls[1]);
+    assert_non_null(strstr(err.text, "LUNSHADOW_STATE_DIR"));
+    set_builder_free(b);
+    array_assert_nothing_left(a);
+}
+
 int main(void)
 {
 #define array_test(name) cmocka_unit_test_setup_teardown(name, array_start, array_stop)
@@ -245,6 +317,7 @@ int main(void)
         array_test(set_across_two_arrays_is_refused),
         array_test(the_65th_volume_is_one_too_many),
         array_test(copies_that_are_gone_are_not_imported),
+        array_test(state_directory_on_the_set_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
