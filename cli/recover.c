@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "resync/recover.h"
 #include "cli/commands.h"
 #include "cli/text.h"
 #include "common/clock.h"
 #include "common/id.h"
-#include "provider/set/rollback.h"
-#include "resync/recovery.h"
+#include "provider/set/environment.h"
+#include "registry/set_marks.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static json_t *step_json(const struct journal_step *step)
 {
@@ -25,22 +27,52 @@ static json_t *entry_json(const struct journal_entry *entry)
             steps = NULL;
         }
     }
-    return json_pack("{s:o, s:s, s:o, s:o, s:I, s:o, s:b, s:o}", "entry",
+    return json_pack("{s:o, s:s, s:o, s:o, s:I, s:o, s:b, s:o, s:o, s:o}", "entry",
                      text_id_to_json(&entry->entry_id), "operation",
                      journal_operation_name(entry->operation), "object",
                      text_id_to_json(&entry->object_id), "opened", text_time_to_json(entry->opened),
                      "pid", (json_int_t)entry->pid, "description", text_to_json(entry->description),
-                     "destination_invalid", entry->destination_invalid, "steps", steps);
+                     "destination_invalid", entry->destination_invalid, "no_resume",
+                     text_to_json(recover_refusal(entry, RECOVER_RESUME)), "no_rollback",
+                     text_to_json(recover_refusal(entry, RECOVER_ROLLBACK)), "steps", steps);
 }
 
-static int print_json(const struct cli *cli, const struct journal_entry *entries, size_t count)
+/* All that dead processes left. */
+struct leftovers {
+    struct journal_entry *entries;
+    size_t entry_count;
+    VSS_ID *sets; /* auto-release ones */
+    size_t set_count;
+};
+
+static HRESULT load(struct store *store, struct leftovers *out, struct error *err)
 {
-    json_t *list = json_array();
-    for (size_t i = 0; list && i < count; i++) {
-        if (json_array_append_new(list, entry_json(&entries[i]))) {
-            json_decref(list);
-            list = NULL;
-        }
+    *out = (struct leftovers){0};
+    HRESULT hr = journal_load_open(store, true, &out->entries, &out->entry_count, err);
+    return SUCCEEDED(hr) ? set_marks_load_abandoned(store, &out->sets, &out->set_count, err) : hr;
+}
+
+static void leftovers_free(struct leftovers *left)
+{
+    journal_free_all(left->entries, left->entry_count);
+    free(left->sets);
+}
+
+static int print_json(const struct cli *cli, const struct leftovers *left)
+{
+    json_t *entries = json_array();
+    json_t *sets = json_array();
+    int status = 0;
+    for (size_t i = 0; i < left->entry_count; i++) {
+        status |= json_array_append_new(entries, entry_json(&left->entries[i]));
+    }
+    for (size_t i = 0; i < left->set_count; i++) {
+        status |= json_array_append_new(sets, text_id_to_json(&left->sets[i]));
+    }
+    json_t *list = json_pack("{s:o, s:o}", "entries", entries, "abandoned_sets", sets);
+    if (status) {
+        json_decref(list);
+        list = NULL;
     }
     return cli_print_json(cli, list);
 }
@@ -60,6 +92,15 @@ static void print_step(const struct journal_step *step)
     (void)fputc('\n', stdout);
 }
 
+static void print_way(const struct journal_entry *entry, enum recover_way way)
+{
+    const char *name = way == RECOVER_RESUME ? "--resume" : "--rollback";
+    const char *does = way == RECOVER_RESUME ? "finishes it" : "takes it back";
+    const char *refusal = recover_refusal(entry, way);
+    (void)printf("  %-10s  %s%s\n", name, refusal ? "not possible: " : does,
+                 refusal ? refusal : "");
+}
+
 static void print_entry(const struct journal_entry *entry)
 {
     char id[ID_TEXT_BYTES];
@@ -71,24 +112,35 @@ static void print_entry(const struct journal_entry *entry)
     text_put(stdout, entry->description);
     (void)fputc('\n', stdout);
     if (entry->destination_invalid) {
-        (void)puts("  DO NOT USE the LUNs named below: they are half-written. The same resync, run "
-                   "again,\n"
-                   "  makes them whole.");
+        (void)puts("  DO NOT USE the LUNs named below: they are half-written.");
     }
+    print_way(entry, RECOVER_RESUME);
+    print_way(entry, RECOVER_ROLLBACK);
     for (size_t i = 0; i < entry->step_count; i++) {
         print_step(&entry->steps[i]);
     }
 }
 
-static int print_list(const struct cli *cli, const struct journal_entry *entries, size_t count)
+static void print_set(const VSS_ID *set_id)
+{
+    char id[ID_TEXT_BYTES];
+    (void)printf("auto-release set %s\n  its session is gone, so nobody needs its copies any more\n"
+                 "  --rollback  deletes them\n",
+                 id_text(set_id, id));
+}
+
+static int print_list(const struct cli *cli, const struct leftovers *left)
 {
     if (cli->json) {
-        return print_json(cli, entries, count);
+        return print_json(cli, left);
     }
-    for (size_t i = 0; i < count; i++) {
-        print_entry(&entries[i]);
+    for (size_t i = 0; i < left->entry_count; i++) {
+        print_entry(&left->entries[i]);
     }
-    if (count == 0) {
+    for (size_t i = 0; i < left->set_count; i++) {
+        print_set(&left->sets[i]);
+    }
+    if (left->entry_count + left->set_count == 0) {
         (void)puts("No operation was left unfinished.");
     }
     return CLI_OK;
@@ -97,120 +149,193 @@ static int print_list(const struct cli *cli, const struct journal_entry *entries
 static int list(struct cli *cli)
 {
     struct store *store = NULL;
-    struct journal_entry *entries = NULL;
-    size_t count = 0;
+    struct leftovers left = {0};
     struct error err = {0};
     HRESULT hr = store_open(cli->state_directory, &store, &err);
     if (SUCCEEDED(hr)) {
-        hr = journal_load_open(store, true, &entries, &count, &err);
+        hr = load(store, &left, &err);
     }
-    int exit_code = SUCCEEDED(hr) ? print_list(cli, entries, count) : cli_fail(cli, &err);
-    journal_free_all(entries, count);
+    int exit_code = SUCCEEDED(hr) ? print_list(cli, &left) : cli_fail(cli, &err);
+    leftovers_free(&left);
     store_close(store);
     return exit_code;
 }
 
-/* Is this one of the entries that the command line names, or does it name none? */
-static bool is_wanted(const struct cli *cli, const struct journal_entry *entry)
+/* ---- dealing with them ----------------------------------------------------------------------- */
+
+struct tally {
+    int done;
+    int failed;
+};
+
+/* Is this what the command line names, or does it name nothing? */
+static bool is_wanted(const struct cli *cli, const VSS_ID *one, const VSS_ID *other)
 {
     VSS_ID id;
     for (int i = 0; i < cli->argument_count; i++) {
-        if (id_parse(cli->arguments[i], &id) && id_equal(&id, &entry->entry_id)) {
+        if (id_parse(cli->arguments[i], &id) && (id_equal(&id, one) || id_equal(&id, other))) {
             return true;
         }
     }
     return cli->argument_count == 0;
 }
 
-static HRESULT roll_back(struct set_environment *env, const struct journal_entry *entry,
-                         struct error *err)
+/* Several entries about the same destinations end together. */
+static bool is_open(struct set_environment *env, const VSS_ID *entry_id)
 {
-    char id[ID_TEXT_BYTES];
-    HRESULT hr = entry->operation == JOURNAL_RESYNC ? recovery_rollback(env, entry, err)
-                                                    : set_rollback(env, entry, err);
-    if (FAILED(hr)) {
-        error_prefix(err, "entry %s (%s)", id_text(&entry->entry_id, id),
-                     journal_operation_name(entry->operation));
+    struct journal_entry *entries = NULL;
+    size_t count = 0;
+    bool found = FAILED(journal_load_open(env->store, true, &entries, &count, NULL));
+    for (size_t i = 0; i < count; i++) {
+        found = found || id_equal(&entries[i].entry_id, entry_id);
     }
-    return hr;
+    journal_free_all(entries, count);
+    return found;
 }
 
-/* One that cannot be taken back does not keep the others from it. */
-static int roll_back_all(struct cli *cli, struct set_environment *env,
-                         const struct journal_entry *entries, size_t count)
+static void count_result(struct cli *cli, HRESULT hr, const char *what, const VSS_ID *id,
+                         struct error *err, struct tally *tally)
 {
-    int done = 0;
-    int failed = 0;
-    for (size_t i = 0; i < count; i++) {
+    char text[ID_TEXT_BYTES];
+    tally->done += SUCCEEDED(hr);
+    tally->failed += FAILED(hr);
+    if (FAILED(hr)) {
+        error_prefix(err, "%s %s", what, id_text(id, text));
+        cli_warn(cli, err);
+    }
+}
+
+static void deal_with_entries(struct cli *cli, struct set_environment *env,
+                              const struct leftovers *left, enum recover_way way,
+                              struct tally *tally)
+{
+    for (size_t i = 0; i < left->entry_count; i++) {
+        const struct journal_entry *entry = &left->entries[i];
         struct error err = {0};
-        if (!is_wanted(cli, &entries[i])) {
-            continue;
-        }
-        if (FAILED(roll_back(env, &entries[i], &err))) {
-            cli_warn(cli, &err);
-            failed++;
-        } else {
-            done++;
+        if (is_wanted(cli, &entry->entry_id, &entry->object_id) && is_open(env, &entry->entry_id)) {
+            HRESULT hr = recover_entry(env, &entry->entry_id, way, &err);
+            count_result(cli, hr, journal_operation_name(entry->operation), &entry->entry_id, &err,
+                         tally);
         }
     }
-    int exit_code = failed == 0 ? CLI_OK : done ? CLI_PARTIAL : CLI_FAILED;
+}
+
+static void delete_sets(struct cli *cli, struct set_environment *env, const struct leftovers *left,
+                        struct tally *tally)
+{
+    for (size_t i = 0; i < left->set_count; i++) {
+        struct error err = {0};
+        if (is_wanted(cli, &left->sets[i], &left->sets[i])) {
+            HRESULT hr = recover_abandoned(env, &left->sets[i], &err);
+            count_result(cli, hr, "set", &left->sets[i], &err, tally);
+        }
+    }
+}
+
+static bool is_known(const struct leftovers *left, const VSS_ID *id)
+{
+    bool found = false;
+    for (size_t i = 0; i < left->entry_count; i++) {
+        found = found || id_equal(&left->entries[i].entry_id, id) ||
+                id_equal(&left->entries[i].object_id, id);
+    }
+    for (size_t i = 0; i < left->set_count; i++) {
+        found = found || id_equal(&left->sets[i], id);
+    }
+    return found;
+}
+
+static bool check_arguments(const struct cli *cli, const struct leftovers *left)
+{
+    for (int i = 0; i < cli->argument_count; i++) {
+        VSS_ID id;
+        if (!id_parse(cli->arguments[i], &id)) {
+            (void)cli_misuse(cli, "%s is not an id: see --list", cli->arguments[i]);
+            return false;
+        }
+        if (!is_known(left, &id)) {
+            (void)cli_misuse(cli, "nothing unfinished is called %s: see --list", cli->arguments[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+static int print_tally(const struct cli *cli, enum recover_way way, const struct tally *tally)
+{
+    bool is_resume = way == RECOVER_RESUME;
+    int exit_code = tally->failed == 0 ? CLI_OK : tally->done ? CLI_PARTIAL : CLI_FAILED;
     if (!cli->json) {
-        (void)printf("Took back %d, left %d.\n", done, failed);
+        (void)printf("%s %d, left %d.\n", is_resume ? "Finished" : "Took back", tally->done,
+                     tally->failed);
         return exit_code;
     }
-    int printed = cli_print_json(cli, json_pack("{s:i, s:i}", "taken_back", done, "left", failed));
+    int printed = cli_print_json(cli, json_pack("{s:i, s:i}", is_resume ? "finished" : "taken_back",
+                                                tally->done, "left", tally->failed));
     return printed == CLI_OK ? exit_code : printed;
 }
 
-static int rollback(struct cli *cli)
+/* One that cannot be dealt with does not keep the others from it. Copies come last: while an entry
+ * is open, nothing is deleted. */
+static int deal_with(struct cli *cli, enum recover_way way)
 {
     struct set_environment *env = NULL;
-    struct journal_entry *entries = NULL;
-    size_t count = 0;
+    struct leftovers left = {0};
+    struct tally tally = {0};
     struct error err = {0};
-    VSS_ID id;
-    for (int i = 0; i < cli->argument_count; i++) {
-        if (!id_parse(cli->arguments[i], &id)) {
-            return cli_misuse(cli, "%s is not an id: see --list", cli->arguments[i]);
-        }
-    }
+    int exit_code = CLI_UNUSABLE;
     HRESULT hr = set_environment_open(cli->config_path, cli->state_directory, &env, &err);
     if (SUCCEEDED(hr)) {
-        hr = journal_load_open(env->store, true, &entries, &count, &err);
+        hr = load(env->store, &left, &err);
     }
-    int exit_code = SUCCEEDED(hr) ? roll_back_all(cli, env, entries, count) : cli_fail(cli, &err);
-    journal_free_all(entries, count);
+    if (FAILED(hr)) {
+        exit_code = cli_fail(cli, &err);
+    } else if (check_arguments(cli, &left)) {
+        deal_with_entries(cli, env, &left, way, &tally);
+        if (way == RECOVER_ROLLBACK) {
+            delete_sets(cli, env, &left, &tally);
+        }
+        exit_code = print_tally(cli, way, &tally);
+    }
+    leftovers_free(&left);
     set_environment_close(env);
     return exit_code;
 }
 
 static int run(struct cli *cli)
 {
+    bool is_list = cli_has(cli, "list");
+    bool is_resume = cli_has(cli, "resume");
     bool is_rollback = cli_has(cli, "rollback");
-    if (is_rollback == cli_has(cli, "list")) {
-        return cli_misuse(cli, "say what to do: --list or --rollback");
+    if (is_list + is_resume + is_rollback != 1) {
+        return cli_misuse(cli, "say what to do: --list, --resume or --rollback");
     }
-    if (!is_rollback && cli->argument_count) {
+    if (is_list && cli->argument_count) {
         return cli_misuse(cli, "--list takes no arguments");
     }
-    return is_rollback ? rollback(cli) : list(cli);
+    return is_list ? list(cli) : deal_with(cli, is_resume ? RECOVER_RESUME : RECOVER_ROLLBACK);
 }
 
 static const struct cli_option options[] = {
-    {"list", 'l', NULL, "print them"},
+    {"list", 'l', NULL, "print them, and what can be done about each"},
+    {"resume", 0, NULL, "finish those named, or all"},
     {"rollback", 0, NULL, "take back those named, or all"},
 };
 
 const struct cli_command command_recover = {
     .name = "recover",
     .summary = "what a process that died left unfinished",
-    .arguments = "[ENTRY...]",
+    .arguments = "[ID...]",
     .help =
-        "Names every operation whose process is gone before it ended: what it was doing, to which\n"
-        "LUNs, how far it had come. While there is one, lunshadow starts nothing that writes, but\n"
-        "for the same resync again, which makes half-written destinations whole.\n\n"
-        "Rollback takes back a half-made set (its copies are deleted) and the fence of a resync\n"
-        "that had not yet written. An import, a break or a delete can be repeated as it is.",
+        "Names every operation whose process was gone before it ended: what it was doing, to "
+        "which\n"
+        "LUNs, how far it had come, and whether it can be finished, taken back, or both. While "
+        "there\n"
+        "is one, lunshadow starts nothing that writes, but for the same resync again, which makes\n"
+        "half-written destinations whole. Copies that should have ended with a session that is "
+        "gone\n"
+        "are named too; --rollback deletes them.\n\n"
+        "An ID is that of an entry, or of the set or resync that it is about.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .min_arguments = 0,

@@ -147,6 +147,19 @@ void journal_free_all(struct journal_entry *entries, size_t count)
     free(entries);
 }
 
+const struct journal_step *journal_find_step(const struct journal_entry *entry, const char *name,
+                                             const char *lun_key)
+{
+    for (size_t i = entry->step_count; i-- > 0;) {
+        const struct journal_step *s = &entry->steps[i];
+        bool is_about = !lun_key || (s->lun_key && strcmp(s->lun_key, lun_key) == 0);
+        if (is_about && strcmp(s->name, name) == 0) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
 struct loading {
     bool only_dead;
     struct journal_entry *entries;
@@ -169,7 +182,8 @@ static HRESULT read_entry(struct loading *loading, struct sql_statement *s, stru
 {
     struct owner owner;
     read_owner(s, &owner);
-    if (loading->only_dead && owner_lives(&owner)) {
+    bool is_dead = !owner_lives(&owner);
+    if (loading->only_dead && !is_dead) {
         return S_OK;
     }
     struct journal_entry *all = sql_grow(loading->entries, loading->count, sizeof(*all));
@@ -178,7 +192,8 @@ static HRESULT read_entry(struct loading *loading, struct sql_statement *s, stru
     }
     loading->entries = all;
     struct journal_entry *entry = &all[loading->count];
-    *entry = (struct journal_entry){.pid = owner.pid, .pid_start = owner.pid_start};
+    *entry =
+        (struct journal_entry){.pid = owner.pid, .pid_start = owner.pid_start, .is_dead = is_dead};
     loading->count++;
     sql_get_id(s, &entry->entry_id);
     int32_t operation = sql_get_int32(s);
@@ -271,7 +286,7 @@ HRESULT journal_load_open(struct store *store, bool only_dead, struct journal_en
     return S_OK;
 }
 
-static HRESULT refuse(const struct journal_entry *entry, size_t count, struct error *err)
+HRESULT journal_refuse(const struct journal_entry *entry, size_t count, struct error *err)
 {
     char object[ID_TEXT_BYTES];
     char opened[CLOCK_TEXT_BYTES];
@@ -294,7 +309,7 @@ HRESULT journal_check_clean(struct store *store, struct error *err)
     struct loading loading = {.only_dead = true};
     HRESULT hr = read_entries(store, &loading, err);
     if (SUCCEEDED(hr) && loading.count > 0) {
-        hr = refuse(&loading.entries[0], loading.count, err);
+        hr = journal_refuse(&loading.entries[0], loading.count, err);
     }
     journal_free_all(loading.entries, loading.count);
     return hr;

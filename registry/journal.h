@@ -36,6 +36,7 @@ struct journal_entry {
     int64_t pid;
     uint64_t pid_start;         /* field 22 of /proc/PID/stat: tells a reused pid */
     char *description;          /* one line for a person */
+    bool is_dead;               /* the process is gone */
     bool destination_invalid;   /* a LUN named in the steps must not be used until this is closed */
     struct journal_step *steps; /* oldest first */
     size_t step_count;
@@ -55,10 +56,18 @@ HRESULT journal_load_open(struct store *store, bool only_dead, struct journal_en
                           size_t *out_count, struct error *err);
 void journal_free_all(struct journal_entry *entries, size_t count);
 
+/* The newest step of this name, about this LUN (lun_key NULL: about any, or none); NULL where there
+ * is none. Borrowed. */
+const struct journal_step *journal_find_step(const struct journal_entry *entry, const char *name,
+                                             const char *lun_key);
+
 /* What a state-changing operation asks first: S_OK where no dead process left anything; else
  * VSS_E_BAD_STATE naming operation, object and the command that deals with it ("lunshadow recover
  * --list"). */
 HRESULT journal_check_clean(struct store *store, struct error *err);
+
+/* The same refusal for this entry, and count - 1 more. */
+HRESULT journal_refuse(const struct journal_entry *entry, size_t count, struct error *err);
 
 const char *journal_operation_name(enum journal_operation operation); /* "create", ... */
 

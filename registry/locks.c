@@ -38,6 +38,8 @@ static const struct kind kinds[] = {
                               "a snapshot set is being created"},
     [LOCK_IMPORT] = {"import.lock", VSS_E_BAD_STATE, "an import is running"},
     [LOCK_RESYNC] = {"resync.lock", VSS_E_RESYNC_IN_PROGRESS, "a resync is running"},
+    [LOCK_RECOVER] = {"recover.lock", VSS_E_BAD_STATE,
+                      "what a dead process left is being dealt with"},
 };
 
 static const char *lock_directory(bool *out_is_ours)

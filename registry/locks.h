@@ -4,7 +4,8 @@
 
 #include "common/error.h"
 
-/* What is exclusive on a machine, whoever the user is: a set in creation, an import, a resync. An
+/* What is exclusive on a machine, whoever the user is: a set in creation, an import, a resync, the
+ * ending of what a dead process left. An
  * open file description lock (F_OFD_SETLK) on one machine-wide file each, so that it dies with its
  * holder; the descriptor is close-on-exec, so that helpers never keep it. The files live in
  * $LUNSHADOW_LOCK_DIR, else /run/lock/lunshadow (made 1777), else, on a machine without /run/lock,
@@ -12,16 +13,16 @@
  * the user, or two users would lock different files. What root finds there it makes its own, so
  * that nobody else can take a held file away; other users can still keep a lock busy, as in every
  * shared place. */
-enum lock_kind { LOCK_SET_IN_PROGRESS, LOCK_IMPORT, LOCK_RESYNC };
+enum lock_kind { LOCK_SET_IN_PROGRESS, LOCK_IMPORT, LOCK_RESYNC, LOCK_RECOVER };
 
 struct lock;
 
 /* Takes it now or fails: VSS_E_SNAPSHOT_SET_IN_PROGRESS, VSS_E_RESYNC_IN_PROGRESS, VSS_E_BAD_STATE
- * (import), the text naming the holder's pid and program. E_ACCESSDENIED: the directory or the file
- * is not what it must be (a symbolic link, a fifo, a directory, a file with a second name, writable
- * for everybody and not sticky) or not this user's to open, path named. Does not block. The lock
- * belongs to the handle, not to the thread or the process: a second take fails in the same process
- * too. */
+ * (import, recover), the text naming the holder's pid and program. E_ACCESSDENIED: the directory or
+ * the file is not what it must be (a symbolic link, a fifo, a directory, a file with a second name,
+ * writable for everybody and not sticky) or not this user's to open, path named. Does not block.
+ * The lock belongs to the handle, not to the thread or the process: a second take fails in the same
+ * process too. */
 HRESULT lock_take(enum lock_kind kind, struct lock **out, struct error *err);
 void lock_release(struct lock *lock); /* NULL is harmless */
 

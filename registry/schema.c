@@ -112,8 +112,21 @@ static const char version_2[] =
     "ALTER TABLE providers ADD COLUMN registered INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE providers ADD COLUMN rank INTEGER NOT NULL DEFAULT 0;";
 
+/* Auto-release sets belong to a process: owner, as in journal_entries. A safety copy of what a
+ * resync overwrote is a set like any other. */
+static const char version_3[] =
+    "CREATE TABLE set_owners("
+    " set_seq INTEGER NOT NULL PRIMARY KEY REFERENCES sets(seq) ON DELETE CASCADE,"
+    " boot_id TEXT NOT NULL,"
+    " pid INTEGER NOT NULL,"
+    " pid_start INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE safety_copies("
+    " set_seq INTEGER NOT NULL PRIMARY KEY REFERENCES sets(seq) ON DELETE CASCADE,"
+    " resync_id TEXT NOT NULL,"
+    " taken INTEGER NOT NULL) STRICT;";
+
 /* The step at index N leads from version N to N + 1. A released step is never changed: append. */
-static const char *const steps[] = {version_1, version_2};
+static const char *const steps[] = {version_1, version_2, version_3};
 
 #define SCHEMA_VERSION ((int64_t)(sizeof(steps) / sizeof(steps[0])))
 

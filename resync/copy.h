@@ -12,4 +12,7 @@ HRESULT recovery_copy(struct recovery *r, struct error *err);
 /* The array does it (ResyncLuns). */
 HRESULT copy_in_array(struct recovery *r, struct error *err);
 
+/* Ends what an array still does for resyncs that r takes over: it would write behind our back. */
+HRESULT copy_cancel_earlier(struct recovery *r, struct error *err);
+
 #endif

@@ -102,3 +102,58 @@ HRESULT copy_in_array(struct recovery *r, struct error *err)
     buffer_free(&state);
     return hr;
 }
+
+/* ---- earlier ones ---------------------------------------------------------------------------- */
+
+static bool speaks_of(const struct journal_entry *entry, const char *lun_key)
+{
+    for (size_t i = 0; i < entry->step_count; i++) {
+        const char *key = entry->steps[i].lun_key;
+        if (key && strcmp(key, lun_key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static HRESULT cancel_entry(struct recovery *r, const struct journal_entry *entry,
+                            const struct vss_resync_lun *pairs, struct vss_resync_lun *room,
+                            struct error *err)
+{
+    const struct journal_step *last = journal_find_step(entry, "copy", NULL);
+    uint32_t count = 0;
+    for (size_t i = 0; last && i < r->disk_count; i++) {
+        if (speaks_of(entry, r->disks[i].key)) {
+            room[count++] = pairs[i];
+        }
+    }
+    if (count == 0) {
+        return S_OK;
+    }
+    struct provider_arena arena = PROVIDER_ARENA_INIT;
+    struct vss_resync_in in = {
+        .struct_size = sizeof(in),
+        .lun_count = count,
+        .resync_id = entry->object_id,
+        .luns = room,
+        .state = {.bytes = (uint32_t)last->data_bytes, .data = last->data},
+    };
+    struct vss_resync_out out = {0};
+    HRESULT hr = provider_call(r->provider, VSS_OP_RESYNC_CANCEL, &in, &out, &arena, 0, err);
+    provider_arena_free(&arena);
+    return hr == VSS_E_OBJECT_NOT_FOUND ? S_OK : hr; /* the array has forgotten it */
+}
+
+HRESULT copy_cancel_earlier(struct recovery *r, struct error *err)
+{
+    struct vss_resync_lun *pairs = build_pairs(r);
+    struct vss_resync_lun *room = calloc(r->disk_count + 1, sizeof(*room));
+    HRESULT hr =
+        pairs && room ? S_OK : error_set(err, E_OUTOFMEMORY, "out of memory calling ResyncLuns");
+    for (size_t i = 0; SUCCEEDED(hr) && i < r->adopted_kept; i++) {
+        hr = cancel_entry(r, &r->adopted[i], pairs, room, err);
+    }
+    free(room);
+    free(pairs);
+    return hr;
+}

@@ -32,6 +32,7 @@ struct recovery_disk {
 struct recovery_member {
     const struct snapshot_record *snapshot;
     struct volume_name destination;
+    bool is_named; /* the caller named it; else it is the original */
     size_t disk;
 };
 
@@ -76,6 +77,21 @@ HRESULT destination_check_volumes(const struct recovery *r, size_t disk, struct 
 /* Which ids the disk shall have; see recovery_run(). Nothing is written.
  * VSS_E_CANNOT_REVERT_DISKID. */
 HRESULT ids_plan(struct recovery_disk *disk, uint32_t flags, struct error *err);
+
+/* Steps of a resync's journal entry beside PLAN_STEP (flags, and destination by snapshot) and those
+ * of single disks. */
+#define RESYNC_STEP_WIPE "wipe" /* from here on destinations are not what they were */
+
+/* Opens the journal entry, with all that is known of the destinations, in one transaction.
+ * VSS_E_BAD_STATE where a copy is gone or somebody is at work on the set. */
+HRESULT entry_open(struct recovery *r, uint32_t flags, struct error *err);
+/* Says that the destinations are about to become invalid. */
+HRESULT entry_announce_wipe(struct recovery *r, struct error *err);
+
+/* What was done, member by member, into r->results. E_OUTOFMEMORY. */
+HRESULT results_keep(struct recovery *r, HRESULT result);
+/* The registry's row for listings: a failure to write it changes nothing. */
+void results_record(struct recovery *r, uint32_t flags, int64_t started, HRESULT result);
 
 /* A persistent reservation that keeps every other initiator from writing. Refused
  * (VSS_E_PROVIDER_VETO) where somebody else is registered: a registrant could write. What an

@@ -152,7 +152,8 @@ static HRESULT add_checked(struct recovery *r, const struct snapshot_record *sna
 {
     const struct lun_mapping *mapping = NULL;
     struct recovery_disk disk = {0};
-    struct recovery_member member = {.snapshot = snapshot, .disk = SIZE_MAX};
+    struct recovery_member member = {
+        .snapshot = snapshot, .is_named = destination != NULL, .disk = SIZE_MAX};
     HRESULT hr = find_mapping(r, snapshot, &mapping, err);
     if (SUCCEEDED(hr)) {
         hr = destination_open(r, mapping, destination, &disk, err);

@@ -38,6 +38,12 @@ struct recovery_member_result {
  * the same destinations did not end, this one takes its place. */
 HRESULT recovery_run(struct recovery *recovery, uint32_t flags, struct error *err);
 
+/* Runs a dead resync again as it was asked for: same set, destinations and flags, which makes its
+ * destinations whole and closes its entry. VSS_E_OBJECT_NOT_FOUND where the set came with another
+ * host's document; else as recovery_add() and recovery_run(). */
+HRESULT recovery_resume(struct set_environment *env, const struct journal_entry *entry,
+                        struct error *err);
+
 /* Takes back what a dead resync only began: removes its fence and closes its entry. VSS_E_BAD_STATE
  * where it had begun to write: only the same resync, run again, makes those destinations whole.
  * VSS_E_RESYNC_IN_PROGRESS. */

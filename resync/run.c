@@ -3,12 +3,9 @@
  * be taken back; from there on the journal entry stays open until the destinations are whole. */
 #include "common/buffer.h"
 #include "common/clock.h"
-#include "common/id.h"
 #include "common/log.h"
-#include "provider/set/claim.h"
 #include "provider/set/label_change.h"
 #include "registry/events.h"
-#include "registry/recoveries.h"
 #include "resync/copy.h"
 #include "resync/unfinished.h"
 
@@ -45,97 +42,6 @@ static HRESULT change_state(struct recovery *r, uint32_t flag, struct error *err
     provider_arena_free(&arena);
     free(luns);
     return hr;
-}
-
-/* ---- journal --------------------------------------------------------------------------------- */
-
-static HRESULT journal_ids(struct recovery *r, const char *step, const struct recovery_disk *d,
-                           const struct vss_disk_ids *ids, struct error *err)
-{
-    json_t *json = disk_ids_to_json(ids);
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    HRESULT hr =
-        text ? journal_step(r->env->store, &r->journal_id, step, d->key, text, strlen(text), err)
-             : error_set(err, E_OUTOFMEMORY, "out of memory journaling disk ids");
-    free(text);
-    json_decref(json);
-    return hr;
-}
-
-static HRESULT journal_disk(struct recovery *r, const struct recovery_disk *d, struct error *err)
-{
-    struct buffer packed = BUFFER_INIT;
-    HRESULT hr = edges_pack(d->edges, &packed);
-    if (SUCCEEDED(hr)) {
-        hr = journal_step(r->env->store, &r->journal_id, "edges-before", d->key, packed.data,
-                          packed.length, err);
-    }
-    buffer_free(&packed);
-    if (SUCCEEDED(hr)) {
-        hr = journal_ids(r, "ids-before", d, &d->before, err);
-    }
-    if (SUCCEEDED(hr)) {
-        hr = journal_ids(r, "ids-wanted", d, &d->wanted, err);
-    }
-    return hr;
-}
-
-static bool has_copy(const struct set_record *set, const struct lun_mapping *wanted)
-{
-    for (size_t i = 0; i < set->lun_count; i++) {
-        const struct lun_mapping *m = &set->luns[i];
-        if (!m->is_empty && lun_info_compare(&m->copy, &wanted->copy) == LUN_SAME) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The copies are still there, and nobody is at work on them. */
-static HRESULT check_set(const struct recovery *r, struct error *err)
-{
-    struct set_record now = {0};
-    HRESULT hr = claim_check(r->env->store, JOURNAL_RESYNC, &r->set->set_id, err);
-    if (FAILED(hr) || !r->is_registered) {
-        return hr;
-    }
-    hr = sets_load(r->env->store, &r->set->set_id, &now, err);
-    if (hr == VSS_E_OBJECT_NOT_FOUND) {
-        hr = error_translate(err, VSS_E_BAD_STATE); /* it was there when its snapshot was added */
-    }
-    for (size_t i = 0; i < r->disk_count && SUCCEEDED(hr); i++) {
-        if (!has_copy(&now, r->disks[i].mapping)) {
-            hr = error_set(err, VSS_E_BAD_STATE, "the copy of %s is gone",
-                           r->disks[i].mapping->source_url);
-        }
-    }
-    set_record_free(&now);
-    return FAILED(hr) ? hr : S_OK;
-}
-
-static HRESULT open_journal(struct recovery *r, struct error *err)
-{
-    char id[ID_TEXT_BYTES];
-    struct store *store = r->env->store;
-    char *text = text_printf("resync of set %s onto %zu LUNs, first %s",
-                             id_text(&r->set->set_id, id), r->disk_count, r->disks[0].lun->url);
-    HRESULT hr = text ? store_begin(store, err) : E_OUTOFMEMORY;
-    if (FAILED(hr)) {
-        free(text);
-        return hr;
-    }
-    hr = check_set(r, err);
-    if (SUCCEEDED(hr)) {
-        hr = journal_open(store, JOURNAL_RESYNC, &r->resync_id, text, &r->journal_id, err);
-    }
-    if (SUCCEEDED(hr)) {
-        hr = journal_step(store, &r->journal_id, CLAIM_STEP, NULL, id, strlen(id), err);
-    }
-    for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
-        hr = journal_disk(r, &r->disks[i], err);
-    }
-    free(text);
-    return store_end(store, hr, err);
 }
 
 /* ---- steps ----------------------------------------------------------------------------------- */
@@ -206,7 +112,7 @@ static HRESULT put_edges_back(struct recovery *r, size_t count)
 
 static HRESULT wipe(struct recovery *r, struct error *err)
 {
-    HRESULT hr = journal_mark_invalid(r->env->store, &r->journal_id, true, err);
+    HRESULT hr = entry_announce_wipe(r, err);
     for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
         r->is_written = true;
         hr = edges_wipe(&r->disks[i].lun->block, r->disks[i].edges, err);
@@ -220,7 +126,7 @@ static HRESULT wipe(struct recovery *r, struct error *err)
 static HRESULT apply_ids(struct recovery *r, struct error *err)
 {
     struct disk_ids_transaction transaction = {0};
-    const char **keys = calloc(r->disk_count, sizeof(*keys));
+    const char **keys = calloc(r->disk_count + 1, sizeof(*keys));
     HRESULT hr = keys ? S_OK : error_set(err, E_OUTOFMEMORY, "out of memory changing disk ids");
     for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
         keys[i] = r->disks[i].key;
@@ -245,6 +151,9 @@ static HRESULT overwrite(struct recovery *r, struct error *err)
     HRESULT hr = evict_and_fence(r, err);
     if (SUCCEEDED(hr) && atomic_load(&r->env->cancelled)) {
         hr = error_set(err, E_ABORT, "cancelled before anything was written");
+    }
+    if (SUCCEEDED(hr)) {
+        hr = copy_cancel_earlier(r, err);
     }
     if (SUCCEEDED(hr)) {
         hr = wipe(r, err);
@@ -309,69 +218,6 @@ static HRESULT conclude(struct recovery *r, HRESULT result, struct error *err)
     return FAILED(result) ? result : hr;
 }
 
-static HRESULT keep_results(struct recovery *r, HRESULT result)
-{
-    r->results = calloc(r->member_count, sizeof(*r->results));
-    if (!r->results) {
-        return E_OUTOFMEMORY;
-    }
-    HRESULT hr = S_OK;
-    for (size_t i = 0; i < r->member_count; i++) {
-        const struct recovery_member *m = &r->members[i];
-        const struct recovery_disk *d = &r->disks[m->disk];
-        r->results[i] = (struct recovery_member_result){
-            .snapshot_id = m->snapshot->snapshot_id,
-            .destination_url = volume_text(&m->destination),
-            .method = text_copy(r->method ? r->method : ""),
-            .ids_note = text_copy(d->ids_note ? d->ids_note : ""),
-            .result = result,
-        };
-        bool has_all =
-            r->results[i].destination_url && r->results[i].method && r->results[i].ids_note;
-        hr = has_all ? hr : E_OUTOFMEMORY;
-    }
-    return hr;
-}
-
-static json_t *members_json(const struct recovery *r)
-{
-    json_t *all = json_array();
-    for (size_t i = 0; all && i < r->member_count; i++) {
-        const struct recovery_disk *d = &r->disks[r->members[i].disk];
-        char id[ID_TEXT_BYTES];
-        json_t *one =
-            json_pack("{s:s, s:s, s:s, s:o?, s:o?}", "snapshot",
-                      id_text(&r->members[i].snapshot->snapshot_id, id), "destination_key", d->key,
-                      "destination_url", d->lun ? d->lun->url : "", "ids_before",
-                      disk_ids_to_json(&d->before), "ids_after", disk_ids_to_json(&d->wanted));
-        if (!one || json_array_append_new(all, one) != 0) {
-            json_decref(all);
-            return NULL;
-        }
-    }
-    return all;
-}
-
-/* For listings: a failure to write it changes nothing. */
-static void record(struct recovery *r, uint32_t flags, int64_t started, HRESULT result)
-{
-    json_t *json = members_json(r);
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    struct recovery_record row = {.resync_id = r->resync_id,
-                                  .set_id = r->set->set_id,
-                                  .started = started,
-                                  .ended = result == VSS_S_ASYNC_PENDING ? 0 : clock_filetime(),
-                                  .flags = flags,
-                                  .result = result,
-                                  .members = text};
-    struct error why = {0};
-    if (text && FAILED(recoveries_save(r->env->store, &row, &why))) {
-        log_line(LOG_WARNING, "the recovery's row could not be written: %s", error_text(&why));
-    }
-    free(text);
-    json_decref(json);
-}
-
 static HRESULT check_call(const struct recovery *r, uint32_t flags, struct error *err)
 {
     if (flags & ~(uint32_t)RECOVERY_FLAGS) {
@@ -392,19 +238,19 @@ HRESULT recovery_run(struct recovery *r, uint32_t flags, struct error *err)
         hr = check_and_plan(r, flags, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = open_journal(r, err);
+        hr = entry_open(r, flags, err);
     }
     if (FAILED(hr)) {
         return hr;
     }
     int64_t started = clock_filetime();
-    record(r, flags, started, VSS_S_ASYNC_PENDING);
+    results_record(r, flags, started, VSS_S_ASYNC_PENDING);
     hr = conclude(r, overwrite(r, err), err);
-    record(r, flags, started, hr);
+    results_record(r, flags, started, hr);
     if (FAILED(hr)) {
         events_add(r->env->store, LOG_ERROR, hr, &r->resync_id, err ? error_text(err) : "");
     }
-    HRESULT kept = keep_results(r, hr);
+    HRESULT kept = results_keep(r, hr);
     lock_release(r->lock);
     r->lock = NULL;
     return FAILED(hr) ? hr : kept;

@@ -48,10 +48,12 @@ HRESULT unfinished_adopt(struct recovery *r, struct error *err)
             r->was_invalid = r->was_invalid || entry.destination_invalid;
         }
     }
-    if (kept < r->adopted_count) {
-        hr = journal_check_clean(r->env->store, err);
-    }
     r->adopted_kept = kept;
+    for (size_t i = kept; i < r->adopted_count && SUCCEEDED(hr); i++) {
+        if (r->adopted[i].is_dead) {
+            hr = journal_refuse(&r->adopted[i], 1, err);
+        }
+    }
     return hr;
 }
 
@@ -148,25 +150,10 @@ HRESULT unfinished_close(struct recovery *r, struct error *err)
 
 /* ---- taking back what was only begun --------------------------------------------------------- */
 
-static const struct scan_lun *find_by_key(const struct visible *visible, const char *lun_key)
-{
-    for (size_t s = 0; s < visible->count; s++) {
-        for (size_t i = 0; i < visible->scans[s]->count; i++) {
-            const struct scan_lun *lun = &visible->scans[s]->luns[i];
-            char key[LUN_KEY_BYTES];
-            if (SUCCEEDED(lun->result) &&
-                strcmp(lun_info_key(&lun->identity.info, key), lun_key) == 0) {
-                return lun;
-            }
-        }
-    }
-    return NULL;
-}
-
 static HRESULT unfence(struct set_environment *env, const struct visible *visible,
                        const struct journal_step *step, struct error *err)
 {
-    const struct scan_lun *found = find_by_key(visible, step->lun_key);
+    const struct scan_lun *found = visible_find_key(visible, step->lun_key);
     struct lun *lun = NULL;
     if (!found) {
         return error_set(err, VSS_E_OBJECT_NOT_FOUND,

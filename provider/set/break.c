@@ -4,6 +4,7 @@
 #include "lun/host_device.h"
 #include "provider/set/call.h"
 #include "provider/set/claim.h"
+#include "provider/set/claimed.h"
 #include "provider/set/label_change.h"
 #include "provider/set/visible.h"
 
@@ -128,12 +129,12 @@ static HRESULT change_luns(struct set_environment *env, struct provider *provide
     return FAILED(hr) ? hr : state_hr;
 }
 
-static HRESULT break_claimed(struct set_environment *env, const VSS_ID *set_id, uint32_t flags,
-                             const VSS_ID *journal_id, struct error *err)
+HRESULT claimed_break(struct set_environment *env, const VSS_ID *set_id, uint32_t flags,
+                      const VSS_ID *journal_id, struct claimed_failure *out, struct error *err)
 {
     struct set_record set = {0};
     struct provider *provider = NULL;
-    bool is_torn = false;
+    *out = (struct claimed_failure){0};
     HRESULT hr = sets_load(env->store, set_id, &set, err);
     if (SUCCEEDED(hr)) {
         hr = check_imported(&set, err);
@@ -142,17 +143,13 @@ static HRESULT break_claimed(struct set_environment *env, const VSS_ID *set_id, 
         hr = set_provider(env, &set, &provider, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = change_luns(env, provider, &set, flags, journal_id, &is_torn, err);
+        hr = change_luns(env, provider, &set, flags, journal_id, &out->is_torn, err);
         if (FAILED(hr)) {
             (void)sets_save(env->store, &set, NULL); /* with the ids that the copies have now */
-        } else {
-            hr = sets_delete_and_close(env->store, &set.set_id, journal_id, err);
-            set_record_free(&set);
-            return hr;
         }
     }
-    if (!is_torn) {
-        (void)journal_close(env->store, journal_id, NULL); /* it can be broken again */
+    if (SUCCEEDED(hr)) {
+        hr = sets_delete_and_close(env->store, &set.set_id, journal_id, err);
     }
     set_record_free(&set);
     return hr;
@@ -162,13 +159,21 @@ HRESULT set_break(struct set_environment *env, const VSS_ID *set_id, uint32_t fl
                   struct error *err)
 {
     VSS_ID journal_id = id_null;
+    struct claimed_failure failure = {0};
     HRESULT hr = check_flags(flags, err);
     if (SUCCEEDED(hr)) {
         hr = journal_check_clean(env->store, err);
     }
     if (SUCCEEDED(hr)) {
-        hr =
-            claim_open(env->store, JOURNAL_BREAK, set_id, "break a snapshot set", &journal_id, err);
+        hr = claim_open(env->store, JOURNAL_BREAK, set_id, "break a snapshot set",
+                        json_pack("{s:I}", "flags", (json_int_t)flags), &journal_id, err);
     }
-    return SUCCEEDED(hr) ? break_claimed(env, set_id, flags, &journal_id, err) : hr;
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = claimed_break(env, set_id, flags, &journal_id, &failure, err);
+    if (FAILED(hr) && !failure.is_torn) {
+        (void)journal_close(env->store, &journal_id, NULL); /* it can be broken again */
+    }
+    return hr;
 }

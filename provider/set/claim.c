@@ -3,6 +3,7 @@
 
 #include "common/id.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static bool speaks_of(const struct journal_entry *entry, const VSS_ID *set_id)
@@ -43,8 +44,9 @@ HRESULT claim_check(struct store *store, enum journal_operation operation, const
     return hr;
 }
 
-HRESULT claim_open(struct store *store, enum journal_operation operation, const VSS_ID *set_id,
-                   const char *description, VSS_ID *out_entry_id, struct error *err)
+static HRESULT open_planned(struct store *store, enum journal_operation operation,
+                            const VSS_ID *set_id, const char *description, const char *plan,
+                            VSS_ID *out_entry_id, struct error *err)
 {
     HRESULT hr = store_begin(store, err);
     if (FAILED(hr)) {
@@ -54,5 +56,36 @@ HRESULT claim_open(struct store *store, enum journal_operation operation, const 
     if (SUCCEEDED(hr)) {
         hr = journal_open(store, operation, set_id, description, out_entry_id, err);
     }
+    if (SUCCEEDED(hr)) {
+        hr = journal_step(store, out_entry_id, PLAN_STEP, NULL, plan, strlen(plan), err);
+    }
     return store_end(store, hr, err);
+}
+
+HRESULT claim_open(struct store *store, enum journal_operation operation, const VSS_ID *set_id,
+                   const char *description, json_t *plan, VSS_ID *out_entry_id, struct error *err)
+{
+    *out_entry_id = id_null;
+    char *text = plan ? json_dumps(plan, JSON_COMPACT) : NULL;
+    json_decref(plan);
+    if (!text) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory journaling a %s",
+                         journal_operation_name(operation));
+    }
+    HRESULT hr = open_planned(store, operation, set_id, description, text, out_entry_id, err);
+    free(text);
+    return hr;
+}
+
+HRESULT claim_plan(const struct journal_entry *entry, json_t **out, struct error *err)
+{
+    const struct journal_step *step = journal_find_step(entry, PLAN_STEP, NULL);
+    *out = step && step->data ? json_loadb((const char *)step->data, step->data_bytes,
+                                           JSON_REJECT_DUPLICATES, NULL)
+                              : NULL;
+    return json_is_object(*out)
+               ? S_OK
+               : error_set(err, VSS_E_UNEXPECTED,
+                           "the journal does not say what this %s was asked to do; roll it back",
+                           journal_operation_name(entry->operation));
 }

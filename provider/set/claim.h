@@ -5,6 +5,8 @@
 #include "registry/journal.h"
 #include "registry/sets.h"
 
+#include <jansson.h>
+
 /* One operation at a time on a set, whichever process runs it: whoever works on a set has a journal
  * entry open that names it, and such an entry is only opened where no other is. */
 
@@ -19,9 +21,16 @@
 HRESULT claim_check(struct store *store, enum journal_operation operation, const VSS_ID *set_id,
                     struct error *err);
 
-/* Opens an entry about the set. E_OUTOFMEMORY, VSS_E_BAD_STATE as claim_check(). What was loaded of
- * the set before may be old by now: load it again. */
+/* The step that says what was asked for, as JSON, so that `recover` can ask for it again. */
+#define PLAN_STEP "plan"
+
+/* Opens an entry about the set, with a step PLAN_STEP; plan is taken over (NULL: short of memory).
+ * E_OUTOFMEMORY, VSS_E_BAD_STATE as claim_check(). What was loaded of the set before may be old by
+ * now: load it again. */
 HRESULT claim_open(struct store *store, enum journal_operation operation, const VSS_ID *set_id,
-                   const char *description, VSS_ID *out_entry_id, struct error *err);
+                   const char *description, json_t *plan, VSS_ID *out_entry_id, struct error *err);
+
+/* The plan of an entry; a new reference. VSS_E_UNEXPECTED where it has none that can be read. */
+HRESULT claim_plan(const struct journal_entry *entry, json_t **out, struct error *err);
 
 #endif

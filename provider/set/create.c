@@ -9,6 +9,7 @@
 #include "provider/set/import.h"
 #include "registry/events.h"
 #include "registry/journal.h"
+#include "registry/set_marks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -114,6 +115,10 @@ static HRESULT announce(struct set_builder *b, struct error *err)
                       &b->journal_id, err);
     if (SUCCEEDED(hr)) {
         hr = sets_save(store, &b->record, err);
+    }
+    /* Should this process die, nobody else would know that nobody needs the copies any more. */
+    if (SUCCEEDED(hr) && !(b->record.context & VSS_VOLSNAP_ATTR_NO_AUTO_RELEASE)) {
+        hr = set_marks_own(store, &b->record.set_id, err);
     }
     hr = store_end(store, hr, err);
     b->is_journaled = SUCCEEDED(hr);

@@ -3,6 +3,7 @@
 #include "common/id.h"
 #include "provider/set/call.h"
 #include "provider/set/claim.h"
+#include "provider/set/claimed.h"
 #include "provider/set/set.h"
 
 #include <string.h>
@@ -28,13 +29,26 @@ static bool is_shared(const struct set_record *set, size_t lun_index, size_t goi
     return false;
 }
 
-static HRESULT empty_luns(struct provider *provider, struct set_record *set, size_t going,
+/* A copy that is gone cannot be brought back: the journal says which ones may be. */
+static HRESULT empty_lun(struct set_environment *env, struct provider *provider,
+                         struct set_record *set, size_t index, const VSS_ID *journal_id,
+                         struct error *err)
+{
+    char key[LUN_KEY_BYTES];
+    HRESULT hr = journal_step(env->store, journal_id, LUN_EMPTY_STEP,
+                              lun_info_key(&set->luns[index].copy, key), NULL, 0, err);
+    return SUCCEEDED(hr) ? set_call_lun_empty(provider, set, index, err) : hr;
+}
+
+static HRESULT empty_luns(struct set_environment *env, struct provider *provider,
+                          struct set_record *set, size_t going, const VSS_ID *journal_id,
                           struct error *err)
 {
     HRESULT hr = S_OK;
     for (size_t i = 0; i < set->lun_count && SUCCEEDED(hr); i++) {
-        if (lies_on(&set->snapshots[going], i) && !is_shared(set, i, going)) {
-            hr = set_call_lun_empty(provider, set, i, err);
+        if (lies_on(&set->snapshots[going], i) && !is_shared(set, i, going) &&
+            !set->luns[i].is_empty) {
+            hr = empty_lun(env, provider, set, i, journal_id, err);
         }
     }
     return hr;
@@ -49,9 +63,10 @@ static void drop_snapshot(struct set_record *set, size_t index)
 }
 
 static HRESULT delete_one(struct set_environment *env, struct provider *provider,
-                          struct set_record *set, size_t index, struct error *err)
+                          struct set_record *set, size_t index, const VSS_ID *journal_id,
+                          struct error *err)
 {
-    HRESULT hr = empty_luns(provider, set, index, err);
+    HRESULT hr = empty_luns(env, provider, set, index, journal_id, err);
     if (FAILED(hr)) {
         /* Which LUNs are gone is kept, so that trying again asks for the others only. */
         (void)sets_save(env->store, set, NULL);
@@ -76,8 +91,8 @@ static HRESULT load(struct set_environment *env, const VSS_ID *object_id, int32_
 
 /* only NULL: all of the set. */
 static HRESULT delete_wanted(struct set_environment *env, struct set_record *set,
-                             const VSS_ID *only, int32_t *out_deleted, VSS_ID *out_nondeleted,
-                             struct error *err)
+                             const VSS_ID *only, const VSS_ID *journal_id, int32_t *out_deleted,
+                             VSS_ID *out_nondeleted, struct error *err)
 {
     struct provider *provider = NULL;
     HRESULT hr = set_provider(env, set, &provider, err);
@@ -88,41 +103,63 @@ static HRESULT delete_wanted(struct set_environment *env, struct set_record *set
             continue;
         }
         VSS_ID id = set->snapshots[i].snapshot_id;
-        hr = delete_one(env, provider, set, i, err);
+        hr = delete_one(env, provider, set, i, journal_id, err);
         *out_deleted += SUCCEEDED(hr);
-        if (FAILED(hr) && out_nondeleted) {
+        if (FAILED(hr)) {
             *out_nondeleted = id;
         }
     }
     return hr;
 }
 
+HRESULT claimed_delete(struct set_environment *env, const VSS_ID *object_id, int32_t type,
+                       const VSS_ID *journal_id, int32_t *out_deleted, VSS_ID *out_nondeleted,
+                       struct error *err)
+{
+    struct set_record set = {0};
+    *out_deleted = 0;
+    *out_nondeleted = id_null;
+    HRESULT hr = load(env, object_id, type, &set, err);
+    if (SUCCEEDED(hr)) {
+        hr = delete_wanted(env, &set, type == VSS_OBJECT_SNAPSHOT ? object_id : NULL, journal_id,
+                           out_deleted, out_nondeleted, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = journal_close(env->store, journal_id, err);
+    }
+    set_record_free(&set);
+    return hr;
+}
+
+static json_t *plan_json(const VSS_ID *object_id, int32_t type)
+{
+    char id[ID_TEXT_BYTES];
+    return json_pack("{s:s, s:i}", "object", id_text(object_id, id), "type", (int)type);
+}
+
 HRESULT set_delete(struct set_environment *env, const VSS_ID *object_id, int32_t type,
                    int32_t *out_deleted, VSS_ID *out_nondeleted, struct error *err)
 {
-    *out_deleted = 0;
-    if (out_nondeleted) {
-        *out_nondeleted = id_null;
-    }
     struct set_record set = {0};
     VSS_ID journal_id = id_null;
+    VSS_ID nondeleted = id_null;
+    *out_deleted = 0;
     HRESULT hr = journal_check_clean(env->store, err);
     if (SUCCEEDED(hr)) {
         hr = load(env, object_id, type, &set, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = claim_open(env->store, JOURNAL_DELETE, &set.set_id, "delete snapshots", &journal_id,
-                        err);
+        hr = claim_open(env->store, JOURNAL_DELETE, &set.set_id, "delete snapshots",
+                        plan_json(object_id, type), &journal_id, err);
     }
     if (SUCCEEDED(hr)) {
-        set_record_free(&set); /* somebody may have changed it before it was ours alone */
-        hr = load(env, object_id, type, &set, err);
-        if (SUCCEEDED(hr)) {
-            hr = delete_wanted(env, &set, type == VSS_OBJECT_SNAPSHOT ? object_id : NULL,
-                               out_deleted, out_nondeleted, err);
+        hr = claimed_delete(env, object_id, type, &journal_id, out_deleted, &nondeleted, err);
+        if (FAILED(hr)) {
+            (void)journal_close(env->store, &journal_id, NULL); /* the set is as the copies are */
         }
-        HRESULT closed = journal_close(env->store, &journal_id, SUCCEEDED(hr) ? err : NULL);
-        hr = FAILED(hr) ? hr : closed;
+    }
+    if (out_nondeleted) {
+        *out_nondeleted = nondeleted;
     }
     set_record_free(&set);
     return hr;

@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "provider/set/call.h"
 #include "provider/set/claim.h"
+#include "provider/set/claimed.h"
 #include "provider/set/label_change.h"
 #include "provider/set/visible.h"
 #include "registry/locks.h"
@@ -140,8 +141,8 @@ static HRESULT find_copies(struct set_environment *env, struct provider *provide
     return hr;
 }
 
-static HRESULT locate(struct set_environment *env, struct provider *provider,
-                      struct set_record *set, struct error *err)
+HRESULT set_locate(struct set_environment *env, struct provider *provider, struct set_record *set,
+                   struct error *err)
 {
     char *initiator = NULL;
     HRESULT hr = lun_initiator_name(&env->lun, &initiator, err);
@@ -177,7 +178,7 @@ HRESULT set_import_copies(struct set_environment *env, struct provider *provider
 {
     struct error missing = {0};
     *out_is_torn = false;
-    HRESULT hr = locate(env, provider, set, err);
+    HRESULT hr = set_locate(env, provider, set, err);
     if (SUCCEEDED(hr)) {
         hr = find_copies(env, provider, set, &missing, err);
     }
@@ -247,46 +248,83 @@ static HRESULT merge_known(struct store *store, struct set_record *set, struct e
     return S_OK;
 }
 
-static HRESULT import_claimed(struct set_environment *env, struct set_record *set,
-                              const VSS_ID *journal_id, struct error *err)
+/* A set that came with a document is on record before the array shows a copy of it. */
+static HRESULT announce(struct set_environment *env, struct provider *provider,
+                        const struct set_record *set, const VSS_ID *journal_id, struct error *err)
 {
-    struct provider *provider = NULL;
-    bool is_torn = false;
-    HRESULT known = merge_known(env->store, set, err);
-    HRESULT result = SUCCEEDED(known) ? set_provider(env, set, &provider, err) : known;
-    if (SUCCEEDED(result) && known == S_FALSE) {
-        result = check_document(provider, set, err);
+    HRESULT hr = check_document(provider, set, err);
+    if (SUCCEEDED(hr)) {
+        hr = store_begin(env->store, err);
     }
-    if (SUCCEEDED(result)) {
-        result = set_import_copies(env, provider, set, journal_id, &is_torn, err);
+    if (FAILED(hr)) {
+        return hr;
     }
-    if (FAILED(result)) {
-        /* Labels were put back or never touched; what LocateLuns showed is the requester's to mask.
-         */
-        if (!is_torn) {
-            (void)journal_close(env->store, journal_id, NULL);
-        }
-        return result;
+    hr = sets_save(env->store, set, err);
+    if (SUCCEEDED(hr)) {
+        hr = journal_step(env->store, journal_id, IS_NEW_STEP, NULL, NULL, 0, err);
     }
+    return store_end(env->store, hr, err);
+}
+
+/* Labels were put back or never touched; what LocateLuns showed is the requester's to mask. */
+static void give_up(struct set_environment *env, const struct set_record *set, bool is_new,
+                    const VSS_ID *journal_id)
+{
+    struct error why = {0};
+    HRESULT hr = is_new ? sets_delete_and_close(env->store, &set->set_id, journal_id, &why)
+                        : journal_close(env->store, journal_id, &why);
+    if (FAILED(hr)) {
+        log_line(LOG_WARNING, "an import that failed stays in the journal: %s", error_text(&why));
+    }
+}
+
+static HRESULT conclude(struct set_environment *env, struct set_record *set,
+                        const VSS_ID *journal_id, struct error *err)
+{
     for (size_t i = 0; i < set->snapshot_count; i++) {
         if (set->snapshots[i].device) {
             set->snapshots[i].attributes |= VSS_VOLSNAP_ATTR_IMPORTED;
         }
         set->snapshots[i].status = VSS_SS_CREATED;
     }
-    HRESULT hr = sets_save_and_close(env->store, set, journal_id, err);
+    return sets_save_and_close(env->store, set, journal_id, err);
+}
+
+HRESULT claimed_import(struct set_environment *env, struct set_record *set,
+                       const VSS_ID *journal_id, struct claimed_failure *out, struct error *err)
+{
+    struct provider *provider = NULL;
+    *out = (struct claimed_failure){0};
+    HRESULT known = merge_known(env->store, set, err);
+    HRESULT result = SUCCEEDED(known) ? set_provider(env, set, &provider, err) : known;
+    if (SUCCEEDED(result) && known == S_FALSE) {
+        result = announce(env, provider, set, journal_id, err);
+        out->is_new = SUCCEEDED(result);
+    }
+    if (SUCCEEDED(result)) {
+        result = set_import_copies(env, provider, set, journal_id, &out->is_torn, err);
+    }
+    HRESULT hr = SUCCEEDED(result) ? conclude(env, set, journal_id, err) : result;
     return FAILED(hr) ? hr : result;
 }
 
 static HRESULT import_locked(struct set_environment *env, struct set_record *set, struct error *err)
 {
     VSS_ID journal_id = id_null;
+    struct claimed_failure failure = {0};
     HRESULT hr = journal_check_clean(env->store, err);
     if (SUCCEEDED(hr)) {
         hr = claim_open(env->store, JOURNAL_IMPORT, &set->set_id, "import a snapshot set",
-                        &journal_id, err);
+                        json_object(), &journal_id, err);
     }
-    return SUCCEEDED(hr) ? import_claimed(env, set, &journal_id, err) : hr;
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = claimed_import(env, set, &journal_id, &failure, err);
+    if (FAILED(hr) && !failure.is_torn) {
+        give_up(env, set, failure.is_new, &journal_id);
+    }
+    return hr;
 }
 
 HRESULT set_import(struct set_environment *env, struct set_record *set, struct error *err)

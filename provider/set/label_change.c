@@ -67,8 +67,8 @@ HRESULT label_journal_sink(const struct disk_ids_transaction *transaction, void 
         }
         hr = buffer_status(&old);
         if (SUCCEEDED(hr)) {
-            hr = journal_step(journal->store, journal->entry_id, "old-label", journal->lun_keys[i],
-                              old.data, old.length, err);
+            hr = journal_step(journal->store, journal->entry_id, OLD_LABEL_STEP,
+                              journal->lun_keys[i], old.data, old.length, err);
         }
         buffer_free(&old);
     }
@@ -179,7 +179,7 @@ static HRESULT gather(struct set_environment *env, struct set_record *set, enum 
         hr = open_copy(env, m, &c->luns[at], err);
         if (c->luns[at]) {
             c->index[at] = i;
-            c->key_pointers[at] = lun_info_key(&m->copy, c->keys[at]);
+            c->key_pointers[at] = lun_info_key(&c->luns[at]->identity.info, c->keys[at]);
             c->count++;
         }
         if (SUCCEEDED(hr)) {

@@ -4,6 +4,7 @@
 
 #include "lun/label/disk_ids.h"
 #include "provider/set/set.h"
+#include "registry/journal.h"
 
 /* Changing the disk ids of all imported copies of a set in one transaction, journaled. */
 
@@ -26,8 +27,10 @@ HRESULT label_change_copies(struct set_environment *env, struct provider *provid
                             struct set_record *set, enum label_change change,
                             const VSS_ID *journal_id, bool *out_is_torn, struct error *err);
 
+#define OLD_LABEL_STEP "old-label"
+
 /* An undo sink for disk_ids_apply(): journals the old bytes of every block about to be written, one
- * step "old-label" per disk. user: struct label_journal. */
+ * step OLD_LABEL_STEP per disk. user: struct label_journal. */
 struct label_journal {
     struct store *store;
     const VSS_ID *entry_id;
@@ -35,5 +38,13 @@ struct label_journal {
 };
 HRESULT label_journal_sink(const struct disk_ids_transaction *transaction, void *user,
                            struct error *err);
+
+/* Puts back what such steps of an entry hold, the newest first, on every LUN that one is about:
+ * found by its identity on a configured portal, which is read again in the session that writes;
+ * written, flushed and read back. Labels are then what they were when the entry was opened, whether
+ * the change was made in part or wholly. VSS_E_OBJECT_NOT_FOUND: a LUN is on no configured portal;
+ * VSS_E_UNEXPECTED: a step is damaged, or does not fit its LUN; nothing is written to that one. */
+HRESULT label_put_back(struct set_environment *env, const struct journal_entry *entry,
+                       struct error *err);
 
 #endif

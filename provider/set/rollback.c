@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "provider/set/rollback.h"
 
+#include "common/id.h"
 #include "provider/set/call.h"
+#include "provider/set/claim.h"
+#include "provider/set/claimed.h"
+#include "provider/set/import.h"
+#include "provider/set/label_change.h"
 #include "registry/locks.h"
 
 static HRESULT rollback_create(struct set_environment *env, const struct journal_entry *entry,
@@ -26,6 +31,107 @@ static HRESULT rollback_create(struct set_environment *env, const struct journal
     return hr;
 }
 
+/* The set of an entry and its array. S_FALSE: the registry has no such set. */
+static HRESULT load_set(struct set_environment *env, const struct journal_entry *entry,
+                        struct set_record *out, struct provider **out_provider, struct error *err)
+{
+    struct error why = {0};
+    *out = (struct set_record){0};
+    *out_provider = NULL;
+    HRESULT hr = sets_load(env->store, &entry->object_id, out, &why);
+    if (hr == VSS_E_OBJECT_NOT_FOUND) {
+        return S_FALSE;
+    }
+    return SUCCEEDED(hr) ? set_provider(env, out, out_provider, err)
+                         : error_set(err, hr, "%s", error_text(&why));
+}
+
+/* Copies with the labels that they had when the entry was opened; nothing where none was about to
+ * be changed. */
+static HRESULT restore_labels(struct set_environment *env, const struct journal_entry *entry,
+                              struct provider *provider, struct set_record *set, struct error *err)
+{
+    if (!journal_find_step(entry, OLD_LABEL_STEP, NULL)) {
+        return S_OK;
+    }
+    HRESULT hr = set_locate(env, provider, set, err);
+    if (SUCCEEDED(hr)) {
+        hr =
+            set_call_state_change(provider, set, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY, err);
+    }
+    return SUCCEEDED(hr) ? label_put_back(env, entry, err) : hr;
+}
+
+static bool is_imported(const struct set_record *set)
+{
+    for (size_t i = 0; i < set->snapshot_count; i++) {
+        if (set->snapshots[i].attributes & VSS_VOLSNAP_ATTR_IMPORTED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static HRESULT rollback_import(struct set_environment *env, const struct journal_entry *entry,
+                               struct error *err)
+{
+    struct set_record set;
+    struct provider *provider = NULL;
+    HRESULT hr = load_set(env, entry, &set, &provider, err);
+    if (hr == S_FALSE) {
+        return journal_close(env->store, &entry->entry_id, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = restore_labels(env, entry, provider, &set, err);
+    }
+    if (SUCCEEDED(hr)) {
+        uint32_t change = is_imported(&set)
+                              ? (uint32_t)VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY
+                              : (uint32_t)VSS_ONLUNSTATECHANGE_DO_MASK_LUNS;
+        hr = set_call_state_change(provider, &set, change, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = journal_find_step(entry, IS_NEW_STEP, NULL)
+                 ? sets_delete_and_close(env->store, &set.set_id, &entry->entry_id, err)
+                 : sets_save_and_close(env->store, &set, &entry->entry_id, err);
+    }
+    set_record_free(&set);
+    return hr;
+}
+
+static HRESULT rollback_break(struct set_environment *env, const struct journal_entry *entry,
+                              struct error *err)
+{
+    struct set_record set;
+    struct provider *provider = NULL;
+    HRESULT hr = load_set(env, entry, &set, &provider, err);
+    if (hr == S_FALSE) { /* it was refused before anything was done */
+        return journal_close(env->store, &entry->entry_id, err);
+    }
+    if (SUCCEEDED(hr) && is_imported(&set)) { /* it may have been masked */
+        hr = set_locate(env, provider, &set, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = restore_labels(env, entry, provider, &set, err);
+    }
+    if (SUCCEEDED(hr) && is_imported(&set)) {
+        hr = set_call_state_change(provider, &set, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY,
+                                   err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = sets_save_and_close(env->store, &set, &entry->entry_id, err);
+    }
+    set_record_free(&set);
+    return hr;
+}
+
+static HRESULT rollback_ids(struct set_environment *env, const struct journal_entry *entry,
+                            struct error *err)
+{
+    HRESULT hr = label_put_back(env, entry, err);
+    return SUCCEEDED(hr) ? journal_close(env->store, &entry->entry_id, err) : hr;
+}
+
 HRESULT set_rollback(struct set_environment *env, const struct journal_entry *entry,
                      struct error *err)
 {
@@ -33,16 +139,101 @@ HRESULT set_rollback(struct set_environment *env, const struct journal_entry *en
     case JOURNAL_CREATE:
         return rollback_create(env, entry, err);
     case JOURNAL_IMPORT:
+        return rollback_import(env, entry, err);
     case JOURNAL_BREAK:
+        return rollback_break(env, entry, err);
     case JOURNAL_DELETE:
         return journal_close(env->store, &entry->entry_id, err);
-    case JOURNAL_RESYNC:
     case JOURNAL_DISK_IDS:
+        return rollback_ids(env, entry, err);
+    case JOURNAL_RESYNC:
         break;
     }
     return error_set(err, VSS_E_BAD_STATE, "a %s is not a set operation",
                      journal_operation_name(entry->operation));
 }
+
+/* ---- finishing ------------------------------------------------------------------------------- */
+
+static HRESULT refuse_unknown(const struct journal_entry *entry, struct error *err)
+{
+    char id[ID_TEXT_BYTES];
+    return error_set(err, VSS_E_OBJECT_NOT_FOUND,
+                     "set %s is not in the registry: nothing had been done; roll it back, then "
+                     "start the %s again",
+                     id_text(&entry->object_id, id), journal_operation_name(entry->operation));
+}
+
+static HRESULT resume_labelled(struct set_environment *env, const struct journal_entry *entry,
+                               const json_t *plan, struct set_record *set, struct error *err)
+{
+    struct claimed_failure failure;
+    if (entry->operation == JOURNAL_IMPORT) {
+        return claimed_import(env, set, &entry->entry_id, &failure, err);
+    }
+    uint32_t flags = (uint32_t)json_integer_value(json_object_get(plan, "flags"));
+    return claimed_break(env, &entry->object_id, flags, &entry->entry_id, &failure, err);
+}
+
+static bool is_known(struct store *store, const VSS_ID *object_id, int32_t type)
+{
+    struct set_record set = {0};
+    HRESULT hr = type == VSS_OBJECT_SNAPSHOT ? sets_find_by_snapshot(store, object_id, &set, NULL)
+                                             : sets_load(store, object_id, &set, NULL);
+    set_record_free(&set);
+    return hr != VSS_E_OBJECT_NOT_FOUND;
+}
+
+static HRESULT resume_delete(struct set_environment *env, const struct journal_entry *entry,
+                             const json_t *plan, struct error *err)
+{
+    VSS_ID object;
+    VSS_ID nondeleted;
+    int32_t deleted = 0;
+    const char *text = json_string_value(json_object_get(plan, "object"));
+    int32_t type = (int32_t)json_integer_value(json_object_get(plan, "type"));
+    if (!text || !id_parse(text, &object)) {
+        return error_set(err, VSS_E_UNEXPECTED, "the journal does not say what was to be deleted");
+    }
+    if (!is_known(env->store, &object, type)) { /* deleted, but for the end of the entry */
+        return journal_close(env->store, &entry->entry_id, err);
+    }
+    return claimed_delete(env, &object, type, &entry->entry_id, &deleted, &nondeleted, err);
+}
+
+static HRESULT resume_set(struct set_environment *env, const struct journal_entry *entry,
+                          const json_t *plan, struct error *err)
+{
+    struct set_record set;
+    struct provider *provider = NULL;
+    HRESULT hr = load_set(env, entry, &set, &provider, err);
+    if (hr == S_FALSE) {
+        return refuse_unknown(entry, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = restore_labels(env, entry, provider, &set, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = resume_labelled(env, entry, plan, &set, err);
+    }
+    set_record_free(&set);
+    return hr;
+}
+
+HRESULT set_resume(struct set_environment *env, const struct journal_entry *entry,
+                   struct error *err)
+{
+    json_t *plan = NULL;
+    HRESULT hr = claim_plan(entry, &plan, err);
+    if (SUCCEEDED(hr)) {
+        hr = entry->operation == JOURNAL_DELETE ? resume_delete(env, entry, plan, err)
+                                                : resume_set(env, entry, plan, err);
+    }
+    json_decref(plan);
+    return hr;
+}
+
+/* ---- sets in creation ------------------------------------------------------------------------ */
 
 static HRESULT abort_locked(struct set_environment *env, struct error *err)
 {

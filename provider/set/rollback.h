@@ -5,10 +5,20 @@
 #include "provider/set/set.h"
 #include "registry/journal.h"
 
-/* Takes back what a dead process left of a create, and closes its entry: the array's half-made
- * copies are deleted (AbortSnapshots), the set is forgotten. Of an import, a break or a delete
- * nothing needs taking back: each leaves a set that the same operation can be done to again, and
- * only the entry is closed. VSS_E_BAD_STATE for a resync's entry: see recovery_rollback(). */
+/* What a dead process left of a set operation. The caller holds LOCK_RECOVER and has the entry as
+ * it is now; a failure leaves it open, so that either way can be tried again. Which of both is
+ * possible when is resync/recover.h's to say. */
+
+/* Finishes an import, a break, a delete: half-changed labels are put back first, then it is done
+ * again as it was asked for. */
+HRESULT set_resume(struct set_environment *env, const struct journal_entry *entry,
+                   struct error *err);
+
+/* Takes it back. Create: the array's half-made copies are deleted (AbortSnapshots), the set is
+ * forgotten. Import: labels are put back and copies hidden again, and a set that came with its
+ * document is forgotten. Break: labels are put back and copies shown again; the set is what it was.
+ * Delete: only where nothing was deleted. Disk ids: labels are put back. VSS_E_BAD_STATE for a
+ * resync's entry: see recovery_rollback(). */
 HRESULT set_rollback(struct set_environment *env, const struct journal_entry *entry,
                      struct error *err);
 

@@ -98,3 +98,18 @@ const struct scan_lun *visible_find(const struct visible *visible, const struct 
     }
     return found;
 }
+
+const struct scan_lun *visible_find_key(const struct visible *visible, const char *lun_key)
+{
+    for (size_t s = 0; s < visible->count; s++) {
+        for (size_t i = 0; i < visible->scans[s]->count; i++) {
+            const struct scan_lun *lun = &visible->scans[s]->luns[i];
+            char key[LUN_KEY_BYTES];
+            if (SUCCEEDED(lun->result) &&
+                strcmp(lun_info_key(&lun->identity.info, key), lun_key) == 0) {
+                return lun;
+            }
+        }
+    }
+    return NULL;
+}

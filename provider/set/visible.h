@@ -25,4 +25,7 @@ void visible_free(struct visible *visible); /* leaves it all-zero */
 const struct scan_lun *visible_find(const struct visible *visible, const struct vss_lun_info *info,
                                     const struct scan_lun **out_ambiguous);
 
+/* The LUN with this key (lun_info_key()), or NULL. */
+const struct scan_lun *visible_find_key(const struct visible *visible, const char *lun_key);
+
 #endif

@@ -67,7 +67,7 @@ help_names create --context --differential --plex --transportable --output --pro
 help_names resync --snapshot --revert-identity --no-volume-check --yes
 help_names break --mask --read-write --revert-identity --no-revert-identity
 help_names lab --luns --size --block-size
-help_names recover --list
+help_names recover --list --resume --rollback
 help_names list --providers
 help_names events --limit
 

@@ -81,6 +81,9 @@ static void test_each_kind_is_exclusive(void **data)
     struct lock *set = take(LOCK_SET_IN_PROGRESS);
     struct lock *import = take(LOCK_IMPORT);
     struct lock *resync = take(LOCK_RESYNC);
+    struct lock *recover = take(LOCK_RECOVER);
+    assert_refused(LOCK_RECOVER, VSS_E_BAD_STATE, "dead process");
+    lock_release(recover);
     assert_refused(LOCK_SET_IN_PROGRESS, VSS_E_SNAPSHOT_SET_IN_PROGRESS, pid_text(getpid()));
     assert_refused(LOCK_IMPORT, VSS_E_BAD_STATE, pid_text(getpid()));
     assert_refused(LOCK_RESYNC, VSS_E_RESYNC_IN_PROGRESS, own_program());
@@ -92,7 +95,7 @@ static void test_each_kind_is_exclusive(void **data)
     lock_release(take(LOCK_RESYNC));
     lock_release(NULL);
     struct lock *none;
-    assert_int_equal(lock_take((enum lock_kind)3, &none, NULL), E_INVALIDARG);
+    assert_int_equal(lock_take((enum lock_kind)4, &none, NULL), E_INVALIDARG);
 }
 
 /* Takes the lock, starts a helper that outlives it, reports the helper's pid, waits to be killed.

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "registry/set_marks.h"
+
+#include "common/id.h"
+#include "registry/owner.h"
+#include "registry/sql.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char own_text[] =
+    "INSERT INTO set_owners(set_seq, boot_id, pid, pid_start)"
+    " SELECT seq, ?1, ?2, ?3 FROM sets WHERE set_id = ?4"
+    " ON CONFLICT(set_seq) DO UPDATE SET boot_id = ?1, pid = ?2, pid_start = ?3";
+static const char owned_text[] =
+    "SELECT boot_id, pid, pid_start, sets.set_id FROM set_owners"
+    " JOIN sets ON sets.seq = set_owners.set_seq WHERE NOT EXISTS"
+    " (SELECT 1 FROM journal_entries WHERE object_id = sets.set_id) ORDER BY sets.seq";
+
+HRESULT set_marks_own(struct store *store, const VSS_ID *set_id, struct error *err)
+{
+    struct owner self;
+    struct sql_statement s;
+    HRESULT hr = owner_self(&self, err);
+    if (SUCCEEDED(hr)) {
+        hr = sql_use(store, own_text, &s, err);
+    }
+    if (FAILED(hr)) {
+        return hr;
+    }
+    sql_add_text(&s, self.boot_id);
+    sql_add_int(&s, self.pid);
+    sql_add_uint(&s, self.pid_start);
+    sql_add_id(&s, set_id);
+    hr = sql_run(&s, err);
+    if (SUCCEEDED(hr) && sql_changed_rows(store) == 0) {
+        char id[ID_TEXT_BYTES];
+        hr = error_set(err, VSS_E_OBJECT_NOT_FOUND, "the registry has no set %s",
+                       id_text(set_id, id));
+    }
+    return hr;
+}
+
+static HRESULT read_owned(struct sql_statement *s, VSS_ID **sets, size_t *count, struct error *err)
+{
+    struct owner owner = {0};
+    VSS_ID set_id = id_null;
+    const char *boot_id = sql_get_borrowed(s);
+    size_t length = strlen(boot_id);
+    if (length < sizeof(owner.boot_id)) {
+        memcpy(owner.boot_id, boot_id, length);
+    }
+    owner.pid = sql_get_int(s);
+    owner.pid_start = sql_get_uint(s);
+    sql_get_id(s, &set_id);
+    HRESULT hr = sql_row_check(s, "set_owners", &set_id, err);
+    if (FAILED(hr) || owner_lives(&owner)) {
+        return hr;
+    }
+    VSS_ID *all = sql_grow(*sets, *count, sizeof(*all));
+    if (!all) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory while reading abandoned sets");
+    }
+    *sets = all;
+    all[(*count)++] = set_id;
+    return S_OK;
+}
+
+HRESULT set_marks_load_abandoned(struct store *store, VSS_ID **out, size_t *out_count,
+                                 struct error *err)
+{
+    VSS_ID *sets = NULL;
+    size_t count = 0;
+    struct sql_statement s;
+    *out = NULL;
+    *out_count = 0;
+    HRESULT hr = sql_use(store, owned_text, &s, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = sql_next(&s, err);
+    while (hr == S_OK) {
+        hr = read_owned(&s, &sets, &count, err);
+        hr = SUCCEEDED(hr) ? sql_next(&s, err) : hr;
+    }
+    sql_end(&s);
+    if (FAILED(hr)) {
+        free(sets);
+        return hr;
+    }
+    *out = sets;
+    *out_count = count;
+    return S_OK;
+}

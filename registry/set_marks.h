@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LUNSHADOW_REGISTRY_SET_MARKS_H
+#define LUNSHADOW_REGISTRY_SET_MARKS_H
+
+#include "registry/store.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* What the registry remembers about a set beside the set itself. A mark goes with its set, however
+ * that goes; sets_save() leaves marks as they are. */
+
+/* The set ends with this process: an auto-release one. VSS_E_OBJECT_NOT_FOUND. */
+HRESULT set_marks_own(struct store *store, const VSS_ID *set_id, struct error *err);
+
+/* Auto-release sets whose process is gone and that no journal entry speaks of, oldest first. *out
+ * is freed with free(). */
+HRESULT set_marks_load_abandoned(struct store *store, VSS_ID **out, size_t *out_count,
+                                 struct error *err);
+
+#endif

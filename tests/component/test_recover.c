@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a dead process left, at chosen steps of each operation: which way is possible, and what it
+ * leaves. (Every step of all of them: the crash matrix.) */
+#include "component/array_fixture.h"
+
+#include "common/id.h"
+#include "provider/set/claim.h"
+#include "provider/set/claimed.h"
+#include "provider/set/import.h"
+#include "provider/set/label_change.h"
+#include "registry/set_marks.h"
+#include "resync/recover.h"
+#include "resync/recovery.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define TRANSPORTABLE ((uint32_t)VSS_CTX_APP_ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE)
+#define COPIES        2
+
+/* Runs act in a process that ends without a word when it is done. */
+static void in_dead_process(struct array *a, const struct set_record *set,
+                            bool (*act)(struct set_environment *, const struct set_record *))
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        struct set_environment *env = NULL;
+        bool ok = SUCCEEDED(set_environment_open(a->config, a->state, &env, NULL)) && act(env, set);
+        _exit(ok ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void load_one(struct array *a, struct journal_entry **out)
+{
+    struct error err = {0};
+    size_t count = 0;
+    assert_ok(journal_load_open(a->env->store, true, out, &count, &err), &err);
+    assert_int_equal(count, 1);
+}
+
+static void assert_none_open(struct array *a)
+{
+    struct error err = {0};
+    struct journal_entry *entries = NULL;
+    size_t count = 0;
+    assert_ok(journal_load_open(a->env->store, false, &entries, &count, &err), &err);
+    journal_free_all(entries, count);
+    assert_int_equal(count, 0);
+}
+
+static void deal_with(struct array *a, enum recover_way way)
+{
+    struct error err = {0};
+    struct journal_entry *entry = NULL;
+    load_one(a, &entry);
+    assert_null(recover_refusal(entry, way));
+    assert_ok(recover_entry(a->env, &entry->entry_id, way, &err), &err);
+    journal_free_all(entry, 1);
+    assert_none_open(a);
+}
+
+static void assert_impossible(struct array *a, enum recover_way way, const char *words)
+{
+    struct error err = {0};
+    struct journal_entry *entry = NULL;
+    load_one(a, &entry);
+    assert_non_null(recover_refusal(entry, way));
+    assert_refused(recover_entry(a->env, &entry->entry_id, way, &err), VSS_E_BAD_STATE, &err,
+                   words);
+    journal_free_all(entry, 1);
+}
+
+static void load_set(struct array *a, struct set_record *set)
+{
+    struct error err = {0};
+    VSS_ID id = set->set_id;
+    set_record_free(set);
+    assert_ok(sets_load(a->env->store, &id, set, &err), &err);
+}
+
+static void copy_ids(struct array *a, const struct set_record *set, struct vss_disk_ids *out)
+{
+    for (size_t i = 0; i < COPIES; i++) {
+        array_read_ids(a, set->luns[i].copy_url, &out[i]);
+    }
+}
+
+static void free_ids(struct vss_disk_ids *ids)
+{
+    for (size_t i = 0; i < COPIES; i++) {
+        disk_ids_free(&ids[i]);
+    }
+}
+
+static void assert_ids(struct array *a, const struct set_record *set,
+                       const struct vss_disk_ids *expected)
+{
+    for (size_t i = 0; i < COPIES; i++) {
+        struct vss_disk_ids now;
+        array_read_ids(a, set->luns[i].copy_url, &now);
+        assert_true(disk_ids_equal(&now, &expected[i]));
+        disk_ids_free(&now);
+    }
+}
+
+static void delete_set(struct array *a, struct set_record *set)
+{
+    struct error err = {0};
+    int32_t deleted = 0;
+    assert_ok(set_delete(a->env, &set->set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
+              &err);
+    set_record_free(set);
+    array_assert_nothing_left(a);
+}
+
+/* ---- break: the labels are changed, and nothing more came to be --------------------------------
+ */
+
+static bool break_half(struct set_environment *env, const struct set_record *set)
+{
+    VSS_ID entry;
+    bool is_torn = false;
+    struct set_record copy;
+    return SUCCEEDED(set_record_copy(set, &copy)) &&
+           SUCCEEDED(
+               claim_open(env->store, JOURNAL_BREAK, &set->set_id, "break",
+                          json_pack("{s:i}", "flags", (int)VSS_BREAKEX_FLAG_REVERT_IDENTITY_NONE),
+                          &entry, NULL)) &&
+           SUCCEEDED(label_change_copies(env, providers_at(env->providers, 0), &copy,
+                                         LABEL_CHANGE_REVERT_RW, &entry, &is_torn, NULL));
+}
+
+static void dead_break_is_taken_back(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    struct vss_disk_ids before[COPIES];
+    array_create(a, VSS_CTX_APP_ROLLBACK, COPIES, &set);
+    copy_ids(a, &set, before);
+    in_dead_process(a, &set, break_half);
+    assert_refused(set_break(a->env, &set.set_id, 0, &err), VSS_E_BAD_STATE, &err, "recover");
+    deal_with(a, RECOVER_ROLLBACK);
+    assert_ids(a, &set, before);
+    free_ids(before);
+    load_set(a, &set);
+    delete_set(a, &set);
+}
+
+static void dead_break_is_finished(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    struct vss_disk_ids before[COPIES];
+    array_create(a, VSS_CTX_APP_ROLLBACK, COPIES, &set);
+    copy_ids(a, &set, before);
+    in_dead_process(a, &set, break_half);
+    deal_with(a, RECOVER_RESUME);
+    assert_int_equal(sets_load(a->env->store, &set.set_id, &(struct set_record){0}, NULL),
+                     VSS_E_OBJECT_NOT_FOUND);
+    for (size_t i = 0; i < COPIES; i++) { /* as asked for: own ids kept, shadow-copy bit gone */
+        struct vss_disk_ids now;
+        array_read_ids(a, set.luns[i].copy_url, &now);
+        assert_memory_equal(&now.disk_guid, &before[i].disk_guid, sizeof(now.disk_guid));
+        assert_int_equal(now.mbr_signature, before[i].mbr_signature);
+        disk_ids_free(&now);
+    }
+    free_ids(before);
+    set_record_free(&set);
+}
+
+/* ---- import ---------------------------------------------------------------------------------- */
+
+static bool import_half(struct set_environment *env, const struct set_record *set)
+{
+    VSS_ID entry;
+    bool is_torn = false;
+    struct set_record copy;
+    return SUCCEEDED(set_record_copy(set, &copy)) &&
+           SUCCEEDED(claim_open(env->store, JOURNAL_IMPORT, &set->set_id, "import", json_object(),
+                                &entry, NULL)) &&
+           SUCCEEDED(set_import_copies(env, providers_at(env->providers, 0), &copy, &entry,
+                                       &is_torn, NULL));
+}
+
+static void dead_import_is_taken_back(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    uint64_t digests[COPIES];
+    char files[COPIES][320];
+    array_create(a, TRANSPORTABLE, COPIES, &set);
+    for (size_t i = 0; i < COPIES; i++) {
+        char id[ID_TEXT_BYTES];
+        (void)snprintf(files[i], sizeof(files[i]), "%s/.lunshadow-%s-%zu.copy", a->lab->disks,
+                       id_text(&set.set_id, id), i + 1);
+        digests[i] = array_digest(files[i]);
+    }
+    in_dead_process(a, &set, import_half);
+    assert_int_not_equal(array_digest(files[1]), digests[1]);
+    deal_with(a, RECOVER_ROLLBACK);
+    for (size_t i = 0; i < COPIES; i++) {
+        assert_int_equal(array_digest(files[i]), digests[i]);
+    }
+    assert_ok(set_import(a->env, &set, &err), &err);
+    delete_set(a, &set);
+}
+
+static void dead_import_is_finished(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    array_create(a, TRANSPORTABLE, COPIES, &set);
+    in_dead_process(a, &set, import_half);
+    deal_with(a, RECOVER_RESUME);
+    load_set(a, &set);
+    for (size_t i = 0; i < COPIES; i++) {
+        assert_non_null(set.luns[i].copy_url);
+        assert_true(set.snapshots[i].attributes & VSS_VOLSNAP_ATTR_IMPORTED);
+        struct vss_disk_ids now;
+        array_read_ids(a, set.luns[i].copy_url, &now);
+        assert_true(disk_ids_equal(&now, &set.luns[i].copy_ids));
+        disk_ids_free(&now);
+    }
+    delete_set(a, &set);
+}
+
+/* ---- delete ---------------------------------------------------------------------------------- */
+
+static bool delete_announced(struct set_environment *env, const struct set_record *set)
+{
+    char id[ID_TEXT_BYTES];
+    VSS_ID entry;
+    return SUCCEEDED(claim_open(env->store, JOURNAL_DELETE, &set->set_id, "delete",
+                                json_pack("{s:s, s:i}", "object", id_text(&set->set_id, id), "type",
+                                          (int)VSS_OBJECT_SNAPSHOT_SET),
+                                &entry, NULL));
+}
+
+static bool delete_half(struct set_environment *env, const struct set_record *set)
+{
+    struct journal_entry *entries = NULL;
+    size_t count = 0;
+    return delete_announced(env, set) &&
+           SUCCEEDED(journal_load_open(env->store, false, &entries, &count, NULL)) && count == 1 &&
+           SUCCEEDED(journal_step(env->store, &entries[0].entry_id, LUN_EMPTY_STEP, "some", NULL, 0,
+                                  NULL));
+}
+
+static void dead_delete_is_closed_or_finished(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    array_create(a, TRANSPORTABLE, COPIES, &set);
+    in_dead_process(a, &set, delete_announced);
+    deal_with(a, RECOVER_ROLLBACK);
+    load_set(a, &set);
+    in_dead_process(a, &set, delete_half);
+    assert_impossible(a, RECOVER_ROLLBACK, "cannot come back");
+    deal_with(a, RECOVER_RESUME);
+    set_record_free(&set);
+    array_assert_nothing_left(a);
+}
+
+/* ---- create, and copies without a session ---------------------------------------------------- */
+
+static bool create_auto_release(struct set_environment *env, const struct set_record *set)
+{
+    struct set_builder *b = NULL;
+    struct set_record out;
+    VSS_ID id;
+    return SUCCEEDED(set_start(env, VSS_CTX_BACKUP, &b, &id, NULL)) &&
+           SUCCEEDED(set_add_volume(b, set->luns[0].source_url, NULL, &id, NULL)) &&
+           SUCCEEDED(set_commit(b, NULL, &out, NULL));
+}
+
+static void copies_of_a_dead_session_are_deleted(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct lun_mapping lun = {.source_url = a->urls[0]};
+    struct set_record asked = {.luns = &lun, .lun_count = 1};
+    VSS_ID *sets = NULL;
+    size_t count = 0;
+    struct set_record own;
+    array_create(a, VSS_CTX_BACKUP, 1, &own); /* of this process, which lives */
+    in_dead_process(a, &asked, create_auto_release);
+    assert_ok(set_marks_load_abandoned(a->env->store, &sets, &count, &err), &err);
+    assert_int_equal(count, 1);
+    assert_refused(recover_abandoned(a->env, &own.set_id, &err), VSS_E_BAD_STATE, &err, "none");
+    error_clear(&err);
+    assert_ok(recover_abandoned(a->env, &sets[0], &err), &err);
+    free(sets);
+    delete_set(a, &own);
+}
+
+static bool announce_create(struct set_environment *env, const struct set_record *set)
+{
+    VSS_ID entry;
+    return SUCCEEDED(
+        journal_open(env->store, JOURNAL_CREATE, &set->set_id, "create", &entry, NULL));
+}
+
+static void a_create_is_never_finished(void **state)
+{
+    struct array *a = *state;
+    struct set_record set = {.set_id = id_new()};
+    in_dead_process(a, &set, announce_create);
+    assert_impossible(a, RECOVER_RESUME, "create the set again");
+    deal_with(a, RECOVER_ROLLBACK);
+    array_assert_nothing_left(a);
+}
+
+/* ---- resync: as a process leaves it that dies right before the wipe, or in the middle of it -----
+ */
+
+static bool resync_announced(struct set_environment *env, const struct set_record *set)
+{
+    char id[ID_TEXT_BYTES];
+    char snapshot[ID_TEXT_BYTES];
+    char key[LUN_KEY_BYTES];
+    VSS_ID resync_id = id_new();
+    VSS_ID entry;
+    char *plan =
+        json_dumps(json_pack("{s:i, s:[{s:s, s:n}]}", "flags", 0, "members", "snapshot",
+                             id_text(&set->snapshots[0].snapshot_id, snapshot), "destination"),
+                   0);
+    char *ids = json_dumps(disk_ids_to_json(&set->luns[0].source_ids), 0);
+    (void)id_text(&set->set_id, id);
+    return plan && ids &&
+           SUCCEEDED(
+               journal_open(env->store, JOURNAL_RESYNC, &resync_id, "resync", &entry, NULL)) &&
+           SUCCEEDED(journal_step(env->store, &entry, CLAIM_STEP, NULL, id, strlen(id), NULL)) &&
+           SUCCEEDED(journal_step(env->store, &entry, PLAN_STEP, NULL, plan, strlen(plan), NULL)) &&
+           SUCCEEDED(journal_step(env->store, &entry, "ids-before",
+                                  lun_info_key(&set->luns[0].source, key), ids, strlen(ids), NULL));
+}
+
+static bool resync_half(struct set_environment *env, const struct set_record *set)
+{
+    struct journal_entry *entries = NULL;
+    size_t count = 0;
+    return resync_announced(env, set) &&
+           SUCCEEDED(journal_load_open(env->store, false, &entries, &count, NULL)) && count == 1 &&
+           SUCCEEDED(journal_mark_invalid(env->store, &entries[0].entry_id, true, NULL));
+}
+
+static void dead_resync_is_finished(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    uint64_t digest = array_digest(a->files[0]);
+    array_create(a, TRANSPORTABLE, 1, &set);
+    array_fill(a, 0, 4u << 20, 1u << 20, 0x77);
+    in_dead_process(a, &set, resync_announced);
+    deal_with(a, RECOVER_RESUME);
+    assert_int_equal(array_digest(a->files[0]), digest);
+    array_fill(a, 0, 4u << 20, 1u << 20, 0x78);
+    in_dead_process(a, &set, resync_announced);
+    deal_with(a, RECOVER_ROLLBACK);
+    assert_int_not_equal(array_digest(a->files[0]), digest);
+    in_dead_process(a, &set, resync_half);
+    assert_impossible(a, RECOVER_ROLLBACK, "resume it");
+    deal_with(a, RECOVER_RESUME);
+    assert_int_equal(array_digest(a->files[0]), digest);
+    delete_set(a, &set);
+}
+
+int main(void)
+{
+#define array_test(name) cmocka_unit_test_setup_teardown(name, array_start, array_stop)
+    const struct CMUnitTest tests[] = {
+        array_test(dead_break_is_taken_back),
+        array_test(dead_break_is_finished),
+        array_test(dead_import_is_taken_back),
+        array_test(dead_import_is_finished),
+        array_test(dead_delete_is_closed_or_finished),
+        array_test(copies_of_a_dead_session_are_deleted),
+        array_test(a_create_is_never_finished),
+        array_test(dead_resync_is_finished),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
