@@ -386,6 +386,17 @@ void store_close(struct store *store)
     free(store);
 }
 
+HRESULT store_check_caller(const char *directory, struct error *err)
+{
+    if (faccessat(AT_FDCWD, directory, R_OK | W_OK | X_OK, AT_EACCESS) == 0 || errno != EACCES) {
+        return S_OK;
+    }
+    return error_set(err, E_ACCESSDENIED,
+                     "user %u may not use the state directory %s: ask as its owner or as a member "
+                     "of its group",
+                     (unsigned)geteuid(), directory);
+}
+
 const char *store_path(const struct store *store)
 {
     return store->directory;

@@ -27,6 +27,11 @@ HRESULT store_open(const char *directory, struct store **out, struct error *err)
 void store_close(struct store *store); /* NULL is harmless; an open transaction is undone */
 const char *store_path(const struct store *store); /* of the directory; borrowed */
 
+/* Whether the calling thread, as the user that it is now, may use the registry of directory: who
+ * gave up his rights after store_open() has none, whatever is still open. Any thread.
+ * E_ACCESSDENIED; what else is wrong with the directory is for those to find that use it. */
+HRESULT store_check_caller(const char *directory, struct error *err);
+
 /* Changes between begin and commit happen all or not at all; a rollback after a failure is
  * harmless. Every writing function of this folder also works alone, then as its own transaction,
  * durable when it returns; inside begin..commit it joins, is durable when store_commit() returns,

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "requester/async.h"
 
+#include "common/buffer.h"
+#include "registry/store.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -15,6 +18,7 @@ struct vss_async {
     pthread_cond_t changed;
     pthread_t thread;
     struct async_job job;
+    char *directory; /* the job's; never changes */
     unsigned owners;
     bool has_ended;
     bool is_cancel_asked;
@@ -87,6 +91,7 @@ static void destroy(struct vss_async *async)
 {
     (void)pthread_cond_destroy(&async->changed);
     (void)pthread_mutex_destroy(&async->mutex);
+    free(async->directory);
     free(async);
 }
 
@@ -94,9 +99,13 @@ HRESULT async_start(const struct async_job *job, struct vss_async **out, struct 
 {
     *out = NULL;
     struct vss_async *async = calloc(1, sizeof(*async));
-    if (!async) {
+    char *directory = text_copy(job->directory);
+    if (!async || (job->directory && !directory)) {
+        free(directory);
+        free(async);
         return error_set(err, E_OUTOFMEMORY, "out of memory while starting an operation");
     }
+    async->directory = directory;
     async->job = *job;
     async->owners = OWNERS;
     async->status = VSS_S_ASYNC_PENDING;
@@ -105,6 +114,7 @@ HRESULT async_start(const struct async_job *job, struct vss_async **out, struct 
     atomic_store(job->progress_total, 0);
     int failed = init_condition(&async->changed);
     if (failed) {
+        free(directory);
         free(async);
         return error_set_errno(err, failed, "cannot make a condition variable");
     }
@@ -175,10 +185,19 @@ static struct timespec deadline_after(uint32_t timeout_ms)
     return at;
 }
 
+static HRESULT check_caller(const struct vss_async *async)
+{
+    return async->directory ? store_check_caller(async->directory, NULL) : S_OK;
+}
+
 HRESULT vss_async_wait(struct vss_async *async, uint32_t timeout_ms)
 {
     if (!async) {
         return E_INVALIDARG;
+    }
+    HRESULT hr = check_caller(async);
+    if (FAILED(hr)) {
+        return hr;
     }
     struct timespec deadline = deadline_after(timeout_ms);
     (void)pthread_mutex_lock(&async->mutex);
@@ -188,7 +207,7 @@ HRESULT vss_async_wait(struct vss_async *async, uint32_t timeout_ms)
                      ? pthread_cond_wait(&async->changed, &async->mutex)
                      : pthread_cond_timedwait(&async->changed, &async->mutex, &deadline);
     }
-    HRESULT hr = FAILED(async->status) ? async->status : S_OK;
+    hr = FAILED(async->status) ? async->status : S_OK;
     (void)pthread_mutex_unlock(&async->mutex);
     return hr;
 }
@@ -197,6 +216,10 @@ HRESULT vss_async_query_status(struct vss_async *async, HRESULT *out_status)
 {
     if (!async || !out_status) {
         return E_INVALIDARG;
+    }
+    HRESULT hr = check_caller(async);
+    if (FAILED(hr)) {
+        return hr;
     }
     (void)pthread_mutex_lock(&async->mutex);
     *out_status = async->status;

@@ -27,6 +27,9 @@ struct async_job {
     atomic_bool *cancelled;          /* set by vss_async_cancel(); cleared by async_start() */
     _Atomic uint64_t *progress_done; /* both set to 0 by async_start() */
     _Atomic uint64_t *progress_total;
+
+    /* A state directory: whoever may not use it may neither wait nor ask. Copied. NULL: all may. */
+    const char *directory;
 };
 
 /* Starts the thread, with all signals blocked in it. VSS_E_UNEXPECTED where there can be no thread;

@@ -47,7 +47,10 @@ HRESULT session_begin(struct vss_backup_components *session, enum session_method
         /* a cancel that came too late for that operation must not reach this one */
         atomic_store(&session->env->cancelled, false);
     }
-    HRESULT hr = states_check(method, conditions, &session->err);
+    HRESULT hr = store_check_caller(store_path(session->env->store), &session->err);
+    if (SUCCEEDED(hr)) {
+        hr = states_check(method, conditions, &session->err);
+    }
     return states_at_level(method, session->platform_level, hr, &session->err);
 }
 
@@ -89,7 +92,8 @@ HRESULT session_run(struct vss_backup_components *session, enum session_method m
                             finish_operation,
                             &session->env->cancelled,
                             &session->env->progress_done,
-                            &session->env->progress_total};
+                            &session->env->progress_total,
+                            store_path(session->env->store)};
     session->method = method;
     session->run = run;
     session_add_conditions(session, SESSION_BUSY);

@@ -46,9 +46,9 @@ struct vss_backup_components {
     uint32_t argument_flags;
 };
 
-/* The two ends of every method: begin checks the state, empties the error record and ends what is
- * left of the last operation; end applies the state change and closes the list of codes. A NULL
- * session is E_INVALIDARG. After a failure of begin, end must not be called. */
+/* The two ends of every method: begin checks the caller and the state, empties the error record and
+ * ends what is left of the last operation; end applies the state change and closes the list of
+ * codes. A NULL session is E_INVALIDARG. After a failure of begin, end must not be called. */
 HRESULT session_begin(struct vss_backup_components *session, enum session_method method);
 HRESULT session_end(struct vss_backup_components *session, enum session_method method, HRESULT hr);
 

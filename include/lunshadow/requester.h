@@ -16,7 +16,7 @@
  *
  * Codes. Beside those named at each function every one may give E_OUTOFMEMORY, E_INVALIDARG (a
  * NULL or another argument that is none), E_ACCESSDENIED (the registry or a LUN is not this
- * caller's) and VSS_E_UNEXPECTED (something else failed; the error text says what, and which
+ * caller's, who is the user that the calling thread is at that moment) and VSS_E_UNEXPECTED (something else failed; the error text says what, and which
  * code it had). No others ever come out. VSS_E_BAD_STATE means: not in this state of the
  * session, and the error text says what to call first; methods whose documented list lacks it
  * (break, delete) give VSS_E_UNEXPECTED there.
@@ -365,12 +365,13 @@ void vss_co_uninitialize(void);
 /* IVssAsync::Wait. Blocks until the operation ended or the time is over.
  * timeout_ms: 0 only looks; VSS_INFINITE waits for the end.
  * S_OK: ask query_status which of both it was; the operation's code where it failed, now or
- * before. */
+ * before. E_ACCESSDENIED: the caller may not use the state directory (any more). */
 HRESULT vss_async_wait(struct vss_async *async, uint32_t timeout_ms);
 
 /* IVssAsync::QueryStatus. *out_status: VSS_S_ASYNC_PENDING, VSS_S_ASYNC_FINISHED,
  * VSS_S_ASYNC_CANCELLED, VSS_S_SOME_SNAPSHOTS_NOT_IMPORTED, or the operation's failure. Never
- * S_OK. Once it is not PENDING it never changes, and the session is ready for its next method. */
+ * S_OK. Once it is not PENDING it never changes, and the session is ready for its next method.
+ * E_ACCESSDENIED as for wait. */
 HRESULT vss_async_query_status(struct vss_async *async, HRESULT *out_status);
 
 /* IVssAsync::Cancel. Asks the operation to stop at its next safe point and waits for its end,

@@ -60,7 +60,8 @@ static HRESULT finish(void *user, HRESULT hr, struct error *err)
 
 static struct vss_async *start(struct owner *owner)
 {
-    struct async_job job = {owner, work, finish, &owner->cancelled, &owner->done, &owner->total};
+    struct async_job job = {owner,        work,          finish, &owner->cancelled,
+                            &owner->done, &owner->total, NULL};
     struct vss_async *async = NULL;
     atomic_store(&owner->cancelled, true); /* a leftover, which starting clears */
     assert_int_equal(async_start(&job, &async, NULL), S_OK);
