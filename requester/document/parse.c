@@ -15,6 +15,7 @@ struct parse_state {
     struct error *err;
     size_t nodes;
     size_t namespaces;
+    bool is_memory_short;
 };
 
 static pthread_once_t parser_once = PTHREAD_ONCE_INIT;
@@ -60,6 +61,34 @@ static void on_error(void *user, xmlErrorPtr error)
     if (error->level >= XML_ERR_ERROR && SUCCEEDED(state->status)) {
         state->status = map_error(error, state->err);
     }
+}
+
+/* Errors that the parser does not call its own. Not all callers inside libxml2 are told that memory
+ * was short: they go on, and the tree has holes. */
+static void on_report(void *user, xmlErrorPtr error)
+{
+    struct parse_state *state = user;
+    state->is_memory_short = state->is_memory_short || error->code == XML_ERR_NO_MEMORY;
+}
+
+/* Parses while this thread's reports are heard. What went wrong for want of memory is not the
+ * document's fault, whatever it looked like later. */
+static xmlDocPtr read_bytes(xmlParserCtxtPtr parser, const char *bytes, size_t length,
+                            const char *encoding)
+{
+    struct parse_state *state = state_of(parser);
+    xmlStructuredErrorFunc before = xmlStructuredError;
+    void *context_before = xmlStructuredErrorContext;
+    xmlSetStructuredErrorFunc(state, on_report);
+    xmlDocPtr xml = xmlCtxtReadMemory(parser, bytes, (int)length, NULL, encoding,
+                                      XML_PARSE_NONET | XML_PARSE_NOBLANKS);
+    xmlSetStructuredErrorFunc(context_before, before);
+    if (state->is_memory_short) {
+        error_clear(state->err);
+        state->status =
+            error_set(state->err, E_OUTOFMEMORY, "out of memory while parsing a document");
+    }
+    return xml;
 }
 
 /* Called before anything inside the DTD is looked at. */
@@ -220,14 +249,13 @@ static HRESULT forget_encoding(xmlDocPtr xml, struct error *err)
 
 static HRESULT parse_bytes(const char *bytes, size_t length, xmlDocPtr *out, struct error *err)
 {
-    struct parse_state state = {S_OK, err, 0, 0};
+    struct parse_state state = {.status = S_OK, .err = err};
     xmlParserCtxtPtr parser = xmlNewParserCtxt();
     if (!parser) {
         return error_set(err, E_OUTOFMEMORY, "out of memory while parsing a document");
     }
     set_callbacks(parser, &state);
-    xmlDocPtr xml = xmlCtxtReadMemory(parser, bytes, (int)length, NULL, encoding_of(bytes, length),
-                                      XML_PARSE_NONET | XML_PARSE_NOBLANKS);
+    xmlDocPtr xml = read_bytes(parser, bytes, length, encoding_of(bytes, length));
     xmlFreeParserCtxt(parser);
     if (SUCCEEDED(state.status) && !xml) {
         state.status = error_set(err, VSS_E_CORRUPT_XML_DOCUMENT, "the document is not XML");
