@@ -16,10 +16,10 @@
  *
  * Codes. Beside those named at each function every one may give E_OUTOFMEMORY, E_INVALIDARG (a
  * NULL or another argument that is none), E_ACCESSDENIED (the registry or a LUN is not this
- * caller's, who is the user that the calling thread is at that moment) and VSS_E_UNEXPECTED (something else failed; the error text says what, and which
- * code it had). No others ever come out. VSS_E_BAD_STATE means: not in this state of the
- * session, and the error text says what to call first; methods whose documented list lacks it
- * (break, delete) give VSS_E_UNEXPECTED there.
+ * caller's, who is the user that the calling thread is at that moment) and VSS_E_UNEXPECTED
+ * (something else failed; the error text says what, and which code it had). No others ever come
+ * out. VSS_E_BAD_STATE means: not in this state of the session, and the error text says what to
+ * call first; methods whose documented list lacks it (break, delete) give VSS_E_UNEXPECTED there.
  *
  * Asynchronous methods (those with a vss_async **out) return what can be said at once: wrong
  * state, wrong arguments, no thread. Then *out is NULL. On S_OK the operation runs, and its
