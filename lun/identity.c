@@ -225,11 +225,15 @@ void identity_parse_limits(const uint8_t *vpd_b0, uint32_t b0_length, const uint
     if (is_whole(vpd_b0, b0_length, 0xb0, 12)) {
         out->max_transfer_blocks = be32_get(vpd_b0 + 8);
     }
+    if (is_whole(vpd_b0, b0_length, 0xb0, 44)) {
+        out->max_write_same_blocks = be64_get(vpd_b0 + 36);
+    }
     if (is_whole(vpd_b1, b1_length, 0xb1, 6)) {
         out->rotation_rate = be16_get(vpd_b1 + 4);
     }
     if (is_whole(vpd_b2, b2_length, 0xb2, 6)) {
         out->supports_unmap = (vpd_b2[5] & 0x80) != 0;
+        out->can_write_same_unmap = (vpd_b2[5] & 0x40) != 0;
     }
 }
 

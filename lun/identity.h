@@ -12,10 +12,12 @@ struct lun_identity {
     uint32_t block_bytes;
     uint64_t block_count;
     uint32_t physical_block_bytes;
-    uint32_t max_transfer_blocks; /* B0 MAXIMUM TRANSFER LENGTH; 0: no limit reported */
-    uint16_t rotation_rate;       /* B1 MEDIUM ROTATION RATE; 0 unknown, 1 non-rotating */
-    bool supports_unmap;          /* B2 LBPU */
-    bool unmapped_reads_zero;     /* LBPRZ of READ CAPACITY(16) */
+    uint32_t max_transfer_blocks;   /* B0 MAXIMUM TRANSFER LENGTH; 0: no limit reported */
+    uint16_t rotation_rate;         /* B1 MEDIUM ROTATION RATE; 0 unknown, 1 non-rotating */
+    uint64_t max_write_same_blocks; /* B0 MAXIMUM WRITE SAME LENGTH; 0: no limit reported */
+    bool supports_unmap;            /* B2 LBPU */
+    bool can_write_same_unmap;      /* B2 LBPWS: WRITE SAME(16) with UNMAP */
+    bool unmapped_reads_zero;       /* LBPRZ of READ CAPACITY(16) */
 };
 
 /* Parsers of raw answers (length = bytes that arrived). They fill their part of *out, which must be

@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "lun/big_endian.h"
 
+#include <poll.h>
 #include <scsi/sg_lib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #define FLUSH_TIMEOUT_MS  60000u
 #define PR_OUT_BYTES      24u
 #define PR_IN_MAX_KEYS    4096u
+#define MAX_WAITS         16u
 #define COMMAND_TEXT_SIZE 96
 
 /* One command of a scsi_run() that is outstanding, or waits to be sent again. */
@@ -26,9 +28,7 @@ struct run_slot {
     struct scsi_command *command; /* NULL: free */
     void (*on_done)(struct scsi_command *command, void *user);
     void *user;
-    uint64_t retry_at_us; /* 0: outstanding */
-    uint8_t attention_retries;
-    uint8_t busy_retries;
+    struct scsi_retry retry; /* at_us 0: outstanding */
 };
 
 struct run {
@@ -51,23 +51,22 @@ static void run_submit(struct run_slot *slot)
     c->attempts++;
     c->on_done = run_slot_done;
     c->user = slot;
-    slot->retry_at_us = 0;
+    slot->retry.at_us = 0;
     slot->run->transport->ops->submit(slot->run->transport, c);
 }
 
-/* True where the command shall be sent again, at slot->retry_at_us. */
-static bool run_wants_retry(struct run_slot *slot, const struct scsi_command *c)
+bool scsi_retry_wanted(struct scsi_retry *retry, const struct scsi_command *c)
 {
     if (FAILED(c->result)) {
         return false;
     }
     if (c->status == SCSI_STATUS_CHECK_CONDITION && c->sense.key == SCSI_SENSE_UNIT_ATTENTION) {
-        slot->retry_at_us = 1;
-        return slot->attention_retries++ < MAX_UA_RETRIES;
+        retry->at_us = 1;
+        return retry->attentions++ < MAX_UA_RETRIES;
     }
     if (c->status == SCSI_STATUS_BUSY || c->status == SCSI_STATUS_TASK_SET_FULL) {
-        slot->retry_at_us = clock_monotonic_us() + ((uint64_t)FIRST_BUSY_US << slot->busy_retries);
-        return slot->busy_retries++ < MAX_BUSY_RETRIES;
+        retry->at_us = clock_monotonic_us() + ((uint64_t)FIRST_BUSY_US << retry->busies);
+        return retry->busies++ < MAX_BUSY_RETRIES;
     }
     return false;
 }
@@ -87,7 +86,7 @@ static void run_slot_end(struct run_slot *slot)
 static void run_slot_done(struct scsi_command *command, void *user)
 {
     struct run_slot *slot = user;
-    if (run_wants_retry(slot, command)) {
+    if (scsi_retry_wanted(&slot->retry, command)) {
         command->done = false;
         return;
     }
@@ -102,7 +101,7 @@ static void run_fill(struct run *run, struct scsi_command *commands, size_t coun
             continue;
         }
         struct scsi_command *c = &commands[(*next)++];
-        *slot = (struct run_slot){run, c, c->on_done, c->user, 0, 0, 0};
+        *slot = (struct run_slot){run, c, c->on_done, c->user, {0}};
         c->attempts = 0;
         run->used++;
         run_submit(slot);
@@ -116,14 +115,14 @@ static uint32_t run_retry_due(struct run *run)
     uint32_t wait_ms = IDLE_POLL_MS;
     for (size_t i = 0; i < run->window; i++) {
         struct run_slot *slot = &run->slots[i];
-        if (!slot->command || slot->retry_at_us == 0) {
+        if (!slot->command || slot->retry.at_us == 0) {
             continue;
         }
-        if (slot->retry_at_us <= now) {
+        if (slot->retry.at_us <= now) {
             run_submit(slot);
             continue;
         }
-        uint64_t left_ms = (slot->retry_at_us - now) / 1000 + 1;
+        uint64_t left_ms = (slot->retry.at_us - now) / 1000 + 1;
         wait_ms = left_ms < wait_ms ? (uint32_t)left_ms : wait_ms;
     }
     return wait_ms;
@@ -174,6 +173,24 @@ HRESULT scsi_run(struct scsi_transport *transport, struct scsi_command *commands
         }
     }
     return S_OK;
+}
+
+void scsi_wait_any(struct scsi_transport *const *transports, size_t count, uint32_t timeout_ms)
+{
+    struct pollfd waits[MAX_WAITS];
+    nfds_t used = 0;
+    for (size_t i = 0; i < count && used < MAX_WAITS; i++) {
+        struct scsi_transport *t = transports[i];
+        struct pollfd *w = &waits[used++];
+        *w = (struct pollfd){.fd = -1};
+        if (t->ops->descriptor) {
+            w->fd = t->ops->descriptor(t, &w->events, &timeout_ms);
+        }
+        if (w->fd < 0) {
+            return;
+        }
+    }
+    (void)poll(waits, used, timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms);
 }
 
 HRESULT scsi_execute(struct scsi_transport *transport, struct scsi_command *command,
@@ -398,6 +415,24 @@ void scsi_build_synchronize_cache(struct scsi_command *c, uint64_t lun)
     c->timeout_ms = FLUSH_TIMEOUT_MS;
 }
 
+void scsi_build_lba_status(struct scsi_command *c, uint64_t lun, uint64_t lba, void *data,
+                           uint32_t bytes)
+{
+    build(c, lun, 0x9e, 16);
+    c->cdb[1] = 0x12;
+    be64_put(c->cdb + 2, lba);
+    be32_put(c->cdb + 10, bytes);
+    set_data(c, SCSI_DATA_IN, data, bytes);
+}
+
+void scsi_build_write_same16_unmap(struct scsi_command *c, uint64_t lun, uint64_t lba,
+                                   uint32_t blocks, uint32_t block_bytes, const void *block)
+{
+    build_rw16(c, lun, 0x93, lba, blocks);
+    c->cdb[1] = 0x08;
+    set_data(c, SCSI_DATA_OUT, (void *)(uintptr_t)block, block_bytes); /* only read */
+}
+
 /* PERSISTENT RESERVE OUT (SPC-4 6.14) */
 static HRESULT pr_out(struct scsi_transport *t, uint64_t lun, uint8_t action, uint64_t key,
                       uint64_t action_key, struct error *err)
@@ -436,6 +471,45 @@ HRESULT scsi_pr_preempt(struct scsi_transport *transport, uint64_t lun, uint64_t
                         uint64_t victim_key, struct error *err)
 {
     return pr_out(transport, lun, 0x04, key, victim_key, err);
+}
+
+HRESULT scsi_pr_preempt_and_abort(struct scsi_transport *transport, uint64_t lun, uint64_t key,
+                                  uint64_t victim_key, struct error *err)
+{
+    struct error why = {0};
+    HRESULT hr = pr_out(transport, lun, 0x05, key, victim_key, &why);
+    if (SUCCEEDED(hr) || FAILED(scsi_pr_preempt(transport, lun, key, victim_key, NULL))) {
+        return SUCCEEDED(hr) ? hr : error_set(err, hr, "%s", error_text(&why));
+    }
+    return S_OK;
+}
+
+HRESULT scsi_pr_read_reservation(struct scsi_transport *transport, uint64_t lun, uint64_t *out_key,
+                                 uint8_t *out_type, struct error *err)
+{
+    struct scsi_command c;
+    uint8_t data[24] = {0};
+    *out_key = 0;
+    *out_type = 0;
+    build(&c, lun, 0x5e, 10); /* PERSISTENT RESERVE IN, READ RESERVATION (SPC-4 6.13.3) */
+    c.cdb[1] = 0x01;
+    be16_put(c.cdb + 7, sizeof(data));
+    set_data(&c, SCSI_DATA_IN, data, sizeof(data));
+    HRESULT hr = scsi_execute(transport, &c, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    uint32_t length = c.transferred_bytes >= 8 ? be32_get(data + 4) : 0;
+    if (c.transferred_bytes < 8 || (length > 0 && (length < 16 || c.transferred_bytes < 24))) {
+        return error_set(err, VSS_E_UNEXPECTED, "%s LUN %llu: a reservation of %u bytes is none",
+                         transport->name, (unsigned long long)lun, length);
+    }
+    if (length == 0) {
+        return S_FALSE;
+    }
+    *out_key = be64_get(data + 8);
+    *out_type = data[21] & 0x0f;
+    return S_OK;
 }
 
 /* Copies the keys of a READ KEYS answer of which got bytes arrived. */

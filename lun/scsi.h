@@ -76,6 +76,10 @@ struct scsi_transport_ops {
      * failure. */
     HRESULT (*poll)(struct scsi_transport *transport, uint32_t timeout_ms, struct error *err);
     void (*close)(struct scsi_transport *transport);
+    /* For scsi_wait_any(); NULL: never waited for. The descriptor that poll would wait for and, in
+     * *out_events, its poll(2) events; *timeout_ms becomes less where a command expires sooner. -1:
+     * poll has something to do right now. */
+    int (*descriptor)(struct scsi_transport *transport, short *out_events, uint32_t *timeout_ms);
 };
 
 /* The head of every transport's own structure. */
@@ -92,6 +96,20 @@ struct scsi_transport {
  * its result. */
 HRESULT scsi_run(struct scsi_transport *transport, struct scsi_command *commands, size_t count,
                  uint32_t window, struct error *err);
+
+/* Waits up to timeout_ms until the poll of any of up to 16 transports has something to do, so that
+ * one thread drives several: then poll each with a timeout of 0. */
+void scsi_wait_any(struct scsi_transport *const *transports, size_t count, uint32_t timeout_ms);
+
+/* How often a command was sent again. Starts all-zero. */
+struct scsi_retry {
+    uint64_t at_us; /* clock_monotonic_us() before which it shall not be sent again */
+    uint8_t attentions;
+    uint8_t busies;
+};
+
+/* True where a command that has ended shall be sent again: the rule of scsi_run(). */
+bool scsi_retry_wanted(struct scsi_retry *retry, const struct scsi_command *command);
 
 /* Runs one command and judges it: S_OK on GOOD; else the mapping of scsi_error(). */
 HRESULT scsi_execute(struct scsi_transport *transport, struct scsi_command *command,
@@ -130,6 +148,13 @@ void scsi_build_read16(struct scsi_command *c, uint64_t lun, uint64_t lba, uint3
 void scsi_build_write16(struct scsi_command *c, uint64_t lun, uint64_t lba, uint32_t blocks,
                         uint32_t block_bytes, const void *data, bool force_unit_access);
 void scsi_build_synchronize_cache(struct scsi_command *c, uint64_t lun);
+/* GET LBA STATUS (SBC-3 5.8). */
+void scsi_build_lba_status(struct scsi_command *c, uint64_t lun, uint64_t lba, void *data,
+                           uint32_t bytes);
+/* WRITE SAME(16) with the UNMAP bit (SBC-3 5.50): the LUN unmaps what it can and writes the rest;
+ * block is one block of zeros. */
+void scsi_build_write_same16_unmap(struct scsi_command *c, uint64_t lun, uint64_t lba,
+                                   uint32_t blocks, uint32_t block_bytes, const void *block);
 
 /* Persistent reservations (SPC-4 5.13). Type 5: write exclusive, registrants only. */
 #define SCSI_PR_WRITE_EXCLUSIVE_REGISTRANTS_ONLY 0x5
@@ -141,6 +166,14 @@ HRESULT scsi_pr_release(struct scsi_transport *transport, uint64_t lun, uint64_t
                         struct error *err);
 HRESULT scsi_pr_preempt(struct scsi_transport *transport, uint64_t lun, uint64_t key,
                         uint64_t victim_key, struct error *err);
+/* PREEMPT AND ABORT: what the victim had under way is not written any more. A LUN that has only
+ * PREEMPT gets that. */
+HRESULT scsi_pr_preempt_and_abort(struct scsi_transport *transport, uint64_t lun, uint64_t key,
+                                  uint64_t victim_key, struct error *err);
+/* *out_key: of the nexus that holds the reservation, *out_type: its type. S_FALSE, and both 0,
+ * where nothing is reserved. */
+HRESULT scsi_pr_read_reservation(struct scsi_transport *transport, uint64_t lun, uint64_t *out_key,
+                                 uint8_t *out_type, struct error *err);
 /* keys may be NULL when capacity is 0; *out_count is how many there are, up to 4096. */
 HRESULT scsi_pr_read_keys(struct scsi_transport *transport, uint64_t lun, uint64_t *keys,
                           size_t capacity, size_t *out_count, struct error *err);

@@ -347,6 +347,20 @@ static HRESULT session_poll(struct scsi_transport *transport, uint32_t timeout_m
     return error_set(err, s->death.code, "%s", s->death.text);
 }
 
+static int session_descriptor(struct scsi_transport *transport, short *out_events,
+                              uint32_t *timeout_ms)
+{
+    struct iscsi_session *s = session_of(transport);
+    if (!s->context || s->is_broken || s->has_refused) {
+        return -1;
+    }
+    const struct scsi_command *c = first_to_expire(s);
+    uint32_t left = c ? left_ms(c->transport.deadline_us) : *timeout_ms;
+    *timeout_ms = left < *timeout_ms ? left : *timeout_ms;
+    *out_events = (short)iscsi_which_events(s->context);
+    return iscsi_get_fd(s->context);
+}
+
 static void on_step(struct iscsi_context *context, int status, void *data, void *user)
 {
     (void)context;
@@ -388,7 +402,7 @@ static void session_close(struct scsi_transport *transport)
     free(s);
 }
 
-static const struct scsi_transport_ops session_ops = {session_submit, session_poll, session_close};
+static const struct scsi_transport_ops session_ops = {session_submit, session_poll, session_close, session_descriptor};
 
 /* ---- opening ---- */
 

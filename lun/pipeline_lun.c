@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A LUN over several sessions. Each command goes to the session with the fewest under way. */
+#include "lun/pipeline_ops.h"
+
+#include "common/buffer.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "lun/big_endian.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REQUEST_BYTES (1u << 20)
+#define STATUS_HEADER 8u
+#define STATUS_ENTRY  16u
+#define STATUS_BYTES  (STATUS_HEADER + STATUS_ENTRY * PIPELINE_RUNS)
+#define STATUS_ROUNDS 16
+#define BLOCK_MAX     65536u
+#define TIMEOUT_MS    30000u /* many large commands may be ahead of one */
+
+struct lun_path {
+    struct lun *lun;
+    size_t in_flight;
+};
+
+struct lun_pipeline {
+    struct pipeline pipe; /* first */
+    struct lun_path paths[PIPELINE_PATHS_MAX];
+    size_t path_count;
+    struct pipeline_request *waiting; /* for BUSY to pass */
+    char *name;
+};
+
+static const uint8_t zeros[BLOCK_MAX];
+
+static struct lun_pipeline *lun_of(struct pipeline *p)
+{
+    return (struct lun_pipeline *)p;
+}
+
+/* ---- requests ---- */
+
+static void build(const struct lun *lun, struct pipeline_request *r)
+{
+    struct scsi_command *c = &r->own.command;
+    uint32_t block = lun->block.block_bytes;
+    uint64_t lba = r->offset / block;
+    uint32_t blocks = r->bytes / block + (r->bytes % block != 0);
+    switch (r->op) {
+    case PIPELINE_READ:
+        scsi_build_read16(c, lun->address.lun, lba, blocks, block, r->data);
+        break;
+    case PIPELINE_WRITE:
+        scsi_build_write16(c, lun->address.lun, lba, blocks, block, r->data, false);
+        break;
+    case PIPELINE_ZERO:
+        scsi_build_write_same16_unmap(c, lun->address.lun, lba, blocks, block, zeros);
+        break;
+    case PIPELINE_FLUSH:
+        scsi_build_synchronize_cache(c, lun->address.lun);
+        break;
+    }
+}
+
+static bool is_attention(const struct scsi_command *c)
+{
+    return SUCCEEDED(c->result) && c->status == SCSI_STATUS_CHECK_CONDITION &&
+           c->sense.key == SCSI_SENSE_UNIT_ATTENTION;
+}
+
+static HRESULT judge(const struct pipeline_request *r, const struct lun *lun, struct error *err)
+{
+    const struct scsi_command *c = &r->own.command;
+    bool has_no_cache = r->op == PIPELINE_FLUSH && SUCCEEDED(c->result) &&
+                        c->status == SCSI_STATUS_CHECK_CONDITION &&
+                        c->sense.key == SCSI_SENSE_ILLEGAL_REQUEST && c->sense.asc == 0x20;
+    return has_no_cache ? S_OK : scsi_error_or_short(lun->session, c, err);
+}
+
+static void on_command(struct scsi_command *command, void *user)
+{
+    struct pipeline_request *r = user;
+    struct lun_pipeline *l = lun_of(r->own.owner);
+    struct lun_path *path = &l->paths[r->own.path];
+    struct error err = {0};
+    path->in_flight--;
+    if (FAILED(command->result) || is_attention(command)) {
+        l->pipe.is_lost = true;
+    } else if (scsi_retry_wanted(&r->own.retry, command) && !l->pipe.is_lost) {
+        r->own.next = l->waiting;
+        l->waiting = r;
+        return;
+    }
+    HRESULT hr = judge(r, path->lun, &err);
+    pipeline_finish(&l->pipe, r, hr, &err);
+}
+
+static void send_to_path(struct lun_pipeline *l, struct pipeline_request *r)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < l->path_count; i++) {
+        best = l->paths[i].in_flight < l->paths[best].in_flight ? i : best;
+    }
+    struct lun_path *path = &l->paths[best];
+    r->own.path = best;
+    path->in_flight++;
+    build(path->lun, r);
+    r->own.command.timeout_ms = TIMEOUT_MS;
+    r->own.command.on_done = on_command;
+    r->own.command.user = r;
+    path->lun->session->ops->submit(path->lun->session, &r->own.command);
+}
+
+static void lun_submit(struct pipeline *p, struct pipeline_request *r)
+{
+    struct lun_pipeline *l = lun_of(p);
+    memset(&r->own.retry, 0, sizeof(r->own.retry));
+    if (p->is_lost) {
+        r->own.next = l->waiting;
+        l->waiting = r;
+        return;
+    }
+    send_to_path(l, r);
+}
+
+/* Sends again what has waited long enough; a lost pipeline ends what waits. */
+static void serve_waiting(struct lun_pipeline *l)
+{
+    struct pipeline_request *list = l->waiting;
+    uint64_t now = clock_monotonic_us();
+    l->waiting = NULL;
+    while (list) {
+        struct pipeline_request *r = list;
+        list = r->own.next;
+        if (l->pipe.is_lost) {
+            pipeline_finish(&l->pipe, r, VSS_E_UNEXPECTED, NULL);
+        } else if (r->own.retry.at_us <= now) {
+            send_to_path(l, r);
+        } else {
+            r->own.next = l->waiting;
+            l->waiting = r;
+        }
+    }
+}
+
+static void lun_poll(struct pipeline *p)
+{
+    struct lun_pipeline *l = lun_of(p);
+    for (size_t i = 0; i < l->path_count; i++) {
+        struct scsi_transport *t = l->paths[i].lun->session;
+        struct error err = {0};
+        if (FAILED(t->ops->poll(t, 0, &err))) {
+            p->is_lost = true;
+            (void)error_set(&p->err, err.code, "%s", err.text);
+        }
+    }
+    serve_waiting(l);
+}
+
+static size_t lun_waits(struct pipeline *p, struct scsi_transport **out, size_t capacity,
+                        uint32_t *timeout_ms)
+{
+    struct lun_pipeline *l = lun_of(p);
+    size_t count = 0;
+    for (; count < l->path_count && count < capacity; count++) {
+        out[count] = l->paths[count].lun->session;
+    }
+    uint64_t now = clock_monotonic_us();
+    for (const struct pipeline_request *r = l->waiting; r; r = r->own.next) {
+        uint64_t left = r->own.retry.at_us > now ? (r->own.retry.at_us - now) / 1000 + 1 : 0;
+        *timeout_ms = left < *timeout_ms ? (uint32_t)left : *timeout_ms;
+    }
+    return count;
+}
+
+/* ---- holes ---- */
+
+bool pipeline_take_status(struct pipeline *p, const uint8_t *data, uint32_t got, uint64_t *offset)
+{
+    uint32_t block = p->block_bytes;
+    uint32_t said = got >= STATUS_HEADER ? be32_get(data) : 0;
+    uint32_t end = said < got - 4 ? said + 4 : got; /* the length field does not count itself */
+    uint64_t before = *offset;
+    for (uint32_t at = STATUS_HEADER; at + STATUS_ENTRY <= end; at += STATUS_ENTRY) {
+        uint64_t lba = be64_get(data + at);
+        uint64_t blocks = be32_get(data + at + 8);
+        uint64_t left = (p->bytes - *offset) / block;
+        if (lba > *offset / block || lba + blocks <= *offset / block || left == 0) {
+            break;
+        }
+        blocks -= *offset / block - lba;
+        blocks = blocks < left ? blocks : left;
+        if (!pipeline_add_run(p, *offset + blocks * block, (data[at + 12] & 0x0f) == 1)) {
+            return false;
+        }
+        *offset += blocks * block;
+    }
+    return *offset > before && *offset < p->bytes;
+}
+
+static HRESULT lun_map(struct pipeline *p, uint64_t offset)
+{
+    struct lun_pipeline *l = lun_of(p);
+    struct lun *lun = l->paths[0].lun;
+    uint8_t data[STATUS_BYTES];
+    uint64_t at = offset;
+    bool goes_on = true;
+    for (int round = 0; goes_on && round < STATUS_ROUNDS; round++) {
+        struct scsi_command c;
+        scsi_build_lba_status(&c, lun->address.lun, at / p->block_bytes, data, sizeof(data));
+        HRESULT hr = scsi_execute(lun->session, &c, NULL);
+        if (FAILED(hr)) {
+            return hr;
+        }
+        goes_on = pipeline_take_status(p, data, c.transferred_bytes, &at);
+    }
+    return S_OK;
+}
+
+/* ---- opening and closing ---- */
+
+static void lun_drop(struct pipeline *p)
+{
+    struct lun_pipeline *l = lun_of(p);
+    p->is_lost = true;
+    for (size_t i = 0; i < l->path_count; i++) {
+        struct lun *lun = l->paths[i].lun;
+        scsi_close(lun->session); /* ends what it has under way */
+        lun->owns_session = false;
+        lun->session = NULL;
+    }
+    serve_waiting(l);
+    for (size_t i = 0; i < l->path_count; i++) {
+        lun_close(l->paths[i].lun);
+    }
+    l->path_count = 0;
+}
+
+static void lun_end(struct pipeline *p)
+{
+    struct lun_pipeline *l = lun_of(p);
+    lun_drop(p);
+    free(l->name);
+    free(l);
+}
+
+static const struct pipeline_ops lun_ops = {.submit = lun_submit,
+                                            .poll = lun_poll,
+                                            .waits = lun_waits,
+                                            .map = lun_map,
+                                            .drop = lun_drop,
+                                            .close = lun_end};
+
+static HRESULT check_path(const struct lun_pipeline *l, const struct pipeline_options *o,
+                          struct lun *lun, struct error *err)
+{
+    const struct lun *first = l->paths[0].lun;
+    const struct vss_lun_info *expected = o->expected ? o->expected : &first->identity.info;
+    bool is_same = first == lun || (lun->block.block_bytes == first->block.block_bytes &&
+                                    lun->block.block_count == first->block.block_count);
+    if (first != lun || o->expected) {
+        is_same = is_same && lun_info_compare(expected, &lun->identity.info) == LUN_SAME;
+    }
+    if (!is_same) {
+        char key[LUN_KEY_BYTES];
+        char found[LUN_KEY_BYTES];
+        return error_set(err, VSS_E_PROVIDER_VETO, "%s is %s by now, not %s", lun->url,
+                         lun_info_key(&lun->identity.info, found), lun_info_key(expected, key));
+    }
+    return o->on_path ? o->on_path(o->user, lun, err) : S_OK;
+}
+
+static HRESULT open_path(struct lun_pipeline *l, const char *url, const struct pipeline_options *o,
+                         struct error *err)
+{
+    struct lun *lun = NULL;
+    HRESULT hr = lun_open(url, o->lun, o->is_read_only, &lun, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    l->paths[l->path_count++].lun = lun;
+    return check_path(l, o, lun, err);
+}
+
+static uint32_t power_of_two_below(uint64_t most)
+{
+    uint32_t power = 1;
+    while ((uint64_t)power * 2 <= most) {
+        power *= 2;
+    }
+    return power;
+}
+
+static HRESULT take_limits(struct lun_pipeline *l, struct error *err)
+{
+    const struct lun *lun = l->paths[0].lun;
+    const struct lun_identity *id = &lun->identity;
+    struct pipeline *p = &l->pipe;
+    uint64_t most = REQUEST_BYTES;
+    uint64_t limit = (uint64_t)id->max_transfer_blocks * id->block_bytes;
+    most = limit > 0 && limit < most ? limit : most;
+    p->block_bytes = id->block_bytes;
+    p->bytes = id->block_count * id->block_bytes;
+    p->max_bytes = power_of_two_below(most);
+    p->can_map = id->unmapped_reads_zero;
+    p->can_zero = id->unmapped_reads_zero && id->can_write_same_unmap &&
+                  (id->max_write_same_blocks == 0 ||
+                   id->max_write_same_blocks >= p->max_bytes / id->block_bytes);
+    l->name = text_copy(lun->url);
+    p->name = l->name;
+    return l->name ? S_OK : error_set(err, E_OUTOFMEMORY, "no memory to open a LUN");
+}
+
+HRESULT pipeline_open_lun(const char *url, const struct pipeline_options *options,
+                          struct pipeline **out, struct error *err)
+{
+    struct lun_pipeline *l = calloc(1, sizeof(*l));
+    if (!l) {
+        return error_set(err, E_OUTOFMEMORY, "no memory to open a LUN");
+    }
+    l->pipe.ops = &lun_ops;
+    l->pipe.name = "LUN";
+    uint32_t paths = options->paths ? options->paths : 1;
+    paths = paths < PIPELINE_PATHS_MAX ? paths : PIPELINE_PATHS_MAX;
+    HRESULT hr = S_OK;
+    for (uint32_t i = 0; SUCCEEDED(hr) && i < paths; i++) {
+        hr = open_path(l, url, options, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = take_limits(l, err);
+    }
+    if (FAILED(hr)) {
+        lun_end(&l->pipe);
+        return hr;
+    }
+    *out = &l->pipe;
+    return S_OK;
+}
