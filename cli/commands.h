@@ -6,6 +6,7 @@
 
 /* Every subcommand: defined in the file of its name, listed in main.c's table. */
 extern const struct cli_command command_break;
+extern const struct cli_command command_compare;
 extern const struct cli_command command_create;
 extern const struct cli_command command_delete;
 extern const struct cli_command command_drill;

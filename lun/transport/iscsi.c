@@ -402,7 +402,8 @@ static void session_close(struct scsi_transport *transport)
     free(s);
 }
 
-static const struct scsi_transport_ops session_ops = {session_submit, session_poll, session_close, session_descriptor};
+static const struct scsi_transport_ops session_ops = {session_submit, session_poll, session_close,
+                                                      session_descriptor};
 
 /* ---- opening ---- */
 

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LUNSHADOW_RESYNC_ENGINE_H
+#define LUNSHADOW_RESYNC_ENGINE_H
+
+#include "lun/pipeline.h"
+
+#include <stdatomic.h>
+
+/* The host's own copying and comparing of one device over or with another: many chunks under way at
+ * a time, each read, judged and written by itself. Memory: ENGINE_SLOTS chunks of at most 1 MiB on
+ * each side, 32 MiB where only the source is read and 64 MiB where both are. */
+#define ENGINE_SLOTS 32
+
+enum engine_mode {
+    ENGINE_FULL,         /* reads the source, writes all of it */
+    ENGINE_DIFFERENTIAL, /* reads both, writes the blocks that differ */
+    ENGINE_COMPARE       /* reads both, writes nothing */
+};
+
+struct engine_options {
+    enum engine_mode mode;
+    uint64_t begin; /* bytes, multiples of both devices' blocks; in ENGINE_COMPARE end is free */
+    uint64_t end;
+    uint32_t grain_bytes;      /* what is counted as a block, and written as one */
+    uint32_t one_in;           /* > 1: a chunk taken at random out of each so many, no others */
+    bool stops_at_difference;  /* ENGINE_COMPARE: the first one in the order of offsets is enough */
+    uint64_t bytes_per_second; /* read and written, both devices together; 0: no limit */
+    const atomic_bool *cancelled; /* may be NULL */
+    _Atomic uint64_t *progress;   /* bytes dealt with; may be NULL */
+
+    /* What follows may be NULL (and without reopen a lost session is a failure).
+     * reopen: a device is lost; opens both anew where needed, which may replace the pointers that
+     * engine_run() was given. S_OK: they are what they were: the engine goes on from the last mark.
+     * S_FALSE: others may have written to the destination: it goes on from begin, and compares.
+     * mark: all before offset is written and durable. */
+    HRESULT (*reopen)(void *user, struct error *err);
+    HRESULT (*mark)(void *user, uint64_t offset, struct error *err);
+    void *user;
+};
+
+struct engine_report {
+    uint64_t read_bytes;
+    uint64_t written_bytes;
+    uint64_t zeroed_bytes;     /* unmapped instead of written */
+    uint64_t hole_bytes;       /* known to be zero on both sides: not read */
+    uint64_t different_bytes;  /* single bytes that differ; ENGINE_COMPARE only */
+    uint64_t different_blocks; /* of grain_bytes; not counted by ENGINE_FULL */
+    uint64_t first_difference; /* offset of a byte; UINT64_MAX: none */
+    uint32_t reopened;         /* how often a session was lost */
+};
+
+/* Both directions of trouble: a device's failure has its own code and text; E_ABORT where it was
+ * cancelled (within a second, what was under way is then lost or done). In each case all before the
+ * last mark is as it should be. *out is what was done, also after a failure. */
+HRESULT engine_run(struct pipeline *const *source, struct pipeline *const *destination,
+                   const struct engine_options *options, struct engine_report *out,
+                   struct error *err);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LUNSHADOW_RESYNC_ENGINE_SLOT_H
+#define LUNSHADOW_RESYNC_ENGINE_SLOT_H
+
+#include "resync/engine.h"
+
+/* Stretches of one chunk that are written by themselves; what lies less than a sixteenth of a chunk
+ * apart is written in one. */
+#define ENGINE_RUNS 8
+
+struct engine_slot {
+    struct engine *engine;
+    bool is_busy;
+    uint64_t offset;
+    uint32_t bytes;
+    bool source_is_zero;
+    bool destination_is_zero; /* known without reading */
+    uint8_t *source;          /* chunk_bytes, and room for the rest of a block */
+    uint8_t *destination;     /* NULL in ENGINE_FULL */
+    size_t pending;
+    struct pipeline_request reads[2];
+    struct pipeline_request writes[ENGINE_RUNS];
+};
+
+struct engine {
+    struct pipeline *const *source;
+    struct pipeline *const *destination;
+    const struct engine_options *options;
+    struct engine_report *report;
+    enum engine_mode mode; /* FULL becomes DIFFERENTIAL where the destination is to be distrusted */
+    uint32_t chunk_bytes;
+    uint64_t cursor;     /* where the next chunk begins */
+    uint64_t sample_end; /* of the group that the last chunk was taken from */
+    uint64_t random;
+    uint64_t flushed_to; /* what the flush under way covers */
+    uint64_t durable;
+    uint64_t marked;
+    uint64_t marked_us;
+    bool is_flushing;
+    struct pipeline_request flush;
+    uint32_t reopens_left;
+    double budget; /* bytes that may be moved now; below 0: wait */
+    uint64_t budget_us;
+    struct error failure; /* of a request */
+    struct engine_slot slots[ENGINE_SLOTS];
+};
+
+/* Buffers for the mode and the devices as they are now; keeps those that are there. */
+HRESULT engine_slots_fit(struct engine *e, struct error *err);
+void engine_slots_free(struct engine *e);
+
+/* Starts on the chunk at s->offset. */
+void engine_slot_begin(struct engine *e, struct engine_slot *s, bool source_is_hole,
+                       bool destination_is_hole);
+
+void engine_fail(struct engine *e, HRESULT hr, const char *text);
+bool engine_is_stopping(const struct engine *e);
+
+#endif

@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# usage: test_compare.sh LUNSHADOW
+# lunshadow compare on LUNs and image files; cmp and qemu-img compare say whether it is right.
+set -euo pipefail
+lunshadow=${1:?usage: test_compare.sh LUNSHADOW}
+work=$(mktemp -d "${TMPDIR:-/tmp}/lunshadow-compare.XXXXXX")
+lab=
+export LUNSHADOW_STATE_DIR=$work/state LUNSHADOW_LOCK_DIR=$work/locks LUNSHADOW_CONFIG=$work/empty.conf
+mkdir "$LUNSHADOW_LOCK_DIR"
+: >"$LUNSHADOW_CONFIG"
+cleanup() {
+    if [ -n "$lab" ]; then
+        "$lunshadow" lab down "$lab" >/dev/null || echo "left behind: $lab" >&2
+    fi
+    rm -rf "$work"
+}
+trap cleanup EXIT
+die() {
+    echo "FAILED: $*"
+    sed 's/^/    /' "$work/out" 2>/dev/null || true
+    exit 1
+}
+PATH=$PATH:/usr/sbin
+if ! command -v tgtd >/dev/null; then
+    echo "skipped: tgtd is not installed"
+    exit 77
+fi
+
+"$lunshadow" lab up --luns 2 --size 64M "$work/lab" >"$work/out" 2>&1 || die "lab up"
+lab=$work/lab
+export LUNSHADOW_CONFIG=$lab/lunshadow.conf
+setting() { sed -n "s/^$1 = //p" "$lab/lunshadow.conf" | head -n 1; }
+target=$(awk '$1 == "LUN" { print $2 }' "$work/out" | head -n 1)
+target=${target%/1}
+tgtadm() { TGT_IPC_SOCKET=$lab/tgtd command tgtadm -C "$(setting control_port)" --lld iscsi "$@"; }
+a=$lab/disks/lun1.img b=$lab/disks/lun2.img
+
+# The same content: some data, zeros that are there, holes.
+head -c 20M /dev/urandom >"$work/data"
+for file in "$a" "$b"; do
+    dd if="$work/data" of="$file" bs=1M conv=notrunc status=none
+    dd if=/dev/zero of="$file" bs=1M seek=30 count=2 conv=notrunc status=none
+done
+
+# check CODE A B FILE-A FILE-B: the verdict, the first byte and the count of bytes are cmp's.
+check() {
+    local expected=$1 code=0
+    "$lunshadow" compare --json "$2" "$3" >"$work/out" 2>&1 || code=$?
+    [ "$code" -eq "$expected" ] || die "compare $2 $3: exit code $code, not $expected"
+    cmp -l "$4" "$5" >"$work/cmp" 2>/dev/null || true
+    local first count
+    first=$(awk 'NR == 1 { print $1 - 1 }' "$work/cmp")
+    count=$(wc -l <"$work/cmp")
+    grep -q "\"first_difference\": ${first:-null}" "$work/out" || die "compare $2 $3: cmp has ${first:-none} first"
+    grep -q "\"different_bytes\": $count\$\|\"different_bytes\": $count," "$work/out" ||
+        die "compare $2 $3: cmp has $count bytes"
+    local blocks
+    blocks=$(awk '{ print int(($1 - 1) / 512) }' "$work/cmp" | uniq | wc -l)
+    grep -q "\"different_blocks\": $blocks\$\|\"different_blocks\": $blocks," "$work/out" ||
+        die "compare $2 $3: there are $blocks blocks"
+    if command -v qemu-img >/dev/null; then
+        code=0
+        qemu-img compare -s -f raw -F raw "$4" "$5" >"$work/qemu" 2>&1 || code=$?
+        [ "$code" -eq "$expected" ] || die "qemu-img compare says $code of $4 $5"
+    fi
+}
+both() {
+    check "$1" "$target/1" "$target/2" "$a" "$b"
+    check "$1" "$target/1" "$b" "$a" "$b"
+    check "$1" "$a" "$b" "$a" "$b"
+    check "$1" "$b" "$target/1" "$b" "$a"
+}
+put() { printf '%b' "$2" | dd of="$b" bs=1 seek="$1" conv=notrunc status=none; }
+
+both 0
+# In holes that the array knows, too.
+tgtadm --op update --mode logicalunit --tid 1 --lun 1 --params thin_provisioning=1
+tgtadm --op update --mode logicalunit --tid 1 --lun 2 --params thin_provisioning=1
+both 0
+"$lunshadow" compare --json "$target/1" "$target/2" >"$work/out"
+hole=$(sed -n 's/.*"hole_bytes": \([0-9]*\),*/\1/p' "$work/out")
+[ "$hole" -ge 33554432 ] || die "holes were read: only $hole bytes known"
+
+put $((64 * 1048576 - 1)) x # the last byte
+both 1
+put $((45 * 1048576 + 77)) abc # a hole of the other one
+both 1
+put $((31 * 1048576)) '\001' # written zeros
+both 1
+put 1048575 '\377\376\375\374' # over the border of two reads
+both 1
+put 0 '\001'
+both 1
+"$lunshadow" compare --first "$target/1" "$target/2" >"$work/out" && die "--first finds nothing"
+grep -qx 'differ: first at byte 0' "$work/out" || die "--first: another byte"
+
+# Sizes, names, trouble.
+head -c 1000001 "$a" >"$work/short"
+code=0
+"$lunshadow" compare "$target/1" "$work/short" >"$work/out" || code=$?
+[ "$code" -eq 1 ] || die "a shorter file: exit code $code"
+grep -q 'sizes differ: 67108864 and 1000001' "$work/out" || die "sizes are not named"
+grep -q 'equal as far as' "$work/out" || die "the common part is equal"
+[ -z "$("$lunshadow" compare --quiet "$a" "$b")" ] || die "--quiet prints"
+for other in "$work/none" "$target/9" "$work" "iscsi://127.0.0.1:1/iqn.2026-11.nobody:x/1"; do
+    code=0
+    "$lunshadow" compare "$a" "$other" >"$work/out" 2>&1 || code=$?
+    [ "$code" -eq 2 ] || die "compare with $other: exit code $code, not 2"
+done
+code=0
+"$lunshadow" compare "iscsi://user%topsecret@127.0.0.1:1/iqn.2026-11.nobody:x/1" "$a" >"$work/out" 2>&1 || code=$?
+[ "$code" -eq 2 ] || die "an unreachable portal: exit code $code"
+! grep -q topsecret "$work/out" || die "the output gives a secret away"
+# The rate limit: 42 MiB of data at 40 MiB a second.
+started=$(date +%s%N)
+"$lunshadow" compare --rate 20M "$a" "$a" >"$work/out" || die "--rate"
+[ $((($(date +%s%N) - started) / 1000000)) -ge 1500 ] || die "--rate limits nothing"
+echo "compare: all as cmp and qemu-img say"
