@@ -12,6 +12,7 @@ extern const struct cli_command command_delete;
 extern const struct cli_command command_drill;
 extern const struct cli_command command_error;
 extern const struct cli_command command_events;
+extern const struct cli_command command_ids;
 extern const struct cli_command command_import;
 extern const struct cli_command command_lab;
 extern const struct cli_command command_lint;

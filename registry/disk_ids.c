@@ -2,6 +2,7 @@
 #include "registry/sets.h"
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "lun/info.h"
 #include "registry/sql.h"
 
@@ -11,7 +12,9 @@
 static const char newest_text[] =
     "SELECT seq, last_read, ids FROM disk_ids WHERE lun_key = ? ORDER BY seq DESC LIMIT 1";
 static const char add_text[] =
-    "INSERT INTO disk_ids(lun_key, first_read, last_read, ids) VALUES(?1, ?2, ?2, ?3)";
+    "INSERT INTO disk_ids(lun_key, first_read, last_read, ids, why) VALUES(?1, ?2, ?2, ?3, ?4)";
+static const char history_text[] =
+    "SELECT seq, first_read, last_read, ids, why FROM disk_ids WHERE lun_key = ? ORDER BY seq DESC";
 static const char touch_text[] = "UPDATE disk_ids SET last_read = ? WHERE seq = ?";
 
 /* What lun_info_key() gives to every LUN that has no identity of its own. */
@@ -53,7 +56,7 @@ out:
 }
 
 static HRESULT add(struct store *store, const char *lun_key, const struct vss_disk_ids *ids,
-                   struct error *err)
+                   const char *why, struct error *err)
 {
     struct sql_statement s;
     char *text = sql_json_text(disk_ids_to_json(ids));
@@ -63,6 +66,7 @@ static HRESULT add(struct store *store, const char *lun_key, const struct vss_di
         sql_add_text(&s, lun_key);
         sql_add_int(&s, clock_filetime());
         sql_add_text(&s, text);
+        sql_add_text(&s, why);
         hr = sql_run(&s, err);
     }
     free(text);
@@ -82,7 +86,7 @@ static HRESULT touch(struct store *store, int64_t seq, struct error *err)
 }
 
 static HRESULT add_or_touch(struct store *store, const char *lun_key,
-                            const struct vss_disk_ids *ids, struct error *err)
+                            const struct vss_disk_ids *ids, const char *why, struct error *err)
 {
     int64_t seq = 0;
     int64_t when = 0;
@@ -92,11 +96,11 @@ static HRESULT add_or_touch(struct store *store, const char *lun_key,
     HRESULT hr = load_newest(store, lun_key, &seq, &when, &known, &damage);
     bool is_known = hr == S_OK && disk_ids_equal(&known, ids);
     disk_ids_free(&known);
-    return is_known ? touch(store, seq, err) : add(store, lun_key, ids, err);
+    return is_known ? touch(store, seq, err) : add(store, lun_key, ids, why, err);
 }
 
 HRESULT disk_ids_remember(struct store *store, const char *lun_key, const struct vss_disk_ids *ids,
-                          struct error *err)
+                          const char *why, struct error *err)
 {
     if (is_shared_key(lun_key)) {
         return error_set(err, E_INVALIDARG,
@@ -110,7 +114,7 @@ HRESULT disk_ids_remember(struct store *store, const char *lun_key, const struct
     if (FAILED(hr)) {
         return hr;
     }
-    hr = add_or_touch(store, lun_key, ids, err);
+    hr = add_or_touch(store, lun_key, ids, why, err);
     return sql_write_end(store, hr, err);
 }
 
@@ -128,4 +132,83 @@ HRESULT disk_ids_recall(struct store *store, const char *lun_key, struct vss_dis
         *out_when = hr == S_OK ? when : 0;
     }
     return hr;
+}
+
+/* ---- history ---- */
+
+static HRESULT read_record(struct sql_statement *s, struct disk_ids_record *out, struct error *err)
+{
+    json_t *json = NULL;
+    *out = (struct disk_ids_record){0};
+    (void)sql_get_int(s); /* seq */
+    out->first_read = sql_get_int(s);
+    out->last_read = sql_get_int(s);
+    HRESULT hr = sql_get_json(s, &json, err);
+    if (SUCCEEDED(hr)) {
+        hr = disk_ids_from_json(json, &out->ids, err);
+    }
+    sql_get_text(s, &out->why);
+    json_decref(json);
+    return hr;
+}
+
+static HRESULT read_history(struct sql_statement *s, const char *lun_key,
+                            struct disk_ids_record **out, size_t *out_count, struct error *err)
+{
+    HRESULT hr = S_OK;
+    for (hr = sql_next(s, err); hr == S_OK; hr = sql_next(s, err)) {
+        struct error damage = {0};
+        struct disk_ids_record record;
+        struct disk_ids_record *all = sql_grow(*out, *out_count, sizeof(*all));
+        if (!all) {
+            return error_set(err, E_OUTOFMEMORY, "out of memory while reading disk ids");
+        }
+        *out = all;
+        hr = read_record(s, &record, &damage);
+        if (SUCCEEDED(hr)) {
+            all[(*out_count)++] = record;
+        } else {
+            disk_ids_free(&record.ids);
+            free(record.why);
+            log_line(LOG_WARNING, "the registry %s: table disk_ids: LUN %s: a row is left out: %s",
+                     s->store->path, lun_key, error_text(&damage));
+        }
+        if (hr == E_OUTOFMEMORY) {
+            return error_set(err, hr, "out of memory while reading disk ids");
+        }
+    }
+    return FAILED(hr) ? hr : S_OK;
+}
+
+HRESULT disk_ids_history(struct store *store, const char *lun_key, struct disk_ids_record **out,
+                         size_t *out_count, struct error *err)
+{
+    struct sql_statement s;
+    *out = NULL;
+    *out_count = 0;
+    if (is_shared_key(lun_key)) {
+        return S_OK;
+    }
+    HRESULT hr = sql_use(store, history_text, &s, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    sql_add_text(&s, lun_key);
+    hr = read_history(&s, lun_key, out, out_count, err);
+    sql_end(&s);
+    if (FAILED(hr)) {
+        disk_ids_history_free(*out, *out_count);
+        *out = NULL;
+        *out_count = 0;
+    }
+    return hr;
+}
+
+void disk_ids_history_free(struct disk_ids_record *records, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        disk_ids_free(&records[i].ids);
+        free(records[i].why);
+    }
+    free(records);
 }

@@ -125,8 +125,11 @@ static const char version_3[] =
     " resync_id TEXT NOT NULL,"
     " taken INTEGER NOT NULL) STRICT;";
 
+/* What read or wrote the ids; NULL in rows from before. */
+static const char version_4[] = "ALTER TABLE disk_ids ADD COLUMN why TEXT;";
+
 /* The step at index N leads from version N to N + 1. A released step is never changed: append. */
-static const char *const steps[] = {version_1, version_2, version_3};
+static const char *const steps[] = {version_1, version_2, version_3, version_4};
 
 #define SCHEMA_VERSION ((int64_t)(sizeof(steps) / sizeof(steps[0])))
 

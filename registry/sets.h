@@ -104,13 +104,27 @@ HRESULT sets_delete_and_close(struct store *store, const VSS_ID *set_id, const V
 
 /* The ids that were last read from the label of the LUN with this key (lun_info_key()), and when
  * (FILETIME). Every change is kept as history; reading the same ids again moves the time of the
- * newest. A label of kind NONE is not remembered (S_FALSE), so that a wiped one does not hide what
- * was known; nor is anything under the key "none", which many LUNs share (E_INVALIDARG). Recalling
- * gives S_FALSE and kind NONE where nothing is known. out_when may be NULL; free *out with
- * disk_ids_free(). */
+ * newest. why: a few words on what read or wrote them; those of the first time stay. A label of
+ * kind NONE is not remembered (S_FALSE), so that a wiped one does not hide what was known; nor is
+ * anything under the key "none", which many LUNs share (E_INVALIDARG). Recalling gives S_FALSE and
+ * kind NONE where nothing is known. out_when may be NULL; free *out with disk_ids_free(). */
 HRESULT disk_ids_remember(struct store *store, const char *lun_key, const struct vss_disk_ids *ids,
-                          struct error *err);
+                          const char *why, struct error *err);
 HRESULT disk_ids_recall(struct store *store, const char *lun_key, struct vss_disk_ids *out,
                         int64_t *out_when, struct error *err);
+
+/* One state of a label, from the time it was first read to the last. */
+struct disk_ids_record {
+    int64_t first_read; /* FILETIME */
+    int64_t last_read;
+    struct vss_disk_ids ids;
+    char *why; /* NULL in rows of older versions */
+};
+
+/* All that is known of the LUN, newest first; freed by disk_ids_history_free(). A damaged row is
+ * left out, and the log names it. */
+HRESULT disk_ids_history(struct store *store, const char *lun_key, struct disk_ids_record **out,
+                         size_t *out_count, struct error *err);
+void disk_ids_history_free(struct disk_ids_record *records, size_t count);
 
 #endif

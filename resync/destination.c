@@ -170,7 +170,8 @@ static HRESULT read_before(struct recovery *r, struct recovery_disk *disk, struc
     if (disk->label && disk->label->kind != VSS_DISK_LABEL_NONE) {
         disk->before_origin = IDS_READ;
         hr = label_ids(disk->label, &disk->before);
-        return SUCCEEDED(hr) ? disk_ids_remember(r->env->store, disk->key, &disk->before, err)
+        return SUCCEEDED(hr) ? disk_ids_remember(r->env->store, disk->key, &disk->before,
+                                                 "read before a resync", err)
                              : error_set(err, hr, "out of memory reading disk ids");
     }
     hr = disk_ids_recall(r->env->store, disk->key, &disk->before, &disk->before_when, err);

@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/id.h"
 #include "common/log.h"
+#include "resync/collisions.h"
 #include "resync/internal.h"
 
 #include <stdlib.h>
@@ -93,4 +94,66 @@ HRESULT ids_plan(struct recovery_disk *disk, uint32_t flags, struct error *err)
                          kind_name(source->kind));
     }
     return take_own(disk, err);
+}
+
+/* A disk of no known ids gets new ones where the original's are in use: it asked for none. */
+static HRESULT take_fresh(struct recovery_disk *disk, const struct error *why, struct error *err)
+{
+    disk_ids_free(&disk->wanted);
+    HRESULT hr = label_fresh_ids(&disk->mapping->source_ids, 0, 0, &disk->wanted);
+    if (FAILED(hr)) {
+        return error_set(err, hr, "out of memory planning disk ids");
+    }
+    return note(disk,
+                text_printf("new ones: its own label is gone and was never read, and %.800s",
+                            error_text(why)),
+                err);
+}
+
+static struct collision_disk describe(const struct recovery_disk *disk)
+{
+    return (struct collision_disk){.url = disk->lun->url,
+                                   .info = &disk->info,
+                                   .before = &disk->before,
+                                   .wanted = &disk->wanted};
+}
+
+static bool is_original(const struct recovery_disk *disk)
+{
+    return lun_info_compare(&disk->mapping->source, &disk->info) == LUN_SAME;
+}
+
+static HRESULT check_all(struct recovery *r, struct error *err)
+{
+    struct collision_disk *disks = calloc(r->disk_count + 1, sizeof(*disks));
+    bool must_see_all = false;
+    if (!disks) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory comparing disk ids");
+    }
+    for (size_t i = 0; i < r->disk_count; i++) {
+        disks[i] = describe(&r->disks[i]);
+        must_see_all = must_see_all || !is_original(&r->disks[i]);
+    }
+    HRESULT hr = collisions_check(r->env, disks, r->disk_count, must_see_all, err);
+    free(disks);
+    return hr;
+}
+
+HRESULT ids_check_collisions(struct recovery *r, uint32_t flags, struct error *err)
+{
+    if (flags & VSS_RECOVERY_REVERT_IDENTITY_ALL) {
+        return check_all(r, err);
+    }
+    HRESULT hr = S_OK;
+    for (size_t i = 0; i < r->disk_count && SUCCEEDED(hr); i++) {
+        struct recovery_disk *d = &r->disks[i];
+        struct collision_disk disk = describe(d);
+        struct error why = {0};
+        if (d->before_origin == IDS_UNKNOWN) {
+            hr = collisions_check(r->env, &disk, 1, !is_original(d), &why);
+            hr = hr == VSS_E_CANNOT_REVERT_DISKID ? take_fresh(d, &why, err) : hr;
+            hr = FAILED(hr) ? error_set(err, hr, "%s", error_text(&why)) : hr;
+        }
+    }
+    return hr;
 }

@@ -78,6 +78,11 @@ HRESULT destination_check_volumes(const struct recovery *r, size_t disk, struct 
  * VSS_E_CANNOT_REVERT_DISKID. */
 HRESULT ids_plan(struct recovery_disk *disk, uint32_t flags, struct error *err);
 
+/* Would the original's ids be seen twice? Asked for (REVERT_IDENTITY_ALL), that is
+ * VSS_E_CANNOT_REVERT_DISKID as collisions_check() says it; all must answer where a destination is
+ * another LUN than the original. A destination of no known ids gets new ones instead. */
+HRESULT ids_check_collisions(struct recovery *r, uint32_t flags, struct error *err);
+
 /* Steps of a resync's journal entry beside PLAN_STEP (flags, and destination by snapshot) and those
  * of single disks. */
 #define RESYNC_STEP_WIPE "wipe" /* from here on destinations are not what they were */

@@ -67,7 +67,7 @@ static HRESULT check_and_plan(struct recovery *r, uint32_t flags, struct error *
             hr = edges_read(&d->lun->block, d->label, &d->edges, err);
         }
     }
-    return hr;
+    return SUCCEEDED(hr) ? ids_check_collisions(r, flags, err) : hr;
 }
 
 static HRESULT evict_and_fence(struct recovery *r, struct error *err)
@@ -138,7 +138,8 @@ static HRESULT apply_ids(struct recovery *r, struct error *err)
         hr = disk_ids_apply(&transaction, label_journal_sink, &journal, err);
     }
     for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
-        hr = disk_ids_remember(r->env->store, r->disks[i].key, &r->disks[i].wanted, err);
+        hr = disk_ids_remember(r->env->store, r->disks[i].key, &r->disks[i].wanted,
+                               "written by a resync", err);
     }
     disk_ids_transaction_free(&transaction);
     free(keys);

@@ -251,7 +251,8 @@ static HRESULT admit(struct set_builder *b, const struct candidate *c, const VSS
     }
     free(lun_indexes);
     for (size_t i = 0; i < c->lun_count && SUCCEEDED(hr); i++) {
-        hr = disk_ids_remember(b->env->store, c->luns[i].key, &c->luns[i].ids, err);
+        hr = disk_ids_remember(b->env->store, c->luns[i].key, &c->luns[i].ids,
+                               "read for a shadow copy", err);
     }
     return hr;
 }

@@ -190,7 +190,7 @@ static HRESULT gather(struct set_environment *env, struct set_record *set, enum 
 }
 
 static HRESULT keep_ids(struct set_environment *env, struct set_record *set, const struct change *c,
-                        struct error *err)
+                        const char *why, struct error *err)
 {
     HRESULT hr = S_OK;
     for (size_t i = 0; i < c->count && SUCCEEDED(hr); i++) {
@@ -200,7 +200,7 @@ static HRESULT keep_ids(struct set_environment *env, struct set_record *set, con
         if (SUCCEEDED(hr)) {
             disk_ids_free(&m->copy_ids);
             m->copy_ids = copy;
-            hr = disk_ids_remember(env->store, c->keys[i], &m->copy_ids, err);
+            hr = disk_ids_remember(env->store, c->keys[i], &m->copy_ids, why, err);
         }
     }
     return hr;
@@ -228,7 +228,9 @@ HRESULT label_change_copies(struct set_environment *env, struct provider *provid
         *out_is_torn = c.transaction.is_torn;
     }
     if (SUCCEEDED(hr)) {
-        hr = keep_ids(env, set, &c, err);
+        const char *why =
+            change == LABEL_CHANGE_FRESH ? "written by an import" : "written by a break";
+        hr = keep_ids(env, set, &c, why, err);
     }
     change_free(&c);
     return hr;

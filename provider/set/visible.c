@@ -16,7 +16,7 @@ static void note_unanswered(struct visible *visible, const struct error *why, co
 }
 
 static HRESULT scan_one(struct set_environment *env, const struct config_section *portal,
-                        const char *only_target, struct visible *out)
+                        const char *only_target, enum scan_label labels, struct visible *out)
 {
     struct error why = {0};
     struct scan *scan = NULL;
@@ -26,7 +26,7 @@ static HRESULT scan_one(struct set_environment *env, const struct config_section
         note_unanswered(out, &why, portal->name);
         return S_OK;
     }
-    HRESULT hr = scan_portal(address, only_target, SCAN_NO_LABEL, &env->lun, &scan, &why);
+    HRESULT hr = scan_portal(address, only_target, labels, &env->lun, &scan, &why);
     if (hr == E_OUTOFMEMORY) {
         return hr;
     }
@@ -46,8 +46,8 @@ static HRESULT scan_one(struct set_environment *env, const struct config_section
     return S_OK;
 }
 
-HRESULT visible_scan(struct set_environment *env, const char *only_target, struct visible *out,
-                     struct error *err)
+static HRESULT scan_all(struct set_environment *env, const char *only_target,
+                        enum scan_label labels, struct visible *out, struct error *err)
 {
     *out = (struct visible){.all_answered = true};
     const struct config *config = env->config;
@@ -55,7 +55,7 @@ HRESULT visible_scan(struct set_environment *env, const char *only_target, struc
     HRESULT hr = out->scans ? S_OK : E_OUTOFMEMORY;
     for (size_t i = 0; i < config->section_count && SUCCEEDED(hr); i++) {
         if (strcmp(config->sections[i].kind, "portal") == 0) {
-            hr = scan_one(env, &config->sections[i], only_target, out);
+            hr = scan_one(env, &config->sections[i], only_target, labels, out);
         }
     }
     if (FAILED(hr)) {
@@ -63,6 +63,17 @@ HRESULT visible_scan(struct set_environment *env, const char *only_target, struc
         return error_set(err, hr, "out of memory scanning the configured portals");
     }
     return S_OK;
+}
+
+HRESULT visible_scan(struct set_environment *env, const char *only_target, struct visible *out,
+                     struct error *err)
+{
+    return scan_all(env, only_target, SCAN_NO_LABEL, out, err);
+}
+
+HRESULT visible_scan_labels(struct set_environment *env, struct visible *out, struct error *err)
+{
+    return scan_all(env, NULL, SCAN_FULL_LABEL, out, err);
 }
 
 void visible_free(struct visible *visible)

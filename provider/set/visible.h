@@ -18,6 +18,8 @@ struct visible {
  * Fails only for want of memory. */
 HRESULT visible_scan(struct set_environment *env, const char *only_target, struct visible *out,
                      struct error *err);
+/* The same of all portals, with labels. */
+HRESULT visible_scan_labels(struct set_environment *env, struct visible *out, struct error *err);
 void visible_free(struct visible *visible); /* leaves it all-zero */
 
 /* The LUN with this identity, or NULL. *out_ambiguous (may be NULL) names a LUN whose designators

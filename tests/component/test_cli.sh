@@ -66,6 +66,7 @@ help_names() {
 help_names create --context --differential --plex --transportable --output --provider --exec
 help_names resync --snapshot --revert-identity --no-volume-check --yes
 help_names break --mask --read-write --revert-identity --no-revert-identity
+help_names ids --fresh --set --restore --repair --dry-run --yes
 help_names lab --luns --size --block-size
 help_names recover --list --resume --rollback
 help_names list --providers

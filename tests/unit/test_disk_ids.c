@@ -6,6 +6,7 @@
 #include "label_util.h"
 
 #include "common/id.h"
+#include "lun/label/diff.h"
 #include "lun/label/disk_ids.h"
 #include "lun/label/gpt.h"
 #include "lun/label/mbr.h"
@@ -189,6 +190,45 @@ static void tools_agree_with_every_change(void **state)
     change_and_restore(make_hybrid(dir), 512);
     change_and_restore(make_gpt_256(dir), 512);
     image_dir_remove(dir);
+}
+
+/* What the walk over staged writes says must be all that changes, and nothing else. */
+static void diff_is_what_is_written(void **state)
+{
+    (void)state;
+    static const struct gpt_spec specs[] = {{128, 128, 92}, {128, 256, 96}, {3, 4096, 512}};
+    for (size_t i = 0; i < sizeof(specs) / sizeof(specs[0]); i++) {
+        struct memory_disk *disk = memory_new("disk", 5000, 512);
+        gpt_write(disk, &specs[i]);
+        struct memory_disk *patched = memory_copy(disk);
+        struct disk_ids_transaction t = {0};
+        struct vss_disk_ids original;
+        struct vss_disk_ids fresh;
+        read_ids(&disk->dev, &original);
+        assert_int_equal(label_fresh_ids(&original, 4, 0, &fresh), S_OK);
+        assert_int_equal(disk_ids_stage(&t, &disk->dev, &fresh, false, NULL), S_OK);
+        struct label_diff_walk walk = {0};
+        struct label_diff run;
+        while (label_diff_next(&t.members[0].writes, 512, &walk, &run)) {
+            assert_true(run.bytes > 0 && run.bytes < 64);
+            assert_memory_equal(patched->bytes + run.offset, run.old_data, run.bytes);
+            memcpy(patched->bytes + run.offset, run.new_data, run.bytes);
+        }
+        json_t *json = label_diff_to_json(&t.members[0].writes, 512);
+        assert_true(json_array_size(json) >= 8); /* two sides: checksum, GUID, two partitions */
+        json_decref(json);
+        assert_int_equal(disk_ids_apply(&t, NULL, NULL, NULL), S_OK);
+        assert_memory_equal(disk->bytes, patched->bytes, memory_bytes(disk));
+        struct vss_disk_ids now;
+        read_ids(&disk->dev, &now);
+        assert_true(disk_ids_equal(&now, &fresh));
+        disk_ids_free(&now);
+        disk_ids_free(&fresh);
+        disk_ids_free(&original);
+        disk_ids_transaction_free(&t);
+        memory_free(patched);
+        memory_free(disk);
+    }
 }
 
 static void zero_blocks(const char *path, uint64_t lba, uint64_t blocks)
@@ -616,6 +656,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tools_agree_with_every_change),
+        cmocka_unit_test(diff_is_what_is_written),
         cmocka_unit_test(one_lost_header_is_rebuilt),
         cmocka_unit_test(grown_disk_gets_its_backup_at_the_end),
         cmocka_unit_test(repair_needs_room),

@@ -325,19 +325,31 @@ static void test_disk_ids(void **data)
     assert_int_equal(disk_ids_recall(state->store, key, &found, &when, NULL), S_FALSE);
     assert_int_equal(found.kind, VSS_DISK_LABEL_NONE);
     assert_int_equal(when, 0);
-    assert_int_equal(disk_ids_remember(state->store, key, &first, NULL), S_OK);
-    assert_int_equal(disk_ids_remember(state->store, key, &set.luns[0].source_ids, NULL), S_OK);
-    assert_int_equal(disk_ids_remember(state->store, "naa.other", &first, NULL), S_OK);
+    assert_int_equal(disk_ids_remember(state->store, key, &first, "first", NULL), S_OK);
+    assert_int_equal(disk_ids_remember(state->store, key, &set.luns[0].source_ids, "second", NULL),
+                     S_OK);
+    assert_int_equal(disk_ids_remember(state->store, "naa.other", &first, "test", NULL), S_OK);
     int64_t before = clock_filetime();
-    assert_int_equal(disk_ids_remember(state->store, key, &set.luns[0].source_ids, NULL), S_OK);
+    assert_int_equal(disk_ids_remember(state->store, key, &set.luns[0].source_ids, "test", NULL),
+                     S_OK);
     /* A wiped label must not hide what was known. */
-    assert_int_equal(disk_ids_remember(state->store, key, &none, NULL), S_FALSE);
+    assert_int_equal(disk_ids_remember(state->store, key, &none, "test", NULL), S_FALSE);
     assert_int_equal(disk_ids_recall(state->store, key, &found, &when, NULL), S_OK);
     assert_true(disk_ids_equal(&found, &set.luns[0].source_ids));
     assert_true(when >= before);
     disk_ids_free(&found);
     /* Two changes of the one and one of the other LUN. */
     assert_int_equal(fixture_sql_number(state->directory, "SELECT count(*) FROM disk_ids"), 3);
+    struct disk_ids_record *history = NULL;
+    size_t count = 0;
+    assert_int_equal(disk_ids_history(state->store, key, &history, &count, NULL), S_OK);
+    assert_int_equal(count, 2);
+    assert_true(disk_ids_equal(&history[0].ids, &set.luns[0].source_ids));
+    assert_true(disk_ids_equal(&history[1].ids, &first));
+    assert_true(history[0].first_read < before && history[0].last_read >= before);
+    assert_string_equal(history[0].why, "second");
+    assert_string_equal(history[1].why, "first");
+    disk_ids_history_free(history, count);
     set_record_free(&set);
 }
 
@@ -346,8 +358,8 @@ static void test_disk_ids_of_unidentified_luns(void **data)
     struct state *state = *data;
     struct vss_disk_ids ids = mbr_ids(1);
     struct vss_disk_ids found;
-    assert_int_equal(disk_ids_remember(state->store, "none", &ids, NULL), E_INVALIDARG);
-    assert_int_equal(disk_ids_remember(state->store, "", &ids, NULL), E_INVALIDARG);
+    assert_int_equal(disk_ids_remember(state->store, "none", &ids, "test", NULL), E_INVALIDARG);
+    assert_int_equal(disk_ids_remember(state->store, "", &ids, "test", NULL), E_INVALIDARG);
     assert_int_equal(disk_ids_recall(state->store, "none", &found, NULL, NULL), S_FALSE);
 }
 
@@ -357,14 +369,21 @@ static void test_damaged_disk_ids(void **data)
     struct vss_disk_ids ids = mbr_ids(1);
     struct vss_disk_ids found;
     struct error err = {0};
-    assert_int_equal(disk_ids_remember(state->store, "naa.1", &ids, NULL), S_OK);
+    assert_int_equal(disk_ids_remember(state->store, "naa.1", &ids, "test", NULL), S_OK);
     fixture_sql(state->directory, "UPDATE disk_ids SET ids = '{'");
     assert_int_equal(disk_ids_recall(state->store, "naa.1", &found, NULL, &err), VSS_E_UNEXPECTED);
     assert_non_null(strstr(err.text, "disk_ids"));
     assert_non_null(strstr(err.text, "naa.1"));
-    assert_int_equal(disk_ids_remember(state->store, "naa.1", &ids, NULL), S_OK);
+    assert_int_equal(disk_ids_remember(state->store, "naa.1", &ids, "test", NULL), S_OK);
     assert_int_equal(disk_ids_recall(state->store, "naa.1", &found, NULL, NULL), S_OK);
     disk_ids_free(&found);
+    struct disk_ids_record *history = NULL;
+    size_t count = 0;
+    assert_int_equal(disk_ids_history(state->store, "naa.1", &history, &count, NULL), S_OK);
+    assert_int_equal(count, 1); /* the damaged one is left out */
+    disk_ids_history_free(history, count);
+    assert_int_equal(disk_ids_history(state->store, "none", &history, &count, NULL), S_OK);
+    assert_int_equal(count, 0);
 }
 
 #define REGISTRY_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)

@@ -299,7 +299,7 @@ static void test_older_version_is_brought_up(void **data)
     fixture_save_one(store, 1);
     assert_int_equal(fixture_count_sets(store), 1);
     store_close(store);
-    assert_int_equal(fixture_sql_number(*data, "PRAGMA user_version"), 3);
+    assert_int_equal(fixture_sql_number(*data, "PRAGMA user_version"), 4);
     assert_int_equal(fixture_sql_number(*data, "SELECT x FROM kept"), 42);
 }
 
@@ -322,7 +322,7 @@ static void test_version_1_is_brought_up(void **data)
     assert_int_equal(sets[1].snapshot_count, 1);
     sets_free_all(sets, count);
     store_close(store);
-    assert_int_equal(fixture_sql_number(*data, "PRAGMA user_version"), 3);
+    assert_int_equal(fixture_sql_number(*data, "PRAGMA user_version"), 4);
     static const struct {
         const char *sql;
         int64_t rows;
