@@ -445,7 +445,7 @@ static HRESULT array_poll(struct scsi_transport *transport, uint32_t timeout_ms,
     return S_OK;
 }
 
-static const struct scsi_transport_ops array_ops = {array_submit, array_poll, NULL};
+static const struct scsi_transport_ops array_ops = {array_submit, array_poll, NULL, NULL};
 
 static struct array make_array(void)
 {

@@ -84,7 +84,7 @@ static void fake_close(struct scsi_transport *transport)
     ((struct fake *)transport)->submitted = 0;
 }
 
-static const struct scsi_transport_ops fake_ops = {fake_submit, fake_poll, fake_close};
+static const struct scsi_transport_ops fake_ops = {fake_submit, fake_poll, fake_close, NULL};
 
 static struct fake make_fake(void)
 {
@@ -334,7 +334,7 @@ static void pr_submit(struct scsi_transport *transport, struct scsi_command *com
     }
 }
 
-static const struct scsi_transport_ops pr_ops = {pr_submit, fake_poll, fake_close};
+static const struct scsi_transport_ops pr_ops = {pr_submit, fake_poll, fake_close, NULL};
 
 static void test_reservation_commands(void **state)
 {
