@@ -46,6 +46,7 @@ extern "C" {
 struct vss_backup_components;
 struct vss_async;
 struct vss_enum_object;
+struct vss_examine_writer_metadata; /* metadata.h */
 
 /* The system whose codes a session returns. Codes that an older one did not have come as what it
  * said in their place: VSS_E_UNEXPECTED as E_UNEXPECTED up to VISTA and 2008 (documented);
@@ -112,6 +113,14 @@ HRESULT vss_backup_components_initialize_for_backup(struct vss_backup_components
 HRESULT vss_backup_components_initialize_for_restore(struct vss_backup_components *session,
                                                      const char *xml);
 
+/* The text of a document from the bytes of its file, for the functions that take xml: UTF-16 with a
+ * byte order mark (as tools on Windows write it) or UTF-8, with or without XML declaration, NULs at
+ * the end passed over. What comes out is one line of UTF-8. No VSS method: our own.
+ * out_error: as for vss_create_backup_components().
+ * VSS_E_INVALID_XML_DOCUMENT with line and reason: not XML, a DTD, past a limit; whose document it
+ * is is not looked at. Needs no session; does not block. */
+HRESULT vss_read_document(const void *bytes, size_t length, char **out_xml, char **out_error);
+
 /* IVssBackupComponents::SetContext. Once, after initialize_for_backup and before
  * start_snapshot_set; without it the context is VSS_CTX_BACKUP.
  * context: VSS_CTX_*. TRANSPORTABLE and one of DIFFERENTIAL, PLEX may be or-ed in, as may
@@ -141,8 +150,22 @@ HRESULT vss_backup_components_gather_writer_metadata(struct vss_backup_component
 HRESULT vss_backup_components_get_writer_metadata_count(struct vss_backup_components *session,
                                                         uint32_t *out_writers);
 
-/* IVssBackupComponents::FreeWriterMetadata. Drops what was gathered; again is harmless. It still
- * counts as gathered. VSS_E_BAD_STATE before the gathering ended. */
+/* IVssBackupComponents::GetWriterMetadata, IVssBackupComponentsEx::GetWriterMetadataEx. What a
+ * writer said of itself, as an object of metadata.h, which may outlive the session; one object
+ * serves both methods. State as get_writer_metadata_count. index: from 0. VSS_E_BAD_STATE;
+ * VSS_E_OBJECT_NOT_FOUND: no such writer; VSS_E_INVALID_XML_DOCUMENT: the writer's document lacks a
+ * part that each has (name, RESTORE_METHOD, BACKUP_LOCATIONS), or one is not valid; the text says
+ * where. */
+HRESULT vss_backup_components_get_writer_metadata(struct vss_backup_components *session,
+                                                  uint32_t index, VSS_ID *out_instance_id,
+                                                  struct vss_examine_writer_metadata **out);
+HRESULT vss_backup_components_get_writer_metadata_ex(struct vss_backup_components *session,
+                                                     uint32_t index, VSS_ID *out_instance_id,
+                                                     struct vss_examine_writer_metadata **out);
+
+/* IVssBackupComponents::FreeWriterMetadata. Ends what the caller can see of it; again is harmless.
+ * It still counts as gathered: what the session itself needs to know of its writers it keeps.
+ * VSS_E_BAD_STATE before the gathering ended. */
 HRESULT vss_backup_components_free_writer_metadata(struct vss_backup_components *session);
 
 /* IVssBackupComponents::StartSnapshotSet. Begins a set; one at a time per machine, from here

@@ -226,3 +226,25 @@ HRESULT metadata_restore_method(const struct metadata *metadata,
     out->user_procedure = xml_get_own(&r, node, "userProcedure");
     return r.status;
 }
+
+HRESULT metadata_check_locations(const struct metadata *metadata, struct error *err)
+{
+    struct xml_reader r = {S_OK, err};
+    (void)xml_only(&r, metadata->root, DOCUMENT_NS_METADATA, "BACKUP_LOCATIONS");
+    return r.status;
+}
+
+HRESULT metadata_check(const struct metadata *metadata, struct error *err)
+{
+    struct metadata_identity identity;
+    struct metadata_restore_method method;
+    uint32_t schema = 0;
+    HRESULT hr = metadata_identity(metadata, &identity, err);
+    if (SUCCEEDED(hr)) {
+        hr = metadata_backup_schema(metadata, &schema, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = metadata_restore_method(metadata, &method, err);
+    }
+    return SUCCEEDED(hr) ? metadata_check_locations(metadata, err) : hr;
+}

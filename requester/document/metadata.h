@@ -74,4 +74,8 @@ struct metadata_restore_method {
 HRESULT metadata_restore_method(const struct metadata *metadata,
                                 struct metadata_restore_method *out, struct error *err);
 
+/* Whether there is one BACKUP_LOCATIONS; likewise all that stands in the document's head. */
+HRESULT metadata_check_locations(const struct metadata *metadata, struct error *err);
+HRESULT metadata_check(const struct metadata *metadata, struct error *err);
+
 #endif

@@ -380,12 +380,11 @@ uint32_t xml_get_plain_number(struct xml_reader *r, const xmlNode *node, const c
                               uint32_t absent)
 {
     const char *text = xml_get_plain(r, node, name);
-    uint64_t value = absent;
-    if (text && (!parse_unsigned(text, &value) || value > UINT32_MAX)) {
+    uint32_t value = absent;
+    if (text && !xml_parse_number(text, &value)) {
         xml_refuse(r, node, "attribute %s is not a number from 0 to %u", name, UINT32_MAX);
-        return absent;
     }
-    return (uint32_t)value;
+    return value;
 }
 
 const char *xml_get_own(struct xml_reader *r, const xmlNode *node, const char *name)
@@ -457,6 +456,16 @@ int64_t xml_get_signed(struct xml_reader *r, const xmlNode *node, const char *na
         return 0;
     }
     return value;
+}
+
+bool xml_parse_number(const char *text, uint32_t *out)
+{
+    uint64_t value = 0;
+    if (!parse_unsigned(text, &value) || value > UINT32_MAX) {
+        return false;
+    }
+    *out = (uint32_t)value;
+    return true;
 }
 
 bool xml_parse_bool(const char *text, bool *out)

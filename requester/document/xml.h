@@ -95,6 +95,9 @@ void xml_get_id(struct xml_reader *r, const xmlNode *node, const char *name, VSS
 void xml_get_bytes(struct xml_reader *r, const xmlNode *node, const char *name, size_t max,
                    uint8_t **out, uint32_t *out_length);
 
+/* A decimal number of 32 bits. False, and *out as it was, where it is none. */
+bool xml_parse_number(const char *text, uint32_t *out);
+
 /* "yes" or "no". False where it is neither. */
 bool xml_parse_bool(const char *text, bool *out);
 

@@ -4,6 +4,7 @@
 #include <lunshadow/admin.h>
 
 #include <lunshadow/lun.h>
+#include <lunshadow/metadata.h>
 #include <lunshadow/provider.h>
 #include <lunshadow/requester.h>
 #include <lunshadow/vss.h>
@@ -15,5 +16,6 @@ int main()
     HRESULT hr = vss_create_backup_components(&options, nullptr, nullptr);
     vss_backup_components_release(session);
     vss_admin_release(nullptr);
+    vss_examine_writer_metadata_release(nullptr);
     return FAILED(hr) && vss_error_name(hr) != nullptr ? 0 : 1;
 }

@@ -26,6 +26,7 @@ static void test_null_handles(void **unused)
     (void)unused;
     struct vss_async *async = NULL;
     struct vss_enum_object *objects = NULL;
+    struct vss_examine_writer_metadata *metadata = NULL;
     struct vss_snapshot_prop prop;
     VSS_ID id = {0};
     uint32_t number = 0;
@@ -40,6 +41,10 @@ static void test_null_handles(void **unused)
         vss_backup_components_set_backup_state(NULL, true, true, 1, true),
         vss_backup_components_gather_writer_metadata(NULL, &async),
         vss_backup_components_get_writer_metadata_count(NULL, &number),
+        vss_backup_components_get_writer_metadata(NULL, 0, &id, &metadata),
+        vss_backup_components_get_writer_metadata_ex(NULL, 0, &id, &metadata),
+        vss_read_document(NULL, 0, &text, NULL),
+        vss_read_document("", 0, NULL, NULL),
         vss_backup_components_free_writer_metadata(NULL),
         vss_backup_components_start_snapshot_set(NULL, &id),
         vss_backup_components_add_to_snapshot_set(NULL, "", NULL, &id),
