@@ -2,6 +2,7 @@
 #include "provider/host/inspect.h"
 
 #include "provider/host/internal.h"
+#include "provider/trust.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -53,7 +54,7 @@ HRESULT inspection_open(const char *path, struct inspection *out, struct error *
     if (!out->path) {
         return error_set_errno(err, errno, "plug-in %s", path);
     }
-    HRESULT hr = provider_check_file(out->path, err);
+    HRESULT hr = trust_check_file("plug-in", out->path, err);
     if (SUCCEEDED(hr)) {
         hr = find_table(out, &table, err);
     }

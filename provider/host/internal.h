@@ -49,10 +49,6 @@ struct providers {
 HRESULT provider_load(const struct config_section *section, struct store *store,
                       struct provider **out, struct error *err);
 
-/* Only root or this user may have written a plug-in: E_ACCESSDENIED says what is wrong with a file.
- */
-HRESULT provider_check_file(const char *path, struct error *err);
-
 /* Copies what both sides know of a table; checks magic, ABI, mandatory operations and coherent
  * pairs. VSS_E_UNEXPECTED_PROVIDER_ERROR names what is missing. */
 HRESULT provider_adopt_table(struct provider *provider, const struct vss_provider_table *table,

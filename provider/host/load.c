@@ -6,73 +6,12 @@
 #include "provider/host/internal.h"
 #include "provider/host/remote.h"
 #include "provider/shims/stack.h"
+#include "provider/trust.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-/* Code that another user can change is not loaded. */
-HRESULT provider_check_file(const char *path, struct error *err)
-{
-    struct stat st;
-    if (stat(path, &st) != 0) {
-        return error_set_errno(err, errno, "plug-in %s", path);
-    }
-    if (!S_ISREG(st.st_mode)) {
-        return error_set(err, E_ACCESSDENIED, "plug-in %s is not a regular file", path);
-    }
-    if (st.st_uid != 0 && st.st_uid != geteuid()) {
-        return error_set(err, E_ACCESSDENIED,
-                         "plug-in %s belongs to uid %u; it must be root's or this user's", path,
-                         st.st_uid);
-    }
-    if (st.st_mode & (S_IWGRP | S_IWOTH)) {
-        return error_set(err, E_ACCESSDENIED,
-                         "plug-in %s is writable by others; mend with: chmod go-w", path);
-    }
-    return S_OK;
-}
-
-/* Who may write to a directory may put another file in the place of ours; in a sticky one only the
- * file's owner may. So this goes for each directory up to the root. */
-static HRESULT check_directory(const char *path, struct error *err)
-{
-    struct stat st;
-    if (stat(path, &st) != 0) {
-        return error_set_errno(err, errno, "directory %s of a plug-in", path);
-    }
-    if (st.st_uid != 0 && st.st_uid != geteuid()) {
-        return error_set(err, E_ACCESSDENIED,
-                         "directory %s of a plug-in belongs to uid %u; it must be root's or this "
-                         "user's",
-                         path, st.st_uid);
-    }
-    if ((st.st_mode & (S_IWGRP | S_IWOTH)) && !(st.st_mode & S_ISVTX)) {
-        return error_set(err, E_ACCESSDENIED,
-                         "directory %s of a plug-in is writable by others; mend with: chmod go-w",
-                         path);
-    }
-    return S_OK;
-}
-
-static HRESULT check_directories(const char *path, struct error *err)
-{
-    char *directory = text_copy(path);
-    if (!directory) {
-        return error_set(err, E_OUTOFMEMORY, "out of memory loading a plug-in");
-    }
-    HRESULT hr = S_OK;
-    for (char *slash = strrchr(directory, '/'); slash && SUCCEEDED(hr);
-         slash = strrchr(directory, '/')) {
-        *slash = '\0';
-        hr = check_directory(*directory ? directory : "/", err);
-    }
-    free(directory);
-    return hr;
-}
 
 static HRESULT open_library(struct provider *p, vss_provider_entry *out, struct error *err)
 {
@@ -149,10 +88,10 @@ static HRESULT load_plugin(struct provider *p, const char *name, struct error *e
     }
     p->path = realpath(path, NULL);
     HRESULT hr =
-        p->path ? provider_check_file(p->path, err)
+        p->path ? trust_check_file("plug-in", p->path, err)
                 : error_set_errno(err, errno, "[array %s]: plug-in %s", p->section->name, path);
     if (SUCCEEDED(hr)) {
-        hr = check_directories(p->path, err);
+        hr = trust_check_above("plug-in", p->path, err);
     }
     if (SUCCEEDED(hr)) {
         hr = open_library(p, &entry, err);
