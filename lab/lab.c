@@ -90,6 +90,20 @@ out:
     return hr;
 }
 
+/* For writers of the lab's own: those of this machine have nothing to do with it. */
+static HRESULT make_writers_directory(const struct lab *lab, struct error *err)
+{
+    char *path = text_printf("%s/writers.d", lab->directory);
+    HRESULT hr = S_OK;
+    if (!path) {
+        hr = error_set(err, E_OUTOFMEMORY, "out of memory making a lab");
+    } else if (mkdir(path, 0700) != 0) {
+        hr = error_set_errno(err, errno, "cannot make %s", path);
+    }
+    free(path);
+    return hr;
+}
+
 HRESULT lab_up(const struct lab_options *options, struct lab **out, struct error *err)
 {
     *out = NULL;
@@ -99,7 +113,10 @@ HRESULT lab_up(const struct lab_options *options, struct lab **out, struct error
         lab_detach(lab); /* no lab.conf: nothing of ours is there, or it is another's */
         return hr;
     }
-    hr = lab_storage_up(lab, options, err);
+    hr = make_writers_directory(lab, err);
+    if (SUCCEEDED(hr)) {
+        hr = lab_storage_up(lab, options, err);
+    }
     if (SUCCEEDED(hr)) {
         hr = lab_tgtd_start(lab, options->detached, err);
     }
@@ -160,6 +177,7 @@ HRESULT lab_down(struct lab *lab, struct error *err)
 
 HRESULT lab_config(const struct lab *lab, struct buffer *out)
 {
+    buffer_printf(out, "[writers]\ndirectory = %s/writers.d\n\n", lab->directory);
     buffer_printf(out, "[portal lab]\naddress = %s\n\n", lab->portal);
     buffer_printf(out, "[array lab]\nprovider = tgt\nportal = %s\n", lab->portal);
     buffer_printf(out, "socket = %s\ncontrol_port = %u\n", lab->socket, lab->control_port);

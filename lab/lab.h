@@ -101,7 +101,8 @@ HRESULT lab_tgtadm(struct lab *lab, const char *const arguments[], struct buffer
 /* What tgtadm --op show --mode target prints; for status and leftovers checks. */
 HRESULT lab_show(struct lab *lab, struct buffer *out, struct error *err);
 
-/* The configuration file text for using this lab: [portal lab], [array lab] provider = tgt, ... */
+/* The configuration file text for using this lab: [writers] with a directory of its own, [portal
+ * lab], [array lab] provider = tgt, ... */
 HRESULT lab_config(const struct lab *lab, struct buffer *out);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "requester/session.h"
+#include "requester/session_writers.h"
 
 #include "common/buffer.h"
 #include "common/id.h"
@@ -167,8 +167,12 @@ static HRESULT open_session(const struct vss_session_options *options,
     if (!session) {
         return error_set(err, E_OUTOFMEMORY, "out of memory while making a session");
     }
-    hr = set_environment_open(known.config_path, known.state_directory, &session->env, err);
+    hr = writers_new(&session->writer_host, err);
+    if (SUCCEEDED(hr)) {
+        hr = set_environment_open(known.config_path, known.state_directory, &session->env, err);
+    }
     if (FAILED(hr)) {
+        writers_free(session->writer_host, false);
         free(session);
         return session_creation_result(hr, err);
     }
@@ -226,6 +230,8 @@ void vss_backup_components_release(struct vss_backup_components *session)
         async_detach(session->operation);
     }
     atomic_store(&session->env->cancelled, false);
+    writers_free(session->writer_host, (get_conditions(session) & SESSION_BACKUP) != 0);
+    session_drop_statuses(session);
     set_builder_free(session->builder);
     recovery_free(session->recovery);
     delete_released_sets(session);

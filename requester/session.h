@@ -7,9 +7,12 @@
 #include "requester/document/document.h"
 #include "requester/states.h"
 #include "requester/writer_metadata.h"
+#include "requester/writers/writers.h"
 #include "resync/recovery.h"
 
 #include <pthread.h>
+
+struct writer_status;
 
 /* A session. Its fields belong to the one thread that calls its methods; while an operation runs,
  * to that operation's thread, and every method refuses. conditions, which decides that, is guarded
@@ -28,6 +31,10 @@ struct vss_backup_components {
 
     /* of GatherWriterMetadata: filled by its operation; kept when a caller frees what it can see */
     struct gathered_writers writers;
+    struct writers *writer_host;    /* their processes */
+    struct writer_status *statuses; /* of GatherWriterStatus */
+    size_t status_count;
+    const struct set_record *made_set; /* while writers are told post-snapshot */
 
     struct set_builder *builder; /* a set in creation */
     VSS_ID set_id;               /* in creation, or made by this session */

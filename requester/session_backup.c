@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* How a session begins, and its writer side: initialize, context, backup state, writers. */
+/* How a session begins: initialize, context, backup state; and the writer metadata it gathered. */
 
 #include "requester/session.h"
 
@@ -141,50 +141,7 @@ out:
     return session_end(session, METHOD_SET_BACKUP_STATE, hr);
 }
 
-/* ---- writers ---- */
-
-/* No writer can be configured, so the list of those to ask or tell is empty and the operation ends
- * well. */
-static HRESULT tell_writers(struct vss_backup_components *session, struct error *err)
-{
-    (void)session;
-    (void)err;
-    return S_OK;
-}
-
-static HRESULT run_with_writers(struct vss_backup_components *session, enum session_method method,
-                                struct vss_async **out)
-{
-    if (out) {
-        *out = NULL;
-    }
-    HRESULT hr = session_begin(session, method);
-    if (FAILED(hr)) {
-        return hr;
-    }
-    if (!out) {
-        return session_null_argument(session, "out");
-    }
-    return session_run(session, method, tell_writers, out);
-}
-
-HRESULT vss_backup_components_gather_writer_metadata(struct vss_backup_components *session,
-                                                     struct vss_async **out)
-{
-    return run_with_writers(session, METHOD_GATHER_WRITER_METADATA, out);
-}
-
-HRESULT vss_backup_components_prepare_for_backup(struct vss_backup_components *session,
-                                                 struct vss_async **out)
-{
-    return run_with_writers(session, METHOD_PREPARE_FOR_BACKUP, out);
-}
-
-HRESULT vss_backup_components_backup_complete(struct vss_backup_components *session,
-                                              struct vss_async **out)
-{
-    return run_with_writers(session, METHOD_BACKUP_COMPLETE, out);
-}
+/* ---- writer metadata ---- */
 
 HRESULT vss_backup_components_get_writer_metadata_count(struct vss_backup_components *session,
                                                         uint32_t *out_writers)

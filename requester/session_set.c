@@ -2,7 +2,7 @@
 
 /* Snapshot sets of a session: made, imported, broken, deleted. */
 
-#include "requester/session.h"
+#include "requester/session_writers.h"
 
 #include "common/id.h"
 
@@ -109,6 +109,8 @@ HRESULT vss_backup_components_abort_backup(struct vss_backup_components *session
     if (FAILED(hr)) {
         return hr;
     }
+    writers_abort(session->writer_host);
+    writers_report(session->writer_host, session->env->store);
     if (session->builder) {
         give_up_set(session);
     }
@@ -147,13 +149,16 @@ static HRESULT describe_set(struct vss_backup_components *session, const struct 
 static HRESULT commit_set(struct vss_backup_components *session, struct error *err)
 {
     struct set_record set = {0};
-    struct set_hooks hooks = {0}; /* no writer can be configured */
+    struct set_hooks hooks = session_writer_hooks(session);
     bool is_released = (session->context & VSS_VOLSNAP_ATTR_NO_AUTO_RELEASE) == 0;
     HRESULT hr = reserve_release(session, err);
     if (FAILED(hr)) {
         goto out;
     }
     hr = set_commit(session->builder, &hooks, &set, err);
+    if (SUCCEEDED(hr) && set.snapshot_count == 0) {
+        hr = session_tell_empty_set(session, err);
+    }
     if (FAILED(hr)) {
         goto out;
     }
@@ -169,6 +174,7 @@ out:
     set_builder_free(session->builder);
     session->builder = NULL;
     set_record_free(&set);
+    session_end_sequence(session, hr);
     if (FAILED(hr)) {
         give_up_set(session);
     }

@@ -172,6 +172,60 @@ static const struct rule rules[METHOD_COUNT] = {
         .name = "the recovery report",
         .needs = SESSION_RESTORE,
         .codes = {VSS_E_BAD_STATE}},
+    [METHOD_ENABLE_WRITER_CLASSES] = {
+        .name = "EnableWriterClasses",
+        .needs_any = SESSION_BACKUP | SESSION_RESTORE,
+        .codes = {VSS_E_BAD_STATE}},
+    [METHOD_DISABLE_WRITER_CLASSES] = {
+        .name = "DisableWriterClasses",
+        .needs_any = SESSION_BACKUP | SESSION_RESTORE,
+        .codes = {VSS_E_BAD_STATE}},
+    [METHOD_DISABLE_WRITER_INSTANCES] = {
+        .name = "DisableWriterInstances",
+        .needs_any = SESSION_BACKUP | SESSION_RESTORE,
+        .codes = {VSS_E_BAD_STATE}},
+    [METHOD_GATHER_WRITER_STATUS] = {
+        .name = "GatherWriterStatus",
+        .needs_any = SESSION_BACKUP | SESSION_RESTORE,
+        .sets = SESSION_STATUS,
+        .codes = {VSS_E_BAD_STATE, VSS_E_WRITER_INFRASTRUCTURE}},
+    [METHOD_GET_WRITER_STATUS_COUNT] = {
+        .name = "GetWriterStatusCount",
+        .needs = SESSION_STATUS,
+        .codes = {VSS_E_BAD_STATE}},
+    [METHOD_FREE_WRITER_STATUS] = {
+        .name = "FreeWriterStatus",
+        .needs = SESSION_STATUS,
+        .clears = SESSION_STATUS,
+        .codes = {VSS_E_BAD_STATE}},
+    [METHOD_GET_WRITER_STATUS] = {
+        .name = "GetWriterStatus",
+        .needs = SESSION_STATUS,
+        .codes = {VSS_E_BAD_STATE, VSS_E_OBJECT_NOT_FOUND}},
+    [METHOD_GET_WRITER_STATUS_EX] = {
+        .name = "GetWriterStatusEx",
+        .needs = SESSION_STATUS,
+        .codes = {VSS_E_BAD_STATE, VSS_E_OBJECT_NOT_FOUND}},
+    [METHOD_PRE_RESTORE] = {
+        .name = "PreRestore",
+        .needs = SESSION_RESTORE | SESSION_GATHERED,
+        .forbids = SESSION_PRE_RESTORED,
+        .sets = SESSION_PRE_RESTORED,
+        .codes = {VSS_E_BAD_STATE}},
+    [METHOD_POST_RESTORE] = {
+        .name = "PostRestore",
+        .needs = SESSION_RESTORE | SESSION_PRE_RESTORED,
+        .forbids = SESSION_POST_RESTORED,
+        .sets = SESSION_POST_RESTORED,
+        .codes = {VSS_E_BAD_STATE, VSS_E_PROVIDER_VETO, VSS_E_OBJECT_NOT_FOUND}},
+    [METHOD_PRE_FAST_RECOVERY] = {
+        .name = "PreFastRecovery",
+        .needs_any = SESSION_BACKUP | SESSION_RESTORE,
+        .codes = {VSS_E_BAD_STATE, E_NOTIMPL}},
+    [METHOD_FAST_RECOVERY] = {
+        .name = "FastRecovery",
+        .needs_any = SESSION_BACKUP | SESSION_RESTORE,
+        .codes = {VSS_E_BAD_STATE, E_NOTIMPL}},
 };
 
 /* By bit: what is wrong where the condition is missing, and where it is there. */
@@ -207,6 +261,7 @@ static const struct {
      "the session selects components"},
     {"call PreRestore and wait for it first", "PreRestore was called before"},
     {"call PostRestore and wait for it first", "PostRestore was called before"},
+    {"call GatherWriterStatus and wait for it first, and do not free what it gathered", ""},
 };
 /* clang-format on */
 

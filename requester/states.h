@@ -11,28 +11,29 @@
  * states_check() and states_next() are all that reads it. Nothing here knows a session. */
 
 enum session_condition {
-    SESSION_BUSY = 1u << 0,          /* an asynchronous operation runs */
-    SESSION_BACKUP = 1u << 1,        /* InitializeForBackup */
-    SESSION_RESTORE = 1u << 2,       /* InitializeForRestore */
-    SESSION_DOCUMENT = 1u << 3,      /* a document with a snapshot set was given */
-    SESSION_CONTEXT = 1u << 4,       /* SetContext */
-    SESSION_NO_WRITERS = 1u << 5,    /* the context is one without writers */
-    SESSION_ALL = 1u << 6,           /* VSS_CTX_ALL: administration, never creation */
-    SESSION_BACKUP_STATE = 1u << 7,  /* SetBackupState */
-    SESSION_GATHERED = 1u << 8,      /* GatherWriterMetadata ended well, once */
-    SESSION_METADATA = 1u << 9,      /* what it gathered is still held */
-    SESSION_SET = 1u << 10,          /* StartSnapshotSet: a set in creation */
-    SESSION_VOLUMES = 1u << 11,      /* the set has a volume */
-    SESSION_PREPARED = 1u << 12,     /* PrepareForBackup */
-    SESSION_DONE = 1u << 13,         /* DoSnapshotSet succeeded */
-    SESSION_COMPLETED = 1u << 14,    /* BackupComplete */
-    SESSION_IMPORTED = 1u << 15,     /* ImportSnapshots succeeded */
-    SESSION_MEMBERS = 1u << 16,      /* the recovery set has a member */
-    SESSION_COMPONENTS = 1u << 17,   /* the session selects components: SetBackupState, document */
-    SESSION_PRE_RESTORED = 1u << 18, /* PreRestore */
-    SESSION_POST_RESTORED = 1u << 19 /* PostRestore */
+    SESSION_BUSY = 1u << 0,           /* an asynchronous operation runs */
+    SESSION_BACKUP = 1u << 1,         /* InitializeForBackup */
+    SESSION_RESTORE = 1u << 2,        /* InitializeForRestore */
+    SESSION_DOCUMENT = 1u << 3,       /* a document with a snapshot set was given */
+    SESSION_CONTEXT = 1u << 4,        /* SetContext */
+    SESSION_NO_WRITERS = 1u << 5,     /* the context is one without writers */
+    SESSION_ALL = 1u << 6,            /* VSS_CTX_ALL: administration, never creation */
+    SESSION_BACKUP_STATE = 1u << 7,   /* SetBackupState */
+    SESSION_GATHERED = 1u << 8,       /* GatherWriterMetadata ended well, once */
+    SESSION_METADATA = 1u << 9,       /* what it gathered is still held */
+    SESSION_SET = 1u << 10,           /* StartSnapshotSet: a set in creation */
+    SESSION_VOLUMES = 1u << 11,       /* the set has a volume */
+    SESSION_PREPARED = 1u << 12,      /* PrepareForBackup */
+    SESSION_DONE = 1u << 13,          /* DoSnapshotSet succeeded */
+    SESSION_COMPLETED = 1u << 14,     /* BackupComplete */
+    SESSION_IMPORTED = 1u << 15,      /* ImportSnapshots succeeded */
+    SESSION_MEMBERS = 1u << 16,       /* the recovery set has a member */
+    SESSION_COMPONENTS = 1u << 17,    /* the session selects components: SetBackupState, document */
+    SESSION_PRE_RESTORED = 1u << 18,  /* PreRestore */
+    SESSION_POST_RESTORED = 1u << 19, /* PostRestore */
+    SESSION_STATUS = 1u << 20         /* GatherWriterStatus, and what it gathered is still held */
 };
-#define SESSION_CONDITION_COUNT 20
+#define SESSION_CONDITION_COUNT 21
 
 enum session_method {
     METHOD_INITIALIZE_FOR_BACKUP,
@@ -62,6 +63,18 @@ enum session_method {
     METHOD_RECOVER_SET,
     METHOD_GET_ROOT_AND_LOGICAL_PREFIX_PATHS,
     METHOD_RECOVERY_REPORT,
+    METHOD_ENABLE_WRITER_CLASSES,
+    METHOD_DISABLE_WRITER_CLASSES,
+    METHOD_DISABLE_WRITER_INSTANCES,
+    METHOD_GATHER_WRITER_STATUS,
+    METHOD_GET_WRITER_STATUS_COUNT,
+    METHOD_FREE_WRITER_STATUS,
+    METHOD_GET_WRITER_STATUS,
+    METHOD_GET_WRITER_STATUS_EX,
+    METHOD_PRE_RESTORE,
+    METHOD_POST_RESTORE,
+    METHOD_PRE_FAST_RECOVERY,
+    METHOD_FAST_RECOVERY,
     METHOD_COUNT
 };
 

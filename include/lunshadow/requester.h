@@ -138,10 +138,26 @@ HRESULT vss_backup_components_set_backup_state(struct vss_backup_components *ses
                                                bool backup_bootable_system_state,
                                                int32_t backup_type, bool partial_file_support);
 
-/* IVssBackupComponents::GatherWriterMetadata. Asks the writers who they are. After initialize_*,
- * once per session; must have ended well before do_snapshot_set in contexts with writers. No
- * writer can be configured here, so it ends at once and finds none.
- * VSS_E_BAD_STATE; through QueryStatus VSS_E_WRITER_INFRASTRUCTURE. */
+/* IVssBackupComponents::EnableWriterClasses, DisableWriterClasses, DisableWriterInstances. Which
+ * writers take part, before gather_writer_metadata; later calls succeed and change nothing. Calls
+ * add up. With the first enabling only the classes enabled count, and what was disabled by class
+ * before is void. Ids that no writer has are harmless: instance ids come from another session.
+ * ids: NULL where count is 0. VSS_E_BAD_STATE before initialize_*. */
+HRESULT vss_backup_components_enable_writer_classes(struct vss_backup_components *session,
+                                                    const VSS_ID *class_ids, uint32_t count);
+HRESULT vss_backup_components_disable_writer_classes(struct vss_backup_components *session,
+                                                     const VSS_ID *class_ids, uint32_t count);
+HRESULT vss_backup_components_disable_writer_instances(struct vss_backup_components *session,
+                                                       const VSS_ID *instance_ids, uint32_t count);
+
+/* IVssBackupComponents::GatherWriterMetadata. Starts the writers of writers.d (lunshadow.conf(5)),
+ * each as a process that lives as long as the session, and asks them who they are. After
+ * initialize_*, once per session; must have ended well before do_snapshot_set in contexts with
+ * writers. In a context without writers it starts none. A writer that cannot be started or makes no
+ * sense is left out, and shows as VSS_WS_FAILED_AT_IDENTIFY in gather_writer_status.
+ * VSS_E_BAD_STATE. Through QueryStatus VSS_E_WRITER_INFRASTRUCTURE: the directory is missing where
+ * one is configured, others may write to it, or it holds more than 64 writers; E_ACCESSDENIED: this
+ * user may not read it. Blocks, as all writer events do, no longer than a writer's time limits. */
 HRESULT vss_backup_components_gather_writer_metadata(struct vss_backup_components *session,
                                                      struct vss_async **out);
 
@@ -202,8 +218,10 @@ HRESULT vss_backup_components_is_volume_supported(struct vss_backup_components *
                                                   const VSS_ID *provider_id, const char *volume,
                                                   bool *out_supported);
 
-/* IVssBackupComponents::PrepareForBackup. Tells the writers. After set_backup_state and
- * start_snapshot_set; not in contexts without writers. VSS_E_BAD_STATE. */
+/* IVssBackupComponents::PrepareForBackup. Tells the writers; what failed in one before is over,
+ * unless its process is lost. After set_backup_state and start_snapshot_set; not in contexts
+ * without writers. A writer that fails takes no part in the set, and fails nothing but itself: ask
+ * gather_writer_status. VSS_E_BAD_STATE. */
 HRESULT vss_backup_components_prepare_for_backup(struct vss_backup_components *session,
                                                  struct vss_async **out);
 
@@ -211,23 +229,69 @@ HRESULT vss_backup_components_prepare_for_backup(struct vss_backup_components *s
  * start_snapshot_set; in contexts with writers also after gather_writer_metadata and
  * prepare_for_backup, and then an empty set is legal; in the others after a volume was added.
  * With TRANSPORTABLE the set's description goes into the document and the copies are not shown
- * to this host; without, they are imported here. VSS_E_BAD_STATE. Through QueryStatus:
- * VSS_E_INSUFFICIENT_STORAGE, VSS_E_HOLD_WRITES_TIMEOUT, VSS_E_FLUSH_WRITES_TIMEOUT,
- * VSS_E_PROVIDER_VETO, VSS_E_UNEXPECTED_PROVIDER_ERROR. On any failure, and when it is
- * cancelled, nothing is left behind and a new set may be started. */
+ * to this host; without, they are imported here. Writers prepare, freeze, thaw and see the copies
+ * on the way; one that fails leaves the set as it is for the others: ask gather_writer_status.
+ * VSS_E_BAD_STATE. Through QueryStatus: VSS_E_TRANSACTION_FREEZE_TIMEOUT,
+ * VSS_E_TRANSACTION_THAW_TIMEOUT (a writer with "transactions = yes" did not freeze or thaw; not
+ * with NOT_TRANSACTED in the context), VSS_E_INSUFFICIENT_STORAGE, VSS_E_HOLD_WRITES_TIMEOUT,
+ * VSS_E_FLUSH_WRITES_TIMEOUT, VSS_E_PROVIDER_VETO, VSS_E_UNEXPECTED_PROVIDER_ERROR. On any failure,
+ * and when it is cancelled, nothing is left behind and a new set may be started. */
 HRESULT vss_backup_components_do_snapshot_set(struct vss_backup_components *session,
                                               struct vss_async **out);
 
 /* IVssBackupComponents::BackupComplete. Tells the writers that the backup succeeded. Once, after
  * do_snapshot_set succeeded; not in contexts without writers. VSS_E_BAD_STATE; through
- * QueryStatus VSS_E_UNEXPECTED_WRITER_ERROR. */
+ * QueryStatus VSS_E_UNEXPECTED_WRITER_ERROR: one died, was late or made no sense (all were told; it
+ * is complete for the others, and may be called again). */
 HRESULT vss_backup_components_backup_complete(struct vss_backup_components *session,
                                               struct vss_async **out);
 
-/* IVssBackupComponents::AbortBackup. Gives up a set in creation; a new one may be started. With
- * nothing in flight it does nothing: copies that were made stay. VSS_E_BAD_STATE before
- * initialize, and while an operation runs (cancel that). */
+/* IVssBackupComponents::AbortBackup. Gives up a set in creation, and tells writers that are between
+ * prepare_for_backup and backup_complete; a new set may be started. With nothing in flight it does
+ * nothing: copies that were made stay. VSS_E_BAD_STATE before initialize, and while an operation
+ * runs (cancel that). */
 HRESULT vss_backup_components_abort_backup(struct vss_backup_components *session);
+
+/* IVssBackupComponents::GatherWriterStatus. Asks all writers, those that failed and those that are
+ * no more included, how they stand. After initialize_*, as often as one likes; before
+ * gather_writer_metadata there are none. VSS_E_BAD_STATE. Through QueryStatus
+ * VSS_E_WRITER_INFRASTRUCTURE, E_ACCESSDENIED, as gather_writer_metadata. */
+HRESULT vss_backup_components_gather_writer_status(struct vss_backup_components *session,
+                                                   struct vss_async **out);
+
+/* IVssBackupComponents::GetWriterStatusCount. After gather_writer_status ended and before
+ * free_writer_status, as all that follow. VSS_E_BAD_STATE. */
+HRESULT vss_backup_components_get_writer_status_count(struct vss_backup_components *session,
+                                                      uint32_t *out_writers);
+
+/* IVssBackupComponents::GetWriterStatus. As the last gathering saw it.
+ * index: 0 to the count less one. out_instance_id, out_class_id: null for a writer that never said
+ * who it is. out_name: freed with vss_free_string(). out_state: enum vss_writer_state.
+ * out_failure: S_OK; VSS_E_WRITERERROR_INCONSISTENTSNAPSHOT, OUTOFRESOURCES, TIMEOUT, RETRYABLE,
+ * NONRETRYABLE: the writer said so (TIMEOUT also: it was frozen for longer than it may be;
+ * NONRETRYABLE also: its introduction is not valid, or some of its components failed);
+ * VSS_E_WRITER_NOT_RESPONDING: it died, was late or made no sense;
+ * VSS_E_WRITER_STATUS_NOT_AVAILABLE: it takes part in as many sessions as it can.
+ * VSS_E_BAD_STATE; VSS_E_OBJECT_NOT_FOUND: no such index. */
+HRESULT vss_backup_components_get_writer_status(struct vss_backup_components *session,
+                                                uint32_t index, VSS_ID *out_instance_id,
+                                                VSS_ID *out_class_id, char **out_name,
+                                                int32_t *out_state, HRESULT *out_failure);
+
+/* IVssBackupComponentsEx3::GetWriterStatusEx. As get_writer_status; out_failure may also be
+ * VSS_E_WRITERERROR_PARTIAL_FAILURE: some of its components failed, the writer goes on with the
+ * others, and each component says its own. out_application: what the application gave as its own
+ * code, S_OK for none. out_message: the plain line, "" for none; freed with vss_free_string(). The
+ * last three may be NULL. */
+HRESULT vss_backup_components_get_writer_status_ex(struct vss_backup_components *session,
+                                                   uint32_t index, VSS_ID *out_instance_id,
+                                                   VSS_ID *out_class_id, char **out_name,
+                                                   int32_t *out_state, HRESULT *out_failure,
+                                                   HRESULT *out_application, char **out_message);
+
+/* IVssBackupComponents::FreeWriterStatus. Drops what gather_writer_status gathered.
+ * VSS_E_BAD_STATE. */
+HRESULT vss_backup_components_free_writer_status(struct vss_backup_components *session);
 
 /* IVssBackupComponents::SaveAsXML. The Backup Components Document: one line of UTF-8 without XML
  * declaration, the same bytes for the same content; what a document that was given had of other
@@ -314,6 +378,26 @@ HRESULT vss_backup_components_add_snapshot_to_recovery_set(struct vss_backup_com
  * are not whole; the text says which. */
 HRESULT vss_backup_components_recover_set(struct vss_backup_components *session, uint32_t flags,
                                           struct vss_async **out);
+
+/* IVssBackupComponents::PreRestore. Tells the writers that their data are about to be overwritten:
+ * they stop using them. After initialize_for_restore and gather_writer_metadata, once; before
+ * recover_set. A writer that fails is seen in gather_writer_status: do not overwrite its data.
+ * VSS_E_BAD_STATE. */
+HRESULT vss_backup_components_pre_restore(struct vss_backup_components *session,
+                                          struct vss_async **out);
+
+/* IVssBackupComponents::PostRestore. Tells the writers that their data are there. After
+ * pre_restore, once; the writers that failed there are told too. VSS_E_BAD_STATE. */
+HRESULT vss_backup_components_post_restore(struct vss_backup_components *session,
+                                           struct vss_async **out);
+
+/* IVssBackupComponentsEx2::PreFastRecovery, FastRecovery. Reserved in VSS and here: E_NOTIMPL, or
+ * VSS_E_BAD_STATE before initialize_*; no argument is looked at. */
+HRESULT vss_backup_components_pre_fast_recovery(struct vss_backup_components *session,
+                                                const VSS_ID *id, uint32_t flags,
+                                                struct vss_async **out);
+HRESULT vss_backup_components_fast_recovery(struct vss_backup_components *session, const VSS_ID *id,
+                                            uint32_t flags, struct vss_async **out);
 
 /* What the last recover_set did, also where it failed: a JSON array, one object per member:
  * snapshot (id), destination (URL), method (how the array copied), ids (which disk IDs it has

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <lunshadow/requester.h>
@@ -30,7 +31,11 @@ static int setup(void **state)
     assert_non_null(f);
     f->directory = fixture_directory();
     (void)snprintf(f->config, sizeof(f->config), "%s", fixture_path(f->directory, "empty.conf"));
-    fixture_write_file(f->config, "", 0);
+    const char *writers = fixture_path(f->directory, "writers.d"); /* never this machine's own */
+    char text[600];
+    int length = snprintf(text, sizeof(text), "[writers]\ndirectory = %s\n", writers);
+    assert_int_equal(mkdir(writers, 0700), 0);
+    fixture_write_file(f->config, text, (size_t)length);
     assert_int_equal(setenv("LUNSHADOW_LOCK_DIR", f->directory, 1), 0);
     *state = f;
     return 0;
