@@ -23,5 +23,6 @@ extern const struct cli_command command_providers;
 extern const struct cli_command command_recover;
 extern const struct cli_command command_resync;
 extern const struct cli_command command_show;
+extern const struct cli_command command_writers;
 
 #endif

@@ -4,6 +4,7 @@
 #include "cli/session.h"
 #include "cli/set_view.h"
 #include "cli/text.h"
+#include "cli/writer_view.h"
 #include "common/buffer.h"
 #include "common/process.h"
 
@@ -23,6 +24,7 @@ static const struct cli_option options[] = {
     {"provider", 0, "ID", "the provider that shall make them"},
     {"output", 'o', "FILE", "save the Backup Components Document to a new file"},
     {"exec", 'e', "COMMAND", "run it by the shell once the copies are there"},
+    {"no-writers", 0, NULL, "leave the applications alone: copies as after a power cut"},
 };
 
 /* One creation on its way. */
@@ -74,6 +76,7 @@ static bool read_options(struct creation *c)
                          text_context(c->context));
         return false;
     }
+    c->context |= cli_has(cli, "no-writers") ? VSS_VOLSNAP_ATTR_NO_WRITERS : 0u;
     c->context |= cli_has(cli, "transportable") ? VSS_VOLSNAP_ATTR_TRANSPORTABLE : 0u;
     c->context |= cli_has(cli, "differential") ? VSS_VOLSNAP_ATTR_DIFFERENTIAL : 0u;
     c->context |= cli_has(cli, "plex") ? VSS_VOLSNAP_ATTR_PLEX : 0u;
@@ -178,6 +181,30 @@ static HRESULT add_volumes(struct creation *c)
     return hr;
 }
 
+/* A copy that is taken for a consistent one and is none is worse than no copy. */
+static HRESULT check_writers(struct creation *c, const char *outcome)
+{
+    struct error why = {0};
+    HRESULT hr = writer_rows_check(c->session, &why);
+    if (FAILED(hr)) {
+        return error_set(&c->error, hr, "%s; %s: mend the writer, or use --no-writers", why.text,
+                         outcome);
+    }
+    return S_OK;
+}
+
+static void delete_copies(struct creation *c)
+{
+    struct error err = {0};
+    int32_t deleted = 0;
+    VSS_ID left = id_null;
+    HRESULT hr = vss_backup_components_delete_snapshots(
+        c->session, &c->set_id, VSS_OBJECT_SNAPSHOT_SET, true, &deleted, &left);
+    if (FAILED(session_check(c->session, hr, &err))) {
+        cli_warn(c->cli, &err);
+    }
+}
+
 static HRESULT take_snapshots(struct creation *c)
 {
     struct vss_async *async = NULL;
@@ -185,13 +212,24 @@ static HRESULT take_snapshots(struct creation *c)
     if (has_writers(c)) {
         hr = vss_backup_components_prepare_for_backup(c->session, &async);
         hr = session_wait(c->session, hr, async, "preparing the writers", &c->error);
+        if (SUCCEEDED(hr)) {
+            hr = check_writers(c, "nothing was copied");
+        }
         if (FAILED(hr)) {
             return hr;
         }
     }
     async = NULL;
     hr = vss_backup_components_do_snapshot_set(c->session, &async);
-    return session_wait(c->session, hr, async, "creating the set", &c->error);
+    hr = session_wait(c->session, hr, async, "creating the set", &c->error);
+    if (FAILED(hr) || !has_writers(c)) {
+        return hr;
+    }
+    hr = check_writers(c, "the copies were deleted");
+    if (FAILED(hr)) {
+        delete_copies(c);
+    }
+    return hr;
 }
 
 /* The user's command, with the set's id in LUNSHADOW_SET; its standard streams are ours. */
@@ -241,7 +279,8 @@ static HRESULT finish(struct creation *c)
         return hr;
     }
     hr = vss_backup_components_backup_complete(c->session, &async);
-    return session_wait(c->session, hr, async, "telling the writers", &c->error);
+    hr = session_wait(c->session, hr, async, "telling the writers", &c->error);
+    return SUCCEEDED(hr) ? writer_rows_check(c->session, &c->error) : hr;
 }
 
 static int print_set(struct creation *c)
@@ -304,6 +343,10 @@ const struct cli_command command_create = {
         "Contexts: app-rollback, backup, nas-rollback, file-share-backup, client-accessible,\n"
         "client-accessible-writers. Copies of backup and file-share-backup are deleted when this\n"
         "command ends, so they need --exec. The COMMAND finds the set's id in LUNSHADOW_SET.\n"
+        "\n"
+        "Writers (see: lunshadow writers) make their applications consistent for the copies. Where "
+        "one\n"
+        "fails there are no copies. --no-writers takes the context's sister without them.\n"
         "\n"
         "The document of --output is what import (on any host) and resync read; keep it safe.",
     .options = options,

@@ -24,8 +24,8 @@ HRESULT trust_check_file(const char *what, const char *path, struct error *err)
                          st.st_uid);
     }
     if (st.st_mode & (S_IWGRP | S_IWOTH)) {
-        return error_set(err, E_ACCESSDENIED,
-                         "%s %s is writable by others; mend with: chmod go-w", what, path);
+        return error_set(err, E_ACCESSDENIED, "%s %s is writable by others; mend with: chmod go-w",
+                         what, path);
     }
     return S_OK;
 }

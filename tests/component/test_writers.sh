@@ -1,0 +1,170 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# usage: test_writers.sh LUNSHADOW PAGE
+# The writer of docs/writers.md as its reader would use it: taken from the page, spoken to by hand, listed, and at work
+# around a set on a lab array.
+set -euo pipefail
+lunshadow=${1:?usage: test_writers.sh LUNSHADOW PAGE}
+page=${2:?}
+work=$(mktemp -d "${TMPDIR:-/tmp}/lunshadow-writers.XXXXXX")
+lab=
+cleanup() {
+    if [ -n "$lab" ]; then
+        "$lunshadow" lab down "$lab" >/dev/null || echo "left behind: $lab" >&2
+    fi
+    rm -rf "$work"
+}
+trap cleanup EXIT
+fail() {
+    printf 'FAILED: %s\n' "$*"
+    cat "$work"/out "$work"/err 2>/dev/null || true
+    exit 1
+}
+
+# block LANGUAGE: the first such block of the page.
+block() { awk -v start="\`\`\`$1" '$0 == start { on = 1; next } /^```$/ && on { exit } on' "$page"; }
+mkdir "$work/app"
+block sh >"$work/app-writer"
+block xml >"$work/app/metadata.xml"
+chmod 755 "$work/app-writer"
+[ "$(wc -l <"$work/app-writer")" -eq 10 ] || fail "the page promises ten lines"
+
+# ---- by hand ----
+is_free() { flock -n "$work/app/lock" true; }
+coproc WRITER { APP=$work/app exec "$work/app-writer"; }
+ask() {
+    local answer
+    echo "$1 $2" >&"${WRITER[1]}"
+    read -r -t 10 answer <&"${WRITER[0]}" || fail "no answer to $1"
+    [ "$answer" = "ok $2" ] || fail "$1 was answered with \"$answer\""
+}
+ask prepare-backup 1
+echo "set volume x" >&"${WRITER[1]}"
+ask prepare-snapshot 2
+is_free || fail "held before freeze"
+ask freeze 3
+! is_free || fail "not held after freeze"
+ask thaw 4
+is_free || fail "held after thaw"
+ask freeze 5
+pid=$WRITER_PID
+eval "exec ${WRITER[1]}>&-" # lunshadow is gone
+wait "$pid" || true
+is_free || fail "held by a writer whose input has ended"
+
+# ---- listed ----
+tgtd -V >/dev/null 2>&1 || PATH=$PATH:/usr/sbin
+if ! command -v tgtd >/dev/null; then
+    echo "skipped: no tgtd here"
+    exit 77
+fi
+export LUNSHADOW_LOCK_DIR=$work/locks
+mkdir "$LUNSHADOW_LOCK_DIR"
+"$lunshadow" lab up --luns 1 --size 64M "$work/lab" >/dev/null
+lab=$work/lab
+export LUNSHADOW_CONFIG=$lab/lunshadow.conf LUNSHADOW_STATE_DIR=$lab/state
+lun=iscsi://$(sed -n 's/^address = //p' "$LUNSHADOW_CONFIG")/iqn.2026-11.lunshadow:lab/1
+"$lunshadow" writers >"$work/out" || fail "no writers is no failure"
+[ ! -s "$work/out" ] || fail "there is none, but something is shown"
+
+# add NAME SCRIPT: a writer of the lab's own.
+add() {
+    printf '[writer]\nprogram = %s\n[environment]\nAPP = %s\n' "$2" "$work/app" >"$lab/writers.d/$1.conf"
+}
+add app "$work/app-writer"
+"$lunshadow" writers --json >"$work/out" || fail "writers: $?"
+grep -q '"name": "App"' "$work/out" || fail "not listed"
+grep -q '"state": "stable"' "$work/out" || fail "not stable"
+grep -q '"instance": "d8b1f0f4-58a7-4c0b-8a39-1a2f4c7be911"' "$work/out" || fail "no instance"
+"$lunshadow" writers >"$work/out"
+grep -qE '^App +stable$' "$work/out" || fail "not in the table"
+
+# ---- around a set ----
+# The application writes a line, and the same line once more; frozen, it is never between the two.
+sed "s|^    thaw|    post-snapshot) cat \"\$APP/journal\" >\"\$APP/seen\" ;;\n&|" "$work/app-writer" >"$work/watching"
+sed -i "s|flock 9; sync|flock 9; cp \"\$APP/journal\" \"\$APP/frozen\"; sync|" "$work/watching"
+chmod 755 "$work/watching"
+add app "$work/watching"
+: >"$work/app/go"
+(
+    i=0
+    while [ -e "$work/app/go" ]; do
+        i=$((i + 1))
+        flock "$work/app/lock" sh -c "echo $i; sleep 0.01; echo $i" >>"$work/app/journal"
+    done
+) &
+application=$!
+sleep 0.3
+"$lunshadow" create --transportable "$lun" >"$work/out" 2>"$work/err" || fail "create with a writer"
+rm "$work/app/go"
+wait "$application"
+[ -s "$work/app/seen" ] || fail "the writer was not told post-snapshot"
+[ $(($(wc -l <"$work/app/frozen") % 2)) -eq 0 ] || fail "frozen between two lines that belong together"
+set=$(awk '$1 == "Set" { print $2 }' "$work/out")
+"$lunshadow" delete "$set" >/dev/null
+
+# ---- one that fails ----
+# fails EVENT: a writer that does; no copy may stay.
+fails() {
+    sed "s|^    set) |    $1) echo \"failed \$number retryable out of tea\"; continue ;;\n&|" "$work/app-writer" \
+        >"$work/failing"
+    chmod 755 "$work/failing"
+    add app "$work/failing"
+    local code=0
+    "$lunshadow" create "$lun" >"$work/out" 2>"$work/err" || code=$?
+    [ "$code" -eq 1 ] || fail "create with a writer that fails at $1: exit code $code"
+    grep -q "writer App failed at $1: out of tea" "$work/err" || fail "not told why"
+    "$lunshadow" list >"$work/out"
+    ! grep -q '^Set' "$work/out" || fail "a copy stayed behind"
+}
+for event in prepare-backup prepare-snapshot freeze post-snapshot; do
+    fails "$event"
+done
+"$lunshadow" events >"$work/out"
+grep -q "out of tea" "$work/out" || fail "not in the event log"
+code=0
+sed -i 's|^program.*|program = /nowhere|' "$lab/writers.d/app.conf"
+"$lunshadow" writers >"$work/out" || code=$?
+[ "$code" -eq 3 ] || fail "writers with one that cannot be started: exit code $code"
+grep -q "failed at identify" "$work/out" || fail "its failure is not shown"
+! "$lunshadow" create "$lun" >"$work/out" 2>"$work/err" || fail "create went on without its writer"
+"$lunshadow" create --no-writers "$lun" >"$work/out" 2>"$work/err" || fail "create --no-writers"
+"$lunshadow" delete "$(awk '$1 == "Set" { print $2 }' "$work/out")" >/dev/null
+
+# ---- whoever kills lunshadow while it is frozen ----
+sed 's|flock 9; sync.*|flock 9; : >"$APP/is-frozen" ;;|' "$work/app-writer" >"$work/held"
+sed -i 's|^    thaw|    prepare-snapshot) sleep 0.2 ;;\n&|' "$work/held"
+cat >"$work/slow" <<'END'
+#!/bin/sh
+while read -r event number rest; do
+    case $event in
+    set) continue ;;
+    identify) printf 'lunshadow-writer 1\nmetadata\n%s\n.\n' "$(sed s/d8b1f0f4/d8b1f0f5/ "$APP/metadata.xml")" ;;
+    freeze) sleep 20 ;;
+    esac
+    echo "ok $number"
+done
+END
+chmod 755 "$work/held" "$work/slow"
+add app "$work/held"
+add slow "$work/slow"
+sed -i 's|^program.*|&\nlevel = system|' "$lab/writers.d/slow.conf"
+"$lunshadow" create "$lun" >"$work/out" 2>"$work/err" &
+victim=$!
+for _ in $(seq 500); do
+    [ ! -e "$work/app/is-frozen" ] || break
+    sleep 0.02
+done
+! is_free || fail "not held"
+kill -KILL "$victim"
+wait "$victim" 2>/dev/null || true
+for _ in $(seq 250); do
+    ! is_free || break
+    sleep 0.02
+done
+is_free || fail "still held after lunshadow was killed"
+"$lunshadow" recover --rollback >/dev/null || fail "recover"
+rm "$lab/writers.d/"*.conf
+"$lunshadow" create "$lun" >"$work/out" 2>"$work/err" || fail "create after the kill"
+"$lunshadow" delete "$(awk '$1 == "Set" { print $2 }' "$work/out")" >/dev/null
+echo "all well"
