@@ -22,19 +22,19 @@ bool session_has_writers(const struct vss_backup_components *session)
 static void set_id(struct writer *w, const char *key, const VSS_ID *id)
 {
     char text[ID_TEXT_BYTES];
-    writer_set(w, key, id_text(id, text), NULL);
+    writer_set(w, key, id_text(id, text));
 }
 
 static void set_bool(struct writer *w, const char *key, bool value)
 {
-    writer_set(w, key, value ? "yes" : "no", NULL);
+    writer_set(w, key, value ? "yes" : "no");
 }
 
 static void describe_session(struct vss_backup_components *s, struct writer *w)
 {
     char version[16];
     (void)snprintf(version, sizeof(version), "%d", WRITER_PROTOCOL_VERSION);
-    writer_set(w, "protocol", version, NULL);
+    writer_set(w, "protocol", version);
     set_id(w, "session", &s->session_id);
 }
 
@@ -49,7 +49,7 @@ static void describe_backup(struct vss_backup_components *s, struct writer *w)
 {
     struct document_session values = {0};
     if (SUCCEEDED(document_get_session(s->document, &values, NULL))) {
-        writer_set(w, "backup-type", backup_type(values.backup_type), NULL);
+        writer_set(w, "backup-type", backup_type(values.backup_type));
         set_bool(w, "select-components", values.select_components);
         set_bool(w, "bootable-system-state", values.bootable_system_state);
         set_bool(w, "partial-files", values.partial_file_support);
@@ -62,9 +62,9 @@ static void describe_set(struct vss_backup_components *s, struct writer *w)
     char context[16];
     (void)snprintf(context, sizeof(context), "0x%x", s->context);
     set_id(w, "snapshot-set", &s->set_id);
-    writer_set(w, "context", context, NULL);
+    writer_set(w, "context", context);
     for (size_t i = 0; i < set->snapshot_count; i++) {
-        writer_set(w, "volume", set->snapshots[i].original_volume, NULL);
+        writer_set(w, "volume", set->snapshots[i].original_volume);
     }
 }
 
@@ -72,10 +72,11 @@ static void describe_copies(struct vss_backup_components *s, struct writer *w)
 {
     const struct set_record *set = s->made_set;
     for (size_t i = 0; set && i < set->snapshot_count; i++) {
+        const struct snapshot_record *snapshot = &set->snapshots[i];
         char id[ID_TEXT_BYTES];
-        writer_set(w, "snapshot", id_text(&set->snapshots[i].snapshot_id, id),
-                   set->snapshots[i].original_volume,
-                   set->snapshots[i].device ? set->snapshots[i].device : "", NULL);
+        const char *const words[] = {id_text(&snapshot->snapshot_id, id), snapshot->original_volume,
+                                     snapshot->device};
+        writer_set_words(w, "snapshot", words, sizeof(words) / sizeof(words[0]));
     }
 }
 

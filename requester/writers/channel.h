@@ -32,12 +32,11 @@ struct channel {
 
 /* Starts the program in a session of its own, with no descriptor but these three and nothing of our
  * environment; as another user through setpriv(1), which only root may. */
-HRESULT channel_start(struct channel *channel, const struct writer_settings *settings,
-                      struct error *err);
-bool channel_is_open(const struct channel *channel);
+HRESULT channel_start(struct channel *c, const struct writer_settings *settings, struct error *err);
+bool channel_is_open(const struct channel *c);
 
 /* A new event: what was received before no longer counts against the limit. */
-void channel_begin(struct channel *channel);
+void channel_begin(struct channel *c);
 
 enum channel_end {
     CHANNEL_OPEN,
@@ -47,19 +46,19 @@ enum channel_end {
 };
 
 /* Send and receive what there is, without waiting. */
-enum channel_end channel_send(struct channel *channel);
-enum channel_end channel_receive(struct channel *channel);
+enum channel_end channel_send(struct channel *c);
+enum channel_end channel_receive(struct channel *c);
 
 /* The next whole line, cut off its newline; NULL where there is none yet. Valid until the next
  * channel_receive(). A line with a NUL in it is returned up to there, and *out_length tells. */
-char *channel_line(struct channel *channel, size_t *out_length);
+char *channel_line(struct channel *c, size_t *out_length);
 
 /* Closes its input, which tells it to end; channel_end() goes on from there. */
-void channel_hang_up(struct channel *channel);
+void channel_hang_up(struct channel *c);
 
 /* Waits until deadline_us (CLOCK_MONOTONIC) for its own end, then kills it with all that is in its
  * process group; reaps it and closes everything. Harmless where nothing is open. *out_status (may
  * be NULL) is its waitpid status, -1 where it was killed. */
-void channel_end(struct channel *channel, uint64_t deadline_us, int *out_status);
+void channel_end(struct channel *c, uint64_t deadline_us, int *out_status);
 
 #endif

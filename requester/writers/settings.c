@@ -308,7 +308,7 @@ static HRESULT list(const char *directory, struct writer_files *out, struct erro
         hr = error_set(err, E_OUTOFMEMORY, "out of memory listing the writers");
     }
     for (int i = 0; i < count; i++) {
-        if (SUCCEEDED(hr)) {
+        if (SUCCEEDED(hr) && out->paths) {
             hr = add_path(directory, entries[i]->d_name, out, err);
         }
         free(entries[i]);

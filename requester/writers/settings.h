@@ -27,7 +27,7 @@ struct writer_settings {
  * way. E_ACCESSDENIED; E_INVALIDARG: a key that is unknown, missing or wrong;
  * VSS_E_OBJECT_NOT_FOUND. */
 HRESULT writer_settings_load(const char *path, struct writer_settings *out, struct error *err);
-void writer_settings_free(struct writer_settings *settings);
+void writer_settings_free(struct writer_settings *s);
 
 const char *writer_level_name(enum writer_level level);
 

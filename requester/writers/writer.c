@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,17 +51,19 @@ void writer_free(struct writer *w)
     free(w);
 }
 
-void writer_set(struct writer *w, const char *key, ...)
+void writer_set_words(struct writer *w, const char *key, const char *const words[], size_t count)
 {
-    va_list words;
-    va_start(words, key);
     buffer_printf(&w->channel.out, "set %s", key);
-    for (const char *word = va_arg(words, const char *); word; word = va_arg(words, const char *)) {
+    for (size_t i = 0; i < count; i++) {
         buffer_add_text(&w->channel.out, " ");
-        protocol_add_word(&w->channel.out, word);
+        protocol_add_word(&w->channel.out, words[i]);
     }
     buffer_add_text(&w->channel.out, "\n");
-    va_end(words);
+}
+
+void writer_set(struct writer *w, const char *key, const char *word)
+{
+    writer_set_words(w, key, &word, 1);
 }
 
 void writer_begin(struct writer *w, enum writer_event event, uint32_t limit_ms)

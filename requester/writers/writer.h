@@ -76,19 +76,20 @@ struct writer {
 /* A writer from its file, not started. It is freed with writer_free() in any case; S_OK, or why it
  * cannot be started. */
 HRESULT writer_new(const char *path, struct writer **out, struct error *err);
-void writer_free(struct writer *writer); /* its process must have ended */
+void writer_free(struct writer *w); /* its process must have ended */
 
-/* Adds "set KEY" and the words behind it to what goes out with the next event. NULL ends them. */
-void writer_set(struct writer *writer, const char *key, ...) __attribute__((sentinel));
+/* Adds "set KEY WORD..." to what goes out with the next event. */
+void writer_set_words(struct writer *w, const char *key, const char *const words[], size_t count);
+void writer_set(struct writer *w, const char *key, const char *word);
 
 /* Begins an event: its line goes out behind what was set. limit_ms: the most it may take. */
-void writer_begin(struct writer *writer, enum writer_event event, uint32_t limit_ms);
+void writer_begin(struct writer *w, enum writer_event event, uint32_t limit_ms);
 
 /* Waits until each writer answered what it was begun with, or its time was over; all at once.
  * Writes no log and no file. E_ABORT: *cancelled (may be NULL) was set; those that have not
  * answered yet then stay as they are. E_OUTOFMEMORY. What became of each: writer->answer. */
 HRESULT writers_wait(struct writer *const *writers, size_t count, const atomic_bool *cancelled);
 
-void writer_forget_notes(struct writer *writer);
+void writer_forget_notes(struct writer *w);
 
 #endif
