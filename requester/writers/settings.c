@@ -336,7 +336,7 @@ HRESULT writer_files_list(const struct config *config, struct writer_files *out,
 
 void writer_files_free(struct writer_files *files)
 {
-    for (size_t i = 0; i < files->count; i++) {
+    for (size_t i = 0; files->paths && i < files->count; i++) {
         free(files->paths[i]);
     }
     free(files->paths);

@@ -253,7 +253,9 @@ static void test_transactions(void **state)
     assert_int_equal(writers_gathered(s), VSS_S_ASYNC_FINISHED);
     assert_int_equal(writers_prepared(s), VSS_S_ASYNC_FINISHED);
     assert_int_equal(writers_made(s), VSS_E_TRANSACTION_FREEZE_TIMEOUT);
-    assert_non_null(strstr(writers_log(f), "plain thaw, coordinator abort, plain abort"));
+    assert_non_null(strstr(writers_log(f), "plain thaw")); /* beside the other's abort */
+    assert_non_null(strstr(writers_log(f), "coordinator abort"));
+    assert_non_null(strstr(writers_log(f), "plain abort"));
     writers_assert(s, "coordinator", VSS_WS_FAILED_AT_FREEZE, VSS_E_WRITERERROR_TIMEOUT,
                    "in doubt");
     vss_backup_components_release(s);
