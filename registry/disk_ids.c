@@ -94,6 +94,9 @@ static HRESULT add_or_touch(struct store *store, const char *lun_key,
     struct error damage = {0};
     /* A damaged row is history: what was read just now must get in nevertheless. */
     HRESULT hr = load_newest(store, lun_key, &seq, &when, &known, &damage);
+    if (hr == E_OUTOFMEMORY) {
+        return error_set(err, hr, "%s", error_text(&damage));
+    }
     bool is_known = hr == S_OK && disk_ids_equal(&known, ids);
     disk_ids_free(&known);
     return is_known ? touch(store, seq, err) : add(store, lun_key, ids, why, err);

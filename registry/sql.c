@@ -332,6 +332,41 @@ void sql_end(struct sql_statement *s)
     *s = (struct sql_statement)SQL_STATEMENT_INIT;
 }
 
+/* What ends or undoes something must not fail for want of memory, or it would stay open and keep
+ * others out: these are prepared with the registry's opening. */
+static const char commit_text[] = "COMMIT";
+static const char rollback_text[] = "ROLLBACK";
+static const char release_joined_text[] = "RELEASE joined";
+static const char undo_joined_text[] = "ROLLBACK TO joined";
+static const char release_reading_text[] = "RELEASE reading";
+
+HRESULT sql_prepare_ends(struct store *store, struct error *err)
+{
+    static const char *const texts[] = {commit_text, rollback_text, release_joined_text,
+                                        undo_joined_text, release_reading_text};
+    struct sql_statement unused;
+    HRESULT hr = S_OK;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && SUCCEEDED(hr); i++) {
+        hr = sql_use(store, texts[i], &unused, err);
+    }
+    return hr;
+}
+
+static HRESULT run_end(struct store *store, const char *text, struct error *err)
+{
+    struct sql_statement s;
+    HRESULT hr = sql_use(store, text, &s, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    int status = sqlite3_step(s.handle);
+    if (status != SQLITE_DONE) {
+        hr = sql_failure(store->db, store->path, status, "cannot be used", err);
+    }
+    (void)sqlite3_reset(s.handle);
+    return hr;
+}
+
 /* SQLite undoes a whole transaction by itself on some failures (disk full, I/O error). */
 static HRESULT check_still_open(struct store *store, struct error *err)
 {
@@ -366,7 +401,7 @@ HRESULT store_commit(struct store *store, struct error *err)
     }
     HRESULT hr = check_still_open(store, err);
     if (SUCCEEDED(hr)) {
-        hr = sql_exec(store, "COMMIT", err);
+        hr = run_end(store, commit_text, err);
     }
     if (FAILED(hr)) {
         store_rollback(store);
@@ -379,7 +414,7 @@ HRESULT store_commit(struct store *store, struct error *err)
 void store_rollback(struct store *store)
 {
     if (store->in_transaction && !sqlite3_get_autocommit(store->db)) {
-        (void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+        (void)run_end(store, rollback_text, NULL);
     }
     store->in_transaction = false;
 }
@@ -410,14 +445,17 @@ static void undo_write(struct store *store)
     if (sqlite3_get_autocommit(store->db)) {
         return;
     }
-    const char *text = store->in_transaction ? "ROLLBACK TO joined; RELEASE joined" : "ROLLBACK";
-    (void)sqlite3_exec(store->db, text, NULL, NULL, NULL);
+    (void)run_end(store, store->in_transaction ? undo_joined_text : rollback_text, NULL);
+    if (store->in_transaction) {
+        (void)run_end(store, release_joined_text, NULL);
+    }
 }
 
 HRESULT sql_write_end(struct store *store, HRESULT hr, struct error *err)
 {
     if (SUCCEEDED(hr)) {
-        HRESULT end = sql_exec(store, store->in_transaction ? "RELEASE joined" : "COMMIT", err);
+        HRESULT end =
+            run_end(store, store->in_transaction ? release_joined_text : commit_text, err);
         hr = FAILED(end) ? end : hr;
     }
     if (FAILED(hr)) {
@@ -434,6 +472,6 @@ HRESULT sql_read_begin(struct store *store, struct error *err)
 void sql_read_end(struct store *store)
 {
     if (!sqlite3_get_autocommit(store->db)) {
-        (void)sqlite3_exec(store->db, "RELEASE reading", NULL, NULL, NULL);
+        (void)run_end(store, release_reading_text, NULL);
     }
 }

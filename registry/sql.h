@@ -48,6 +48,9 @@ HRESULT sql_failure(sqlite3 *db, const char *path, int status, const char *what,
 /* Runs text as it stands, several statements too. */
 HRESULT sql_exec(struct store *store, const char *text, struct error *err);
 
+/* Makes the statements that end transactions and undo them, so that doing it needs no memory. */
+HRESULT sql_prepare_ends(struct store *store, struct error *err);
+
 /* Prepares text, or takes it up again: text must be static, for a statement is kept with the
  * address of its text until the store closes. */
 HRESULT sql_use(struct store *store, const char *text, struct sql_statement *out,

@@ -212,6 +212,9 @@ static HRESULT open_database(struct store *store, struct error *err)
     if (SUCCEEDED(hr)) {
         hr = schema_upgrade(store, err);
     }
+    if (SUCCEEDED(hr)) {
+        hr = sql_prepare_ends(store, err);
+    }
     return hr;
 }
 

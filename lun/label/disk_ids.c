@@ -231,10 +231,11 @@ static HRESULT undo(struct disk_ids_transaction *transaction, const struct progr
     return VSS_E_CANNOT_REVERT_DISKID;
 }
 
+/* Want of memory says nothing about the disk. */
 static HRESULT nothing_written(const struct error *cause, struct error *err)
 {
-    return error_set(err, VSS_E_CANNOT_REVERT_DISKID, "%.900s; nothing was written",
-                     error_text(cause));
+    HRESULT code = cause->code == E_OUTOFMEMORY ? E_OUTOFMEMORY : VSS_E_CANNOT_REVERT_DISKID;
+    return error_set(err, code, "%.900s; nothing was written", error_text(cause));
 }
 
 HRESULT disk_ids_apply(struct disk_ids_transaction *transaction, disk_ids_undo_sink undo_sink,

@@ -16,10 +16,11 @@ struct providers;
 /* Memory of one call: what a callback's output lives in. Starts as PROVIDER_ARENA_INIT. */
 struct provider_arena {
     struct provider_block *first;
+    bool is_short; /* once there was no memory for a piece of it */
 };
 #define PROVIDER_ARENA_INIT                                                                        \
     {                                                                                              \
-        NULL                                                                                       \
+        NULL, false                                                                                \
     }
 void provider_arena_free(struct provider_arena *arena);
 

@@ -197,9 +197,10 @@ static enum frame_end await(struct remote *r, enum wire_kind kind, const struct 
             provider_arena_join(arena, &own);
             return FRAME_OK;
         }
+        bool was_short = own.is_short;
         provider_arena_free(&own);
         if (!is_log) {
-            return FRAME_GARBAGE;
+            return was_short ? FRAME_MEMORY : FRAME_GARBAGE;
         }
     }
 }
@@ -381,6 +382,10 @@ static HRESULT exchange(struct remote *r, enum vss_provider_op op, const void *i
     }
     if (SUCCEEDED(frame.reply.result)) {
         hr = wire_take_out(&frame, op, wire_lun_count(op, in), arena, out, &why);
+    }
+    if (FAILED(hr) && arena->is_short) {
+        return error_set(line, E_OUTOFMEMORY, "out of memory reading the provider's answer to %s",
+                         errand.name);
     }
     if (FAILED(hr)) {
         return refuse_answer(&why, line);

@@ -51,6 +51,7 @@ void *provider_arena_alloc(struct provider_arena *arena, uint64_t bytes)
         size_t room = next_block_bytes(block, wanted);
         block = calloc(1, sizeof(*block) + room);
         if (!block) {
+            arena->is_short = true;
             return NULL;
         }
         block->bytes = room;
@@ -69,6 +70,7 @@ void provider_arena_free(struct provider_arena *arena)
         arena->first = block->next;
         free(block);
     }
+    arena->is_short = false;
 }
 
 void provider_arena_join(struct provider_arena *arena, struct provider_arena *from)

@@ -244,16 +244,16 @@ static HRESULT admit(struct set_builder *b, const struct candidate *c, const VSS
         return error_set(err, E_OUTOFMEMORY, "out of memory adding a volume");
     }
     HRESULT hr = check_admission(b, c, provider_id, lun_indexes, &p, err);
-    if (SUCCEEDED(hr)) {
+    for (size_t i = 0; i < c->lun_count && SUCCEEDED(hr); i++) {
+        hr = disk_ids_remember(b->env->store, c->luns[i].key, &c->luns[i].ids,
+                               "read for a shadow copy", err);
+    }
+    if (SUCCEEDED(hr)) { /* last: nothing fails after it */
         b->provider = p;
         hr = enter(b, c, lun_indexes, out_id, err);
         b->provider = SUCCEEDED(hr) ? p : before;
     }
     free(lun_indexes);
-    for (size_t i = 0; i < c->lun_count && SUCCEEDED(hr); i++) {
-        hr = disk_ids_remember(b->env->store, c->luns[i].key, &c->luns[i].ids,
-                               "read for a shadow copy", err);
-    }
     return hr;
 }
 

@@ -314,7 +314,8 @@ HRESULT set_commit(struct set_builder *b, const struct set_hooks *hooks, struct 
         hr = commit_volumes(b, hooks ? hooks : &no_hooks, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = set_record_copy(&b->record, out);
+        *out = b->record; /* moved: the copies exist, and nothing may fail any more */
+        b->record = (struct set_record){0};
     }
     lock_release(b->lock);
     b->lock = NULL;
