@@ -56,15 +56,15 @@ HRESULT trial_finish(struct trial *t, HRESULT hr);
 
 /* Provocations that fit many methods. */
 enum provocation {
-    WORKS = 1u << 0,   /* S_OK */
-    MEMORY = 1u << 1,  /* E_OUTOFMEMORY: each allocation fails once, until the call meets none */
-    NULLS = 1u << 2,   /* each argument in turn is NULL */
-    RIGHTS = 1u << 3,  /* E_ACCESSDENIED: the caller is another user by now */
-    THREAD = 1u << 4,  /* VSS_E_UNEXPECTED: no thread can be made */
-    DAMAGE = 1u << 5,  /* VSS_E_UNEXPECTED: the registry is damaged under the open session */
-    UNBEGUN = 1u << 6, /* VSS_E_BAD_STATE: a session that was only created */
-    SPENDING =
-        1u << 7, /* a failure ends what ready() prepared: the call is not repeated after it */
+    WORKS = 1u << 0,    /* S_OK */
+    MEMORY = 1u << 1,   /* E_OUTOFMEMORY: each allocation fails once, until the call meets none */
+    NULLS = 1u << 2,    /* each argument in turn is NULL */
+    RIGHTS = 1u << 3,   /* E_ACCESSDENIED: the caller is another user by now */
+    THREAD = 1u << 4,   /* VSS_E_UNEXPECTED: no thread can be made */
+    DAMAGE = 1u << 5,   /* VSS_E_UNEXPECTED: the registry is damaged under the open session */
+    UNBEGUN = 1u << 6,  /* VSS_E_BAD_STATE: a session that was only created */
+    SPENDING = 1u << 7, /* a failure ends what ready() prepared: no second call after it */
+    OPENING = 1u << 8,  /* begins as creating a session does, whose allocations fail there */
 };
 
 struct method {
@@ -72,7 +72,9 @@ struct method {
     unsigned provocations;
     HRESULT null_code; /* 0: E_INVALIDARG */
     unsigned nulls;    /* how many arguments NULLS tries; the first is the handle */
-    void (*ready)(struct trial *t);
+    unsigned stride;   /* MEMORY fails every stride-th allocation only, where each would take
+                          minutes; 0: each. LUNSHADOW_CONTRACT_ALL in the environment: each */
+    void (*ready)(struct trial *t); /* NULL: nothing is needed */
     /* null: the number of the argument that shall be NULL, from 1; 0: none. */
     HRESULT (*call)(struct trial *t, unsigned null);
 };
@@ -102,6 +104,9 @@ void contract_skip(const char *heading, HRESULT code, const char *why);
 
 /* A test that is no pair: printed, and fails the program in the end, where it does not hold. */
 void contract_check(bool holds, const char *what);
+
+/* How often something was wrong until now. */
+unsigned contract_wrong(void);
 
 /* The program's exit code. */
 int contract_end(void);

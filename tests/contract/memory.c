@@ -2,7 +2,6 @@
 #include "contract/memory.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <libxml/parser.h>
 #include <libxml/xmlmemory.h>
 #include <limits.h>
@@ -30,6 +29,11 @@ void memory_fail_at(long number)
 {
     atomic_store(&has_failed, false);
     atomic_store(&left, number);
+}
+
+long memory_count(void)
+{
+    return MEMORY_NEVER - atomic_load(&left);
 }
 
 bool memory_stop(void)
@@ -129,5 +133,4 @@ void memory_begin(void)
     (void)xmlMemSetup(free, __wrap_malloc, __wrap_realloc, __wrap_strdup);
     xmlInitParser();
     xmlSetGenericErrorFunc(NULL, say_nothing);
-    json_set_alloc_funcs(__wrap_malloc, free);
 }

@@ -137,28 +137,28 @@ static void ready_to_complete(struct trial *t)
 }
 
 static const struct method methods[] = {
-    {"CreateVssBackupComponents", WORKS | MEMORY | NULLS | RIGHTS, 0, 1, NULL, create},
-    {"InitializeForBackup", WORKS | MEMORY | NULLS | RIGHTS, 0, 1, trial_create,
+    {"CreateVssBackupComponents", WORKS | MEMORY | NULLS | RIGHTS, 0, 1, 0, NULL, create},
+    {"InitializeForBackup", WORKS | MEMORY | NULLS | RIGHTS, 0, 1, 0, trial_create,
      initialize_for_backup},
-    {"InitializeForRestore", WORKS | MEMORY | NULLS | RIGHTS, 0, 2, trial_create,
+    {"InitializeForRestore", WORKS | MEMORY | NULLS | RIGHTS, 0, 2, 0, trial_create,
      initialize_for_restore},
-    {"SetContext", WORKS | NULLS | UNBEGUN, 0, 1, trial_backup, set_context},
-    {"SetBackupState", WORKS | MEMORY | NULLS | UNBEGUN, 0, 1, trial_backup, set_backup_state},
-    {"IBackupComponents SaveAsXML", WORKS | MEMORY | NULLS | UNBEGUN, 0, 2, trial_backup,
+    {"SetContext", WORKS | NULLS | UNBEGUN, 0, 1, 0, trial_backup, set_context},
+    {"SetBackupState", WORKS | MEMORY | NULLS | UNBEGUN, 0, 1, 0, trial_backup, set_backup_state},
+    {"IBackupComponents SaveAsXML", WORKS | MEMORY | NULLS | UNBEGUN, 0, 2, 0, trial_backup,
      save_as_xml},
-    {"GetSessionId", WORKS | NULLS, 0, 2, trial_create, get_session_id},
-    {"AbortBackup", WORKS | NULLS | UNBEGUN, 0, 1, ready_to_prepare, abort_backup},
-    {"GatherWriterMetadata", WORKS | MEMORY | NULLS | RIGHTS | THREAD | UNBEGUN, 0, 2, trial_backup,
-     gather},
-    {"GetWriterMetadataCount", WORKS | NULLS | UNBEGUN, 0, 2, ready_gathered, get_writer_count},
-    {"FreeWriterMetadata", WORKS | NULLS | UNBEGUN, 0, 1, ready_gathered, free_metadata},
-    {"StartSnapshotSet", WORKS | MEMORY | NULLS | UNBEGUN | DAMAGE, 0, 2, ready_to_start,
+    {"GetSessionId", WORKS | NULLS, 0, 2, 0, trial_create, get_session_id},
+    {"AbortBackup", WORKS | NULLS | UNBEGUN, 0, 1, 0, ready_to_prepare, abort_backup},
+    {"GatherWriterMetadata", WORKS | MEMORY | NULLS | RIGHTS | THREAD | UNBEGUN, 0, 2, 0,
+     trial_backup, gather},
+    {"GetWriterMetadataCount", WORKS | NULLS | UNBEGUN, 0, 2, 0, ready_gathered, get_writer_count},
+    {"FreeWriterMetadata", WORKS | NULLS | UNBEGUN, 0, 1, 0, ready_gathered, free_metadata},
+    {"StartSnapshotSet", WORKS | MEMORY | NULLS | UNBEGUN | DAMAGE, 0, 2, 0, ready_to_start,
      start_set},
-    {"PrepareForBackup", WORKS | MEMORY | NULLS | THREAD | UNBEGUN, 0, 2, ready_to_prepare,
+    {"PrepareForBackup", WORKS | MEMORY | NULLS | THREAD | UNBEGUN, 0, 2, 0, ready_to_prepare,
      prepare},
-    {"DoSnapshotSet", WORKS | MEMORY | NULLS | RIGHTS | THREAD | UNBEGUN | SPENDING, 0, 2,
+    {"DoSnapshotSet", WORKS | MEMORY | NULLS | RIGHTS | THREAD | UNBEGUN | SPENDING, 0, 2, 0,
      ready_to_commit, do_set},
-    {"BackupComplete", WORKS | MEMORY | NULLS | THREAD | UNBEGUN, 0, 2, ready_to_complete,
+    {"BackupComplete", WORKS | MEMORY | NULLS | THREAD | UNBEGUN, 0, 2, 0, ready_to_complete,
      complete},
 };
 
@@ -251,8 +251,8 @@ static HRESULT query_status(struct trial *t, unsigned null)
 }
 
 static const struct method async_methods[] = {
-    {"Wait", WORKS | NULLS | RIGHTS, 0, 1, ready_gathering, wait_for_end},
-    {"QueryStatus", WORKS | NULLS | RIGHTS, 0, 2, ready_gathering, query_status},
+    {"Wait", WORKS | NULLS | RIGHTS, 0, 1, 0, ready_gathering, wait_for_end},
+    {"QueryStatus", WORKS | NULLS | RIGHTS, 0, 2, 0, ready_gathering, query_status},
 };
 
 static void try_cancel_after_end(const struct bench *b)
