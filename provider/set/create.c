@@ -252,13 +252,27 @@ static HRESULT conclude(struct set_builder *b, struct error *err)
     return sets_save_and_close(b->env->store, &b->record, &b->journal_id, err);
 }
 
+/* A provider whose process died in the abort is asked once more, in a new one. */
+static HRESULT abort_copies(struct set_builder *b, struct error *err)
+{
+    HRESULT hr = S_OK;
+    for (int tries = 0; tries < 2; tries++) {
+        error_clear(err);
+        hr = set_call(b->provider, VSS_OP_ABORT_SNAPSHOTS, &b->record, NULL, NULL, err);
+        if (SUCCEEDED(hr)) {
+            break;
+        }
+    }
+    return hr;
+}
+
 /* Takes back what the array made. Where that fails the journal entry stays, for `recover` to see.
  */
 static void undo(struct set_builder *b, HRESULT why)
 {
     struct error err = {0};
     char id[ID_TEXT_BYTES];
-    HRESULT hr = set_call(b->provider, VSS_OP_ABORT_SNAPSHOTS, &b->record, NULL, NULL, &err);
+    HRESULT hr = abort_copies(b, &err);
     if (SUCCEEDED(hr)) {
         hr = sets_delete_and_close(b->env->store, &b->record.set_id, &b->journal_id, &err);
     }
