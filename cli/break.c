@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/commands.h"
 #include "cli/interrupt.h"
+#include "cli/label_changes.h"
 #include "cli/session.h"
 #include "cli/text.h"
+#include "requester/dry_run.h"
 
 #include <stdio.h>
 
@@ -11,6 +13,7 @@ static const struct cli_option options[] = {
     {"read-write", 'w', NULL, "leave the copies writable"},
     {"revert-identity", 'r', NULL, "give the copies the originals' disk IDs"},
     {"no-revert-identity", 'k', NULL, "keep the copies' own disk IDs"},
+    {"dry-run", 'n', NULL, "print offset, old bytes and new bytes, and write nothing"},
 };
 
 static uint32_t flags_of(const struct cli *cli)
@@ -19,7 +22,7 @@ static uint32_t flags_of(const struct cli *cli)
                                      VSS_BREAKEX_FLAG_REVERT_IDENTITY_ALL,
                                      VSS_BREAKEX_FLAG_REVERT_IDENTITY_NONE};
     uint32_t result = 0;
-    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         if (cli_has(cli, options[i].name)) {
             result |= flags[i];
         }
@@ -28,17 +31,18 @@ static uint32_t flags_of(const struct cli *cli)
 }
 
 static HRESULT break_set(const struct cli *cli, const VSS_ID *set_id, uint32_t flags,
-                         struct error *err)
+                         struct vss_backup_components **out_session, struct error *err)
 {
-    struct vss_backup_components *session = NULL;
-    HRESULT hr = session_open_for_all(cli, &session, err);
+    HRESULT hr = session_open_for_all(cli, out_session, err);
     if (SUCCEEDED(hr)) {
         struct vss_async *async = NULL;
+        if (cli_has(cli, "dry-run")) {
+            session_begin_dry_run(*out_session);
+        }
         interrupt_install();
-        hr = vss_backup_components_break_snapshot_set_ex(session, set_id, flags, &async);
-        hr = session_wait(session, hr, async, "break", err);
+        hr = vss_backup_components_break_snapshot_set_ex(*out_session, set_id, flags, &async);
+        hr = session_wait(*out_session, hr, async, "break", err);
     }
-    vss_backup_components_release(session);
     return hr;
 }
 
@@ -65,6 +69,27 @@ static json_t *result_json(const struct set_record *set)
     return json_pack("{s:o, s:o}", "broken", text_id_to_json(&set->set_id), "luns", luns);
 }
 
+/* Breaks it and says what came of it. */
+static int do_break(const struct cli *cli, const VSS_ID *id, uint32_t flags,
+                    const struct set_record *set)
+{
+    struct vss_backup_components *session = NULL;
+    struct error err = {0};
+    int exit_code = CLI_OK;
+    HRESULT hr = break_set(cli, id, flags, &session, &err);
+    if (cli_has(cli, "dry-run")) {
+        exit_code = label_changes_report(cli, session, hr, &err);
+    } else if (FAILED(hr)) {
+        exit_code = cli_fail(cli, &err);
+    } else if (cli->json) {
+        exit_code = cli_print_json(cli, result_json(set));
+    } else {
+        print_luns(set, flags);
+    }
+    vss_backup_components_release(session);
+    return exit_code;
+}
+
 static int run(struct cli *cli)
 {
     VSS_ID id = id_null;
@@ -89,12 +114,8 @@ static int run(struct cli *cli)
     if (is_snapshot) {
         exit_code =
             cli_misuse(cli, "%s is a snapshot: only whole sets can be broken", cli->arguments[0]);
-    } else if (FAILED(break_set(cli, &id, flags, &err))) {
-        exit_code = cli_fail(cli, &err);
-    } else if (cli->json) {
-        exit_code = cli_print_json(cli, result_json(&set));
     } else {
-        print_luns(&set, flags);
+        exit_code = do_break(cli, &id, flags, &set);
     }
     set_record_free(&set);
     return exit_code;
@@ -109,7 +130,9 @@ const struct cli_command command_break = {
         "get the originals' disk IDs back where no original is visible to this host, and keep\n"
         "their own where one is. --revert-identity fails, and changes nothing, while an original "
         "is\n"
-        "visible or a configured portal does not answer: two disks with one ID lose data.",
+        "visible or a configured portal does not answer: two disks with one ID lose data. "
+        "--dry-run\n"
+        "prints which bytes of the labels would change.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .min_arguments = 1,

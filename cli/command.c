@@ -2,6 +2,7 @@
 #include "cli/command.h"
 
 #include "cli/options.h"
+#include "cli/progress.h"
 #include "cli/text.h"
 #include "common/log.h"
 
@@ -46,6 +47,7 @@ int cli_run(const struct cli_command *command, int argc, char **argv)
     case OPTIONS_RUN:
         log_set_sink(log_to_terminal, NULL,
                      verbosity < 0 ? LOG_WARNING : (enum log_level)verbosity);
+        progress_use_json(cli.json);
         exit_code = command->run(&cli);
         log_set_sink(NULL, NULL, LOG_ERROR);
         break;

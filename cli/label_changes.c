@@ -2,6 +2,7 @@
 #include "cli/label_changes.h"
 
 #include "cli/text.h"
+#include "requester/dry_run.h"
 
 #include <string.h>
 
@@ -61,4 +62,19 @@ void label_changes_print(const json_t *changes)
             print_run(run);
         }
     }
+}
+
+int label_changes_report(const struct cli *cli, const struct vss_backup_components *session,
+                         HRESULT hr, const struct error *err)
+{
+    const json_t *changes = NULL;
+    if (FAILED(hr) && (!session || !session_ended_dry_run(session, &changes))) {
+        return cli_fail(cli, err);
+    }
+    if (cli->json) {
+        return cli_print_json(cli, changes ? json_deep_copy(changes) : json_array());
+    }
+    label_changes_print(changes);
+    (void)puts("Nothing was written.");
+    return CLI_OK;
 }

@@ -1,22 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/commands.h"
 #include "cli/interrupt.h"
+#include "cli/label_changes.h"
 #include "cli/resync_plan.h"
 #include "cli/session.h"
 #include "cli/text.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "requester/dry_run.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define WAIT_PAUSE_MS 250u
+#define WAIT_MAX_S    86400u
 
 static const struct cli_option options[] = {
     {"snapshot", 's', "ID[=VOLUME]", "only this one, over VOLUME if given; may be repeated"},
+    {"partial", 'p', NULL, "snapshots named by --snapshot are meant to be less than the set"},
+    {"order", 'o', "ID[,ID]...", "these first, in this order; the others as the document has them"},
     {"revert-identity", 'r', NULL, "give the LUNs the disk IDs they had when they were copied"},
-    {"no-volume-check", 'n', NULL, "overwrite volumes that are not in the set, too"},
+    {"no-volume-check", 0, NULL, "overwrite volumes that are not in the set, too"},
+    {"wait", 'w', "SECONDS", "where another resync runs, wait for it that long"},
+    {"dry-run", 'n', NULL, "check everything, print which label bytes would change, write nothing"},
     {"yes", 'y', NULL, "overwrite; without it only the plan is printed"},
 };
 
-static HRESULT add_members(struct vss_backup_components *session, const struct resync_plan *plan,
-                           struct error *err)
+static HRESULT add_all(struct vss_backup_components *session, const struct resync_plan *plan,
+                       struct error *err)
 {
     HRESULT hr = S_OK;
     for (size_t i = 0; SUCCEEDED(hr) && i < plan->count; i++) {
@@ -29,6 +41,29 @@ static HRESULT add_members(struct vss_backup_components *session, const struct r
     return hr;
 }
 
+/* The first member takes the machine's lock for resyncs. */
+static HRESULT add_members(const struct cli *cli, struct vss_backup_components *session,
+                           const struct resync_plan *plan, struct error *err)
+{
+    unsigned long wait_s = 0;
+    (void)cli_number(cli, "wait", 1, WAIT_MAX_S, 0, &wait_s); /* run() complained */
+    uint64_t until_us = clock_monotonic_us() + (uint64_t)wait_s * 1000000u;
+    bool was_told = false;
+    interrupt_install();
+    HRESULT hr = add_all(session, plan, err);
+    while (hr == VSS_E_RESYNC_IN_PROGRESS && clock_monotonic_us() < until_us &&
+           !interrupt_was_asked()) {
+        if (!was_told) {
+            log_line(LOG_WARNING, "waiting for up to %lu s: %s", wait_s, error_text(err));
+            was_told = true;
+        }
+        clock_sleep_ms(WAIT_PAUSE_MS);
+        error_clear(err);
+        hr = add_all(session, plan, err);
+    }
+    return hr;
+}
+
 static HRESULT recover(const struct cli *cli, struct vss_backup_components *session,
                        struct error *err)
 {
@@ -36,7 +71,6 @@ static HRESULT recover(const struct cli *cli, struct vss_backup_components *sess
     struct vss_async *async = NULL;
     flags |= cli_has(cli, "revert-identity") ? (uint32_t)VSS_RECOVERY_REVERT_IDENTITY_ALL : 0u;
     flags |= cli_has(cli, "no-volume-check") ? (uint32_t)VSS_RECOVERY_NO_VOLUME_CHECK : 0u;
-    interrupt_install();
     HRESULT hr = vss_backup_components_recover_set(session, flags, &async);
     return session_wait(session, hr, async, "resync", err);
 }
@@ -44,17 +78,47 @@ static HRESULT recover(const struct cli *cli, struct vss_backup_components *sess
 static void print_field(const json_t *member, const char *key)
 {
     const char *text = json_string_value(json_object_get(member, key));
-    if (text) {
+    if (text && *text) {
         (void)printf("  %-12s ", key);
         text_put(stdout, text);
         (void)fputc('\n', stdout);
     }
 }
 
+static bool has_failed(const json_t *member)
+{
+    const char *result = json_string_value(json_object_get(member, "result"));
+    return result && strcmp(result, "S_OK") != 0 && strcmp(result, "E_ABORT") != 0;
+}
+
+/* Who is to blame, where it was not all. */
+static void print_failed(const json_t *report)
+{
+    size_t index = 0;
+    size_t failed = 0;
+    const json_t *member = NULL;
+    json_array_foreach(report, index, member)
+    {
+        failed += has_failed(member);
+    }
+    if (failed == 0 || failed == json_array_size(report)) {
+        return;
+    }
+    (void)printf("Failed: %zu of %zu members\n", failed, json_array_size(report));
+    json_array_foreach(report, index, member)
+    {
+        if (has_failed(member)) {
+            (void)fputs("  ", stdout);
+            text_put(stdout, json_string_value(json_object_get(member, "destination")));
+            (void)fputc('\n', stdout);
+        }
+    }
+}
+
 /* What RecoverSet did, member by member; also after a failure, when some were done. */
 static int print_report(const struct cli *cli, struct vss_backup_components *session)
 {
-    static const char *const keys[] = {"destination", "method", "ids", "result"};
+    static const char *const keys[] = {"destination", "method", "ids", "result", "error"};
     char *text = NULL;
     if (FAILED(vss_backup_components_recovery_report(session, &text))) {
         return CLI_OK; /* it did not come so far */
@@ -75,6 +139,7 @@ static int print_report(const struct cli *cli, struct vss_backup_components *ses
             print_field(member, keys[i]);
         }
     }
+    print_failed(report);
     json_decref(report);
     return CLI_OK;
 }
@@ -92,17 +157,25 @@ static int resync(const struct cli *cli, const char *xml, const struct resync_pl
     if (FAILED(hr)) {
         goto out;
     }
-    hr = add_members(session, plan, &err);
+    if (cli_has(cli, "dry-run")) {
+        session_begin_dry_run(session);
+    }
+    hr = add_members(cli, session, plan, &err);
     if (FAILED(hr)) {
         goto out;
     }
-    if (!cli_has(cli, "yes")) {
+    if (!cli_has(cli, "yes") && !cli_has(cli, "dry-run")) {
         exit_code = resync_plan_print(cli, plan);
         (void)cli_misuse(cli, "nothing was written: --yes overwrites these LUNs");
         exit_code = exit_code == CLI_OK ? CLI_UNUSABLE : exit_code;
         goto out;
     }
     hr = recover(cli, session, &err);
+    if (cli_has(cli, "dry-run")) {
+        exit_code = label_changes_report(cli, session, hr, &err);
+        hr = S_OK; /* said */
+        goto out;
+    }
     exit_code = print_report(cli, session);
 out:
     if (FAILED(hr)) {
@@ -118,7 +191,11 @@ static int run(struct cli *cli)
     struct set_record set = {0};
     struct resync_plan plan = {0};
     struct error err = {0};
+    unsigned long wait_s = 0;
     int exit_code = CLI_FAILED;
+    if (!cli_number(cli, "wait", 1, WAIT_MAX_S, 0, &wait_s)) {
+        return CLI_UNUSABLE;
+    }
     HRESULT hr = session_read_document(cli->arguments[0], &xml, &err);
     if (FAILED(hr)) {
         exit_code = cli_fail(cli, &err);
@@ -152,6 +229,10 @@ const struct cli_command command_resync = {
             "that\n"
             "is all. Other initiators are logged out of the LUNs. The copies stay and can be used "
             "again.\n"
+            "All or nothing: where one LUN is refused none is written to, and the report names "
+            "those that\n"
+            "failed. A part of the set needs --partial. Ctrl-C leaves what the same command makes "
+            "whole.\n"
             "\n"
             "By default a LUN keeps the disk IDs it has now. A DOCUMENT of - is standard input.",
     .options = options,

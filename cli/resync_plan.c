@@ -44,6 +44,68 @@ static bool add_named(const struct cli *cli, const char *value, struct resync_pl
     return true;
 }
 
+static bool has_member(const struct resync_plan *plan, const struct snapshot_record *snapshot)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        if (plan->members[i].snapshot == snapshot) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Brings the member with this id to a place, the others behind it. */
+static bool move_to(struct resync_plan *plan, const VSS_ID *id, size_t place)
+{
+    for (size_t i = place; i < plan->count; i++) {
+        if (id_equal(&plan->members[i].snapshot->snapshot_id, id)) {
+            struct resync_member moved = plan->members[i];
+            memmove(&plan->members[place + 1], &plan->members[place],
+                    (i - place) * sizeof(*plan->members));
+            plan->members[place] = moved;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool order(const struct cli *cli, struct resync_plan *plan)
+{
+    char *list = text_copy(cli_value(cli, "order"));
+    char *rest = NULL;
+    bool is_good = true;
+    size_t place = 0;
+    for (char *item = list ? strtok_r(list, ",", &rest) : NULL; item && is_good;
+         item = strtok_r(NULL, ",", &rest)) {
+        VSS_ID id = id_null;
+        is_good = id_parse(item, &id) && move_to(plan, &id, place++);
+        if (!is_good) {
+            (void)cli_misuse(cli,
+                             "--order: %s is not the id of a snapshot that is to be brought "
+                             "back, or comes twice",
+                             item);
+        }
+    }
+    free(list);
+    return is_good;
+}
+
+/* A set is one moment; parts of it at that moment and others not is what nobody wants by chance. */
+static bool check_is_whole(const struct cli *cli, const struct resync_plan *plan)
+{
+    for (size_t i = 0; i < plan->set->snapshot_count && !cli_has(cli, "partial"); i++) {
+        const struct snapshot_record *s = &plan->set->snapshots[i];
+        if (!has_member(plan, s)) {
+            (void)cli_misuse(cli,
+                             "%zu of the set's %zu snapshots are named, %s is not: name all, "
+                             "or say that a part is meant (--partial)",
+                             plan->count, plan->set->snapshot_count, s->original_volume);
+            return false;
+        }
+    }
+    return true;
+}
+
 int resync_plan_make(const struct cli *cli, const struct set_record *set, struct resync_plan *out)
 {
     size_t capacity = set->snapshot_count + cli->given_count;
@@ -62,7 +124,7 @@ int resync_plan_make(const struct cli *cli, const struct set_record *set, struct
     for (size_t i = 0; !cli_has(cli, "snapshot") && i < set->snapshot_count; i++) {
         out->members[out->count++] = (struct resync_member){&set->snapshots[i], NULL};
     }
-    return CLI_OK;
+    return check_is_whole(cli, out) && order(cli, out) ? CLI_OK : CLI_UNUSABLE;
 }
 
 void resync_plan_free(struct resync_plan *plan)

@@ -2,7 +2,7 @@
 #include "cli/session.h"
 
 #include "cli/interrupt.h"
-#include "cli/text.h"
+#include "cli/progress.h"
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "requester/document/document.h"
@@ -10,9 +10,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define POLL_MS 200u
+#define POLL_MS 100u
 
 HRESULT session_open(const struct cli *cli, struct vss_backup_components **out, struct error *err)
 {
@@ -61,30 +60,12 @@ out:
     return hr;
 }
 
-static void show_progress(struct vss_async *async, const char *what, uint64_t started_us)
-{
-    uint64_t done = 0;
-    uint64_t total = 0;
-    vss_async_progress(async, &done, &total);
-    if (total == 0) {
-        (void)fprintf(stderr, "\r%s: %u s\033[K", what,
-                      (unsigned)((clock_monotonic_us() - started_us) / 1000000u));
-        return;
-    }
-    char done_text[TEXT_SIZE_BYTES];
-    char total_text[TEXT_SIZE_BYTES];
-    double percent = done >= total ? 100.0 : 100.0 * (double)done / (double)total;
-    (void)fprintf(stderr, "\r%s: %s of %s (%.0f %%)\033[K", what, text_size(done, done_text),
-                  text_size(total, total_text), percent);
-}
-
 static HRESULT wait_until_done(struct vss_async *async, const char *what)
 {
-    bool is_terminal = isatty(STDERR_FILENO) == 1;
-    bool was_shown = false;
-    uint64_t started_us = clock_monotonic_us();
+    struct progress progress;
     HRESULT status = VSS_S_ASYNC_PENDING;
     HRESULT hr = S_OK;
+    progress_begin(&progress, what);
     while (SUCCEEDED(hr) && status == VSS_S_ASYNC_PENDING) {
         if (interrupt_was_asked()) {
             (void)vss_async_cancel(async); /* waits; what became of it is asked below */
@@ -93,14 +74,11 @@ static HRESULT wait_until_done(struct vss_async *async, const char *what)
             (void)vss_async_wait(async, POLL_MS);
         }
         hr = vss_async_query_status(async, &status);
-        if (is_terminal && SUCCEEDED(hr) && status == VSS_S_ASYNC_PENDING) {
-            show_progress(async, what, started_us);
-            was_shown = true;
+        if (SUCCEEDED(hr) && status == VSS_S_ASYNC_PENDING) {
+            progress_show(&progress, async);
         }
     }
-    if (was_shown) {
-        (void)fputs("\r\033[K", stderr);
-    }
+    progress_end(&progress, async);
     return FAILED(hr) ? hr : status;
 }
 
@@ -114,7 +92,9 @@ HRESULT session_wait(struct vss_backup_components *session, HRESULT hr, struct v
     if (hr == VSS_S_ASYNC_FINISHED) {
         hr = S_OK;
     } else if (hr == VSS_S_ASYNC_CANCELLED) {
-        hr = error_set(err, E_ABORT, "%s was cancelled; what it had done is undone", what);
+        const char *text = vss_async_error_text(async);
+        hr = error_set(err, E_ABORT, "%s was cancelled; %s", what,
+                       text && *text ? text : "what it had done is undone");
     } else {
         const char *text = vss_async_error_text(async);
         (void)error_set(err, hr, "%s", text && *text ? text : vss_error_explanation(hr));

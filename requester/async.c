@@ -2,6 +2,7 @@
 #include "requester/async.h"
 
 #include "common/buffer.h"
+#include "common/clock.h"
 #include "registry/store.h"
 
 #include <errno.h>
@@ -25,6 +26,11 @@ struct vss_async {
     HRESULT status; /* VSS_S_ASYNC_PENDING until has_ended */
     uint64_t done;  /* what progress was at the end */
     uint64_t total;
+    uint64_t started_us;
+    uint64_t ended_us; /* 0: not yet */
+    uint64_t
+        first_us; /* when bytes were first counted, and how many: what was done by an earlier */
+    uint64_t first_done; /* run must not count as speed */
     struct error err;
 };
 
@@ -50,6 +56,7 @@ static void *run_job(void *argument)
     async->err = err;
     async->done = atomic_load(job.progress_done);
     async->total = atomic_load(job.progress_total);
+    async->ended_us = clock_monotonic_us();
     async->has_ended = true;
     (void)pthread_cond_broadcast(&async->changed);
     (void)pthread_mutex_unlock(&async->mutex);
@@ -109,6 +116,7 @@ HRESULT async_start(const struct async_job *job, struct vss_async **out, struct 
     async->job = *job;
     async->owners = OWNERS;
     async->status = VSS_S_ASYNC_PENDING;
+    async->started_us = clock_monotonic_us();
     atomic_store(job->cancelled, false);
     atomic_store(job->progress_done, 0);
     atomic_store(job->progress_total, 0);
@@ -266,6 +274,48 @@ void vss_async_progress(struct vss_async *async, uint64_t *out_done, uint64_t *o
     if (out_total) {
         *out_total = total;
     }
+}
+
+static void estimate(struct vss_async *async, struct vss_progress *p)
+{
+    uint64_t now = async->has_ended ? async->ended_us : clock_monotonic_us();
+    p->elapsed_ms = (now - async->started_us) / 1000;
+    p->remaining_ms = async->has_ended ? 0 : VSS_PROGRESS_UNKNOWN;
+    if (p->total_bytes == 0) {
+        return;
+    }
+    if (p->done_bytes > p->total_bytes) {
+        p->done_bytes = p->total_bytes;
+    }
+    if (async->first_us == 0 && !async->has_ended) {
+        async->first_us = now;
+        async->first_done = p->done_bytes;
+    }
+    uint64_t since_us = async->first_us ? async->first_us : async->started_us;
+    double bytes = (double)p->done_bytes - (double)async->first_done;
+    double seconds = (double)(now - since_us) / 1e6;
+    p->permille = (uint32_t)(1000.0 * (double)p->done_bytes / (double)p->total_bytes);
+    if (bytes > 0 && seconds > 0) {
+        double rate = bytes / seconds;
+        p->bytes_per_second = (uint64_t)rate;
+        if (!async->has_ended) {
+            p->remaining_ms = (uint64_t)((double)(p->total_bytes - p->done_bytes) / rate * 1000.0);
+        }
+    }
+}
+
+HRESULT vss_async_query_progress(struct vss_async *async, struct vss_progress *out)
+{
+    if (!async || !out || out->struct_size < sizeof(struct vss_progress)) {
+        return E_INVALIDARG;
+    }
+    uint32_t struct_size = out->struct_size;
+    *out = (struct vss_progress){.struct_size = struct_size};
+    vss_async_progress(async, &out->done_bytes, &out->total_bytes);
+    (void)pthread_mutex_lock(&async->mutex);
+    estimate(async, out);
+    (void)pthread_mutex_unlock(&async->mutex);
+    return S_OK;
 }
 
 const char *vss_async_error_text(struct vss_async *async)

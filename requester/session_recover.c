@@ -119,10 +119,11 @@ static json_t *text_to_json(const char *text)
 static json_t *member_to_json(const struct recovery_member_result *member)
 {
     char id[ID_TEXT_BYTES];
-    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "snapshot", id_text(&member->snapshot_id, id),
-                     "destination", text_to_json(member->destination_url), "method",
-                     text_to_json(member->method), "ids", text_to_json(member->ids_note), "result",
-                     code_to_json(member->result));
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "snapshot",
+                     id_text(&member->snapshot_id, id), "destination",
+                     text_to_json(member->destination_url), "method", text_to_json(member->method),
+                     "ids", text_to_json(member->ids_note), "result", code_to_json(member->result),
+                     "error", text_to_json(member->text));
 }
 
 /* NULL when memory is short. */

@@ -258,6 +258,13 @@ static bool is_container(const struct label *label, const struct label_partition
 HRESULT destination_check_volumes(const struct recovery *r, size_t disk, struct error *err)
 {
     const struct recovery_disk *d = &r->disks[disk];
+    /* Partition 0, the whole LUN, accounts for whatever is on it; so does an earlier resync. */
+    if (!d->label && !r->was_invalid && !is_selected(r, disk, 0)) {
+        return error_set(err, VSS_E_UNSELECTED_VOLUME,
+                         "%s: its label cannot be read, so what else would be overwritten is not "
+                         "known; repair it, or say that it may go (NO_VOLUME_CHECK)",
+                         d->lun->url);
+    }
     if (!d->label || d->label->kind == VSS_DISK_LABEL_NONE) {
         return S_OK;
     }

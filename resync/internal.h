@@ -27,6 +27,7 @@ struct recovery_disk {
     char *ids_note;
     struct edges *edges; /* as they were before the wipe */
     bool is_fenced;
+    struct error failure; /* of a step on this destination; code S_OK: none */
 };
 
 struct recovery_member {
@@ -47,6 +48,7 @@ struct recovery {
     struct recovery_disk *disks;
     size_t disk_count;
     struct recovery_member_result *results;
+    bool was_run; /* past its checks: it cannot be run again */
     VSS_ID resync_id;
     VSS_ID journal_id;
     bool is_written;  /* a destination's bytes were touched */
@@ -93,10 +95,14 @@ HRESULT entry_open(struct recovery *r, uint32_t flags, struct error *err);
 /* Says that the destinations are about to become invalid. */
 HRESULT entry_announce_wipe(struct recovery *r, struct error *err);
 
-/* What was done, member by member, into r->results. E_OUTOFMEMORY. */
+/* What was done, member by member, into r->results, in place of what is there. E_OUTOFMEMORY. */
 HRESULT results_keep(struct recovery *r, HRESULT result);
+void results_free(struct recovery *r);
 /* The registry's row for listings: a failure to write it changes nothing. */
 void results_record(struct recovery *r, uint32_t flags, int64_t started, HRESULT result);
+
+/* Notes which label bytes would change, and ends with E_ABORT: see dry_run.h. */
+HRESULT recovery_preview(struct recovery *r, struct error *err);
 
 /* A persistent reservation that keeps every other initiator from writing. Refused
  * (VSS_E_PROVIDER_VETO) where somebody else is registered: a registrant could write. What an

@@ -20,23 +20,12 @@ HRESULT recovery_new(struct set_environment *env, const struct set_record *set,
     return S_OK;
 }
 
-static void free_results(struct recovery *r)
-{
-    for (size_t i = 0; r->results && i < r->member_count; i++) {
-        free(r->results[i].destination_url);
-        free(r->results[i].method);
-        free(r->results[i].ids_note);
-    }
-    free(r->results);
-    r->results = NULL;
-}
-
 void recovery_free(struct recovery *r)
 {
     if (!r) {
         return;
     }
-    free_results(r);
+    results_free(r);
     for (size_t i = 0; i < r->disk_count; i++) {
         destination_free(&r->disks[i]);
     }

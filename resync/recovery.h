@@ -28,7 +28,9 @@ struct recovery_member_result {
     char *destination_url;
     char *method;   /* how the array copied */
     char *ids_note; /* said aloud: which disk ids it has now and why */
-    HRESULT result;
+    HRESULT result; /* S_OK: all of it; E_ABORT: left alone or unfinished because of another member;
+                       else what went wrong with this one, or with all */
+    char *text;     /* a line for a failure; "" for S_OK */
 };
 
 /* Checks again, fences, journals, wipes edges, copies, restores edges and ids, releases. flags:

@@ -9,8 +9,51 @@
 
 #include <stdlib.h>
 
+void results_free(struct recovery *r)
+{
+    for (size_t i = 0; r->results && i < r->member_count; i++) {
+        free(r->results[i].destination_url);
+        free(r->results[i].method);
+        free(r->results[i].ids_note);
+        free(r->results[i].text);
+    }
+    free(r->results);
+    r->results = NULL;
+}
+
+static bool has_failed_disk(const struct recovery *r)
+{
+    for (size_t i = 0; i < r->disk_count; i++) {
+        if (FAILED(r->disks[i].failure.code)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A set is recovered as a whole or not at all: who is not to blame was stopped by who is. */
+static const char *judge(const struct recovery *r, const struct recovery_disk *d, HRESULT result,
+                         HRESULT *out)
+{
+    *out = SUCCEEDED(result) ? S_OK : result;
+    if (SUCCEEDED(result)) {
+        return "";
+    }
+    if (FAILED(d->failure.code)) {
+        *out = d->failure.code;
+        return error_text(&d->failure);
+    }
+    if (has_failed_disk(r)) {
+        *out = E_ABORT;
+        return r->is_written ? "unfinished: another member failed"
+                             : "left alone: another member failed";
+    }
+    return r->is_written ? "unfinished: the recovery failed" : "left alone: the recovery failed";
+}
+
 HRESULT results_keep(struct recovery *r, HRESULT result)
 {
+    results_free(r);
     r->results = calloc(r->member_count, sizeof(*r->results));
     if (!r->results) {
         return E_OUTOFMEMORY;
@@ -19,15 +62,18 @@ HRESULT results_keep(struct recovery *r, HRESULT result)
     for (size_t i = 0; i < r->member_count; i++) {
         const struct recovery_member *m = &r->members[i];
         const struct recovery_disk *d = &r->disks[m->disk];
+        HRESULT own;
+        const char *text = judge(r, d, result, &own);
         r->results[i] = (struct recovery_member_result){
             .snapshot_id = m->snapshot->snapshot_id,
             .destination_url = volume_text(&m->destination),
             .method = text_copy(r->method ? r->method : ""),
             .ids_note = text_copy(d->ids_note ? d->ids_note : ""),
-            .result = result,
+            .result = own,
+            .text = text_copy(text),
         };
-        bool has_all =
-            r->results[i].destination_url && r->results[i].method && r->results[i].ids_note;
+        bool has_all = r->results[i].destination_url && r->results[i].method &&
+                       r->results[i].ids_note && r->results[i].text;
         hr = has_all ? hr : E_OUTOFMEMORY;
     }
     return hr;

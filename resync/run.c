@@ -46,28 +46,65 @@ static HRESULT change_state(struct recovery *r, uint32_t flag, struct error *err
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
+static HRESULT check_disk(struct recovery *r, size_t index, uint32_t flags, struct error *err)
+{
+    struct recovery_disk *d = &r->disks[index];
+    HRESULT hr = destination_check_identity(d, err);
+    if (SUCCEEDED(hr) && !(flags & VSS_RECOVERY_NO_VOLUME_CHECK)) {
+        hr = destination_check_volumes(r, index, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = unfinished_recall_ids(r, d, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = ids_plan(d, flags, err);
+    }
+    if (SUCCEEDED(hr)) {
+        edges_free(d->edges);
+        d->edges = NULL;
+        hr = edges_read(&d->lun->block, d->label, &d->edges, err);
+    }
+    return hr;
+}
+
+/* All members are checked, so that one call tells all that is in the way. */
+static HRESULT check_disks(struct recovery *r, uint32_t flags, struct error *err)
+{
+    struct error first = {0};
+    size_t failed = 0;
+    for (size_t i = 0; i < r->disk_count; i++) {
+        struct error *failure = &r->disks[i].failure;
+        error_clear(failure);
+        HRESULT hr = check_disk(r, i, flags, failure);
+        if (FAILED(hr)) {
+            (void)error_set(&first, hr, "%s", error_text(failure)); /* the first one stays */
+            failed++;
+        }
+    }
+    if (failed == 0) {
+        return S_OK;
+    }
+    return failed == 1 ? error_set(err, first.code, "%s", first.text)
+                       : error_set(err, first.code, "%.800s; %zu of %zu destinations are refused",
+                                   first.text, failed, r->disk_count);
+}
+
 static HRESULT check_and_plan(struct recovery *r, uint32_t flags, struct error *err)
 {
     HRESULT hr = unfinished_adopt(r, err);
-    for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
-        struct recovery_disk *d = &r->disks[i];
-        hr = destination_check_identity(d, err);
-        if (SUCCEEDED(hr) && !(flags & VSS_RECOVERY_NO_VOLUME_CHECK)) {
-            hr = destination_check_volumes(r, i, err);
-        }
-        if (SUCCEEDED(hr)) {
-            hr = unfinished_recall_ids(r, d, err);
-        }
-        if (SUCCEEDED(hr)) {
-            hr = ids_plan(d, flags, err);
-        }
-        if (SUCCEEDED(hr)) {
-            edges_free(d->edges);
-            d->edges = NULL;
-            hr = edges_read(&d->lun->block, d->label, &d->edges, err);
-        }
+    if (SUCCEEDED(hr)) {
+        hr = check_disks(r, flags, err);
     }
     return SUCCEEDED(hr) ? ids_check_collisions(r, flags, err) : hr;
+}
+
+/* Keeps on which destination a step failed; returns hr. */
+static HRESULT blame(struct recovery_disk *d, HRESULT hr, const struct error *err)
+{
+    if (FAILED(hr) && SUCCEEDED(d->failure.code)) {
+        (void)error_set(&d->failure, hr, "%s", err ? error_text(err) : "");
+    }
+    return hr;
 }
 
 static HRESULT evict_and_fence(struct recovery *r, struct error *err)
@@ -78,6 +115,7 @@ static HRESULT evict_and_fence(struct recovery *r, struct error *err)
         if (SUCCEEDED(hr)) {
             hr = fence_raise(r, &r->disks[i], err);
         }
+        (void)blame(&r->disks[i], hr, err);
     }
     return hr;
 }
@@ -116,6 +154,7 @@ static HRESULT wipe(struct recovery *r, struct error *err)
     for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
         r->is_written = true;
         hr = edges_wipe(&r->disks[i].lun->block, r->disks[i].edges, err);
+        (void)blame(&r->disks[i], hr, err);
         if (FAILED(hr) && SUCCEEDED(put_edges_back(r, i + 1))) {
             r->is_written = false;
         }
@@ -163,7 +202,7 @@ static HRESULT overwrite(struct recovery *r, struct error *err)
         hr = recovery_copy(r, err);
     }
     for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
-        hr = destination_check_identity(&r->disks[i], err);
+        hr = blame(&r->disks[i], destination_check_identity(&r->disks[i], err), err);
     }
     return SUCCEEDED(hr) ? apply_ids(r, err) : hr;
 }
@@ -224,9 +263,9 @@ static HRESULT check_call(const struct recovery *r, uint32_t flags, struct error
     if (flags & ~(uint32_t)RECOVERY_FLAGS) {
         return error_set(err, E_INVALIDARG, "0x%x are not flags of a recovery", flags);
     }
-    if (r->member_count == 0 || r->results) {
+    if (r->member_count == 0 || r->was_run) {
         return error_set(err, VSS_E_BAD_STATE, "%s",
-                         r->results ? "this recovery set was run already"
+                         r->was_run ? "this recovery set was run already"
                                     : "the recovery set is empty");
     }
     return S_OK;
@@ -238,12 +277,19 @@ HRESULT recovery_run(struct recovery *r, uint32_t flags, struct error *err)
     if (SUCCEEDED(hr)) {
         hr = check_and_plan(r, flags, err);
     }
+    if (SUCCEEDED(hr) && r->env->is_dry_run) {
+        return recovery_preview(r, err);
+    }
     if (SUCCEEDED(hr)) {
         hr = entry_open(r, flags, err);
     }
     if (FAILED(hr)) {
+        if (r->member_count > 0 && !r->was_run) {
+            (void)results_keep(r, hr);
+        }
         return hr;
     }
+    r->was_run = true;
     int64_t started = clock_filetime();
     results_record(r, flags, started, VSS_S_ASYNC_PENDING);
     hr = conclude(r, overwrite(r, err), err);

@@ -491,6 +491,22 @@ HRESULT vss_async_cancel(struct vss_async *async);
  * our own. */
 void vss_async_progress(struct vss_async *async, uint64_t *out_done, uint64_t *out_total);
 
+#define VSS_PROGRESS_UNKNOWN UINT64_MAX
+
+/* How far an operation is. struct_size is the caller's, the rest is filled in. */
+struct vss_progress {
+    uint32_t struct_size;
+    uint32_t permille;         /* of the total, 0..1000; 0 where that is not known */
+    uint64_t done_bytes;       /* of what the operation has to move */
+    uint64_t total_bytes;      /* 0: not known */
+    uint64_t bytes_per_second; /* on average since bytes are counted; 0: not known yet */
+    uint64_t elapsed_ms;       /* since the operation was started, or until its end */
+    uint64_t remaining_ms;     /* at that rate; VSS_PROGRESS_UNKNOWN; 0 once it has ended */
+};
+
+/* No VSS method: our own. E_INVALIDARG: a NULL, or a struct_size of no version. Does not block. */
+HRESULT vss_async_query_progress(struct vss_async *async, struct vss_progress *out);
+
 /* The plain line of this operation's failure or partial success; "" while it runs or where there
  * is none. Borrowed until the release. */
 const char *vss_async_error_text(struct vss_async *async);

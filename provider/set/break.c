@@ -5,6 +5,7 @@
 #include "provider/set/call.h"
 #include "provider/set/claim.h"
 #include "provider/set/claimed.h"
+#include "provider/set/dry_run.h"
 #include "provider/set/label_change.h"
 #include "provider/set/visible.h"
 
@@ -107,6 +108,9 @@ static HRESULT change_luns(struct set_environment *env, struct provider *provide
                            bool *out_is_torn, struct error *err)
 {
     *out_is_torn = false;
+    if ((flags & VSS_BREAKEX_FLAG_MASK_LUNS) && env->is_dry_run) {
+        return dry_run_end(env, err);
+    }
     if (flags & VSS_BREAKEX_FLAG_MASK_LUNS) {
         return set_call_state_change(provider, set, VSS_ONLUNSTATECHANGE_DO_MASK_LUNS, err);
     }
@@ -118,6 +122,9 @@ static HRESULT change_luns(struct set_environment *env, struct provider *provide
     hr = label_change_copies(env, provider, set, change, journal_id, out_is_torn, err);
     if (hr == VSS_E_CANNOT_REVERT_DISKID) {
         hr = error_translate(err, VSS_E_BREAK_REVERT_ID_FAILED);
+    }
+    if (env->is_dry_run) {
+        return hr;
     }
     uint32_t state = SUCCEEDED(hr) && (flags & VSS_BREAKEX_FLAG_MAKE_READ_WRITE)
                          ? (uint32_t)VSS_ONLUNSTATECHANGE_NOTIFY_READ_WRITE

@@ -38,6 +38,7 @@ void set_environment_close(struct set_environment *env)
     if (!env) {
         return;
     }
+    json_decref(env->label_changes);
     providers_close(env->providers);
     store_close(env->store);
     config_free((struct config *)env->config);

@@ -6,7 +6,9 @@
 #include "provider/host/host.h"
 #include "registry/store.h"
 
+#include <jansson.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 /* What every operation on sets and recoveries works in. One thread at a time. */
 struct set_environment {
@@ -18,6 +20,12 @@ struct set_environment {
     /* Set by another thread to ask a running operation to stop at its next safe point; it then ends
      * with E_ABORT and everything undone. */
     atomic_bool cancelled;
+
+    /* Operations stage what they would write to labels, note it, and end with E_ABORT and
+     * everything undone: see dry_run.h. */
+    bool is_dry_run;
+    bool is_dry_run_over;  /* one came to its end */
+    json_t *label_changes; /* NULL: none were noted */
 
     /* How far a long operation is, for another thread to read. */
     _Atomic uint64_t progress_done;  /* bytes */

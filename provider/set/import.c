@@ -290,6 +290,16 @@ static HRESULT conclude(struct set_environment *env, struct set_record *set,
     return sets_save_and_close(env->store, set, journal_id, err);
 }
 
+bool set_is_imported(const struct set_record *set)
+{
+    for (size_t i = 0; i < set->snapshot_count; i++) {
+        if (set->snapshots[i].attributes & VSS_VOLSNAP_ATTR_IMPORTED) {
+            return true;
+        }
+    }
+    return false;
+}
+
 HRESULT claimed_import(struct set_environment *env, struct set_record *set,
                        const VSS_ID *journal_id, struct claimed_failure *out, struct error *err)
 {
@@ -301,8 +311,12 @@ HRESULT claimed_import(struct set_environment *env, struct set_record *set,
         result = announce(env, provider, set, journal_id, err);
         out->is_new = SUCCEEDED(result);
     }
+    bool was_shown = set_is_imported(set);
     if (SUCCEEDED(result)) {
         result = set_import_copies(env, provider, set, journal_id, &out->is_torn, err);
+    }
+    if (env->is_dry_run && !was_shown && provider) {
+        (void)set_call_state_change(provider, set, VSS_ONLUNSTATECHANGE_DO_MASK_LUNS, NULL);
     }
     HRESULT hr = SUCCEEDED(result) ? conclude(env, set, journal_id, err) : result;
     return FAILED(hr) ? hr : result;

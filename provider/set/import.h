@@ -12,6 +12,9 @@ HRESULT set_import_copies(struct set_environment *env, struct provider *provider
                           struct set_record *set, const VSS_ID *journal_id, bool *out_is_torn,
                           struct error *err);
 
+/* Are its copies this host's, as far as is remembered? */
+bool set_is_imported(const struct set_record *set);
+
 /* LocateLuns for this host's initiator. VSS_E_NO_SNAPSHOTS_IMPORTED where every copy is gone. */
 HRESULT set_locate(struct set_environment *env, struct provider *provider, struct set_record *set,
                    struct error *err);

@@ -3,6 +3,7 @@
 
 #include "common/buffer.h"
 #include "provider/set/call.h"
+#include "provider/set/dry_run.h"
 #include "registry/journal.h"
 
 #include <endian.h>
@@ -80,7 +81,7 @@ HRESULT label_journal_sink(const struct disk_ids_transaction *transaction, void 
 static HRESULT open_copy(struct set_environment *env, const struct lun_mapping *m, struct lun **out,
                          struct error *err)
 {
-    HRESULT hr = lun_open(m->copy_url, &env->lun, false, out, err);
+    HRESULT hr = lun_open(m->copy_url, &env->lun, env->is_dry_run, out, err);
     if (FAILED(hr)) {
         return hr;
     }
@@ -206,6 +207,16 @@ static HRESULT keep_ids(struct set_environment *env, struct set_record *set, con
     return hr;
 }
 
+static HRESULT note_changes(struct set_environment *env, const struct change *c, struct error *err)
+{
+    HRESULT hr = S_OK;
+    for (size_t i = 0; i < c->transaction.count && SUCCEEDED(hr); i++) {
+        const struct disk_ids_member *m = &c->transaction.members[i];
+        hr = dry_run_note(env, m->dev->name, NULL, &m->writes, m->dev->block_bytes, err);
+    }
+    return SUCCEEDED(hr) ? dry_run_end(env, err) : hr;
+}
+
 HRESULT label_change_copies(struct set_environment *env, struct provider *provider,
                             struct set_record *set, enum label_change change,
                             const VSS_ID *journal_id, bool *out_is_torn, struct error *err)
@@ -217,9 +228,15 @@ HRESULT label_change_copies(struct set_environment *env, struct provider *provid
         change_free(&c);
         return error_set(err, hr, "out of memory changing disk ids");
     }
-    hr = set_call_state_change(provider, set, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY, err);
+    if (!env->is_dry_run) {
+        hr =
+            set_call_state_change(provider, set, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY, err);
+    }
     if (SUCCEEDED(hr)) {
         hr = gather(env, set, change, &c, err);
+    }
+    if (SUCCEEDED(hr) && env->is_dry_run) {
+        hr = note_changes(env, &c, err);
     }
     if (SUCCEEDED(hr)) {
         struct label_journal journal = {

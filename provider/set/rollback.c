@@ -62,16 +62,6 @@ static HRESULT restore_labels(struct set_environment *env, const struct journal_
     return SUCCEEDED(hr) ? label_put_back(env, entry, err) : hr;
 }
 
-static bool is_imported(const struct set_record *set)
-{
-    for (size_t i = 0; i < set->snapshot_count; i++) {
-        if (set->snapshots[i].attributes & VSS_VOLSNAP_ATTR_IMPORTED) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static HRESULT rollback_import(struct set_environment *env, const struct journal_entry *entry,
                                struct error *err)
 {
@@ -85,7 +75,7 @@ static HRESULT rollback_import(struct set_environment *env, const struct journal
         hr = restore_labels(env, entry, provider, &set, err);
     }
     if (SUCCEEDED(hr)) {
-        uint32_t change = is_imported(&set)
+        uint32_t change = set_is_imported(&set)
                               ? (uint32_t)VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY
                               : (uint32_t)VSS_ONLUNSTATECHANGE_DO_MASK_LUNS;
         hr = set_call_state_change(provider, &set, change, err);
@@ -108,13 +98,13 @@ static HRESULT rollback_break(struct set_environment *env, const struct journal_
     if (hr == S_FALSE) { /* it was refused before anything was done */
         return journal_close(env->store, &entry->entry_id, err);
     }
-    if (SUCCEEDED(hr) && is_imported(&set)) { /* it may have been masked */
+    if (SUCCEEDED(hr) && set_is_imported(&set)) { /* it may have been masked */
         hr = set_locate(env, provider, &set, err);
     }
     if (SUCCEEDED(hr)) {
         hr = restore_labels(env, entry, provider, &set, err);
     }
-    if (SUCCEEDED(hr) && is_imported(&set)) {
+    if (SUCCEEDED(hr) && set_is_imported(&set)) {
         hr = set_call_state_change(provider, &set, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY,
                                    err);
     }

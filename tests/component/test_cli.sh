@@ -64,8 +64,9 @@ help_names() {
     for option in "$@"; do out_has "$option"; done
 }
 help_names create --context --differential --plex --transportable --output --provider --exec
-help_names resync --snapshot --revert-identity --no-volume-check --yes
-help_names break --mask --read-write --revert-identity --no-revert-identity
+help_names resync --snapshot --partial --order --revert-identity --no-volume-check --wait --dry-run --yes
+help_names import --dry-run
+help_names break --mask --read-write --revert-identity --no-revert-identity --dry-run
 help_names ids --fresh --set --restore --repair --dry-run --yes
 help_names lab --luns --size --block-size
 help_names recover --list --resume --rollback
@@ -260,7 +261,7 @@ err_has 'nothing was written'
 out_has "overwrites ${luns[0]}"
 ! same_content || fail "resync wrote without --yes"
 run 2 resync --snapshot 00000000-0000-0000-0000-000000000001 --yes "$work/set.xml"
-run 0 resync --yes --snapshot "$snapshot_id" "$work/set.xml"
+run 0 resync --yes --partial --snapshot "$snapshot_id" "$work/set.xml"
 out_has 'result +S_OK'
 same_content || fail "resync did not bring the content back"
 run 0 import "$work/set.xml"

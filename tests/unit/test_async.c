@@ -194,6 +194,43 @@ static void test_progress_outlives_owner(void **unused)
     vss_async_release(async);
 }
 
+static void test_progress_in_numbers(void **unused)
+{
+    (void)unused;
+    struct owner owner = {.result = S_OK};
+    struct vss_async *async = start(&owner);
+    struct vss_progress p = {.struct_size = sizeof(p)};
+    while (p.done_bytes < 40) {
+        assert_int_equal(vss_async_query_progress(async, &p), S_OK);
+    }
+    assert_int_equal(p.total_bytes, 100);
+    assert_int_equal(p.permille, 400);
+    uint64_t first_bytes = p.done_bytes;
+    clock_sleep_ms(50);
+    atomic_store(&owner.done, 70); /* 30 bytes in some 50 ms, 30 more to go */
+    assert_int_equal(vss_async_query_progress(async, &p), S_OK);
+    assert_int_equal(p.permille, 700);
+    assert_true(first_bytes == 40 && p.bytes_per_second > 0 && p.bytes_per_second <= 1400);
+    assert_true(p.remaining_ms >= 20 && p.remaining_ms < 60000);
+    assert_true(p.elapsed_ms >= 50);
+    atomic_store(&owner.done, 1000); /* more than there is counts as all */
+    assert_int_equal(vss_async_query_progress(async, &p), S_OK);
+    assert_int_equal(p.permille, 1000);
+    atomic_store(&owner.may_end, true);
+    assert_int_equal(vss_async_wait(async, VSS_INFINITE), S_OK);
+    assert_int_equal(vss_async_query_progress(async, &p), S_OK);
+    assert_int_equal(p.remaining_ms, 0);
+    uint64_t elapsed_ms = p.elapsed_ms;
+    clock_sleep_ms(20);
+    assert_int_equal(vss_async_query_progress(async, &p), S_OK);
+    assert_int_equal(p.elapsed_ms, elapsed_ms);
+    p.struct_size = sizeof(p) - 1;
+    assert_int_equal(vss_async_query_progress(async, &p), E_INVALIDARG);
+    assert_int_equal(vss_async_query_progress(NULL, &p), E_INVALIDARG);
+    assert_int_equal(vss_async_query_progress(async, NULL), E_INVALIDARG);
+    let_go(async);
+}
+
 static void *wait_forever(void *user)
 {
     HRESULT hr = vss_async_wait(user, VSS_INFINITE);
@@ -257,6 +294,7 @@ int main(void)
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_cancel_too_late),
         cmocka_unit_test(test_progress_outlives_owner),
+        cmocka_unit_test(test_progress_in_numbers),
         cmocka_unit_test(test_many_threads),
         cmocka_unit_test(test_bad_arguments),
     };

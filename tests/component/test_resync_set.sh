@@ -1,0 +1,177 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# usage: test_resync_set.sh LUNSHADOW
+# A recovery set as a whole: all or nothing, in the order that was asked for, one at a time; shown before it is written,
+# cancelled and carried on.
+set -euo pipefail
+lunshadow=${1:?usage: test_resync_set.sh LUNSHADOW}
+export PATH=$PATH:/usr/sbin:/sbin
+for tool in tgtd sfdisk sgdisk blkid; do
+    command -v "$tool" >/dev/null || { echo "no $tool here"; exit 77; }
+done
+work=$(mktemp -d "${TMPDIR:-/tmp}/lunshadow-resync-set.XXXXXX")
+failures=0
+
+cleanup() {
+    [ ! -e "$work/lab/lab.conf" ] || "$lunshadow" lab down "$work/lab" >/dev/null || echo "left behind: $work/lab" >&2
+    rm -rf "$work"
+}
+trap cleanup EXIT
+export LUNSHADOW_STATE_DIR=$work/state LUNSHADOW_LOCK_DIR=$work/locks XDG_CONFIG_HOME=$work/none
+mkdir "$LUNSHADOW_LOCK_DIR"
+: >"$work/out" >"$work/err"
+
+fail() {
+    printf 'FAILED: %s\n' "$*"
+    head -n 12 "$work/out" "$work/err" | sed "s/^/    /"
+    failures=$((failures + 1))
+}
+run() {
+    local expected=$1 code=0
+    shift
+    "$lunshadow" "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
+    [ "$code" -eq "$expected" ] || fail "lunshadow $*: exit code $code, not $expected"
+}
+out_has() { grep -qE -- "$1" "$work/out" || fail "standard output has no \"$1\""; }
+err_has() { grep -qE -- "$1" "$work/err" || fail "standard error has no \"$1\""; }
+same() { cmp -s "$1" "$2" || fail "$1 is not $2: $(cmp "$1" "$2" 2>&1)"; }
+disk() { echo "$work/lab/disks/lun$1.img"; }
+digests() { sha256sum "$work"/lab/disks/lun?.img; }
+
+"$lunshadow" lab up --luns 3 --size 64M "$work/lab" >/dev/null
+export LUNSHADOW_CONFIG=$work/lab/lunshadow.conf
+url=iscsi://$(sed -n 's/^address = //p' "$LUNSHADOW_CONFIG")/iqn.2026-11.lunshadow:lab
+for i in 1 2 3; do
+    printf 'label: gpt\nsize=8MiB\nsize=8MiB\n' | sfdisk --quiet "$(disk $i)"
+    dd if=/dev/urandom of="$(disk $i)" bs=1M seek=2 count=8 conv=notrunc,fsync status=none
+done
+digests >"$work/good"
+run 0 create --transportable --output "$work/set.xml" "$url/1" "$url/2" "$url/3"
+snapshots=()
+for id in $("$lunshadow" list | grep -oE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}'); do
+    set_id=${set_id:-$id}
+    [ "$id" = "$set_id" ] || snapshots+=("$id")
+done
+[ "${#snapshots[@]}" -eq 3 ] || fail "3 snapshots are not listed: ${snapshots[*]}"
+damage() { for i in 1 2 3; do dd if=/dev/zero of="$(disk $i)" bs=1M seek=3 count=1 conv=notrunc,fsync status=none; done; }
+damage
+digests >"$work/damaged"
+
+# ---- a part of a set only where that is meant ----
+run 2 resync --yes --snapshot "${snapshots[1]}" "$work/set.xml"
+err_has '1 of the set.s 3 snapshots are named'
+digests | cmp -s - "$work/damaged" || fail "a refused resync wrote"
+
+# ---- order ----
+run 2 resync --order not-an-id "$work/set.xml"
+run 2 resync --order "${snapshots[1]},${snapshots[1]}" "$work/set.xml"
+run 2 resync --order "${snapshots[2]},${snapshots[0]}" "$work/set.xml"
+order() { grep -oE 'snapshot [-0-9a-f]{36}' "$work/out" | awk '{ print $2 }' | tr '\n' ' '; }
+[ "$(order)" = "${snapshots[2]} ${snapshots[0]} ${snapshots[1]} " ] || fail "the order is $(order)"
+
+# ---- a dry run checks all and writes nothing ----
+run 0 resync --dry-run "$work/set.xml"
+out_has 'no byte of its label changes'
+out_has 'disk ids afterwards: its own'
+sgdisk -G "$(disk 1)" >/dev/null
+sync "$(disk 1)"
+cp "$(disk 1)" "$work/other-ids"
+run 0 resync --dry-run --revert-identity "$work/set.xml"
+out_has '^ +568  old ([0-9a-f]{2} ?){16}$'
+same "$(disk 1)" "$work/other-ids"
+run 0 resync --dry-run --json "$work/set.xml"
+out_has '"changes": \[\]'
+run 0 recover --list
+out_has 'No operation'
+
+# ---- all or nothing: one destination has a volume more, so none is written; who failed is said ----
+printf 'size=8MiB\n' | sfdisk --quiet --append "$(disk 2)"
+sync "$(disk 2)"
+digests >"$work/damaged"
+volumes=()
+for i in 0 1 2; do volumes+=(--snapshot "${snapshots[$i]}=$url/$((i + 1))#1"); done
+run 1 resync --yes "${volumes[@]}" "$work/set.xml"
+err_has 'VSS_E_UNSELECTED_VOLUME'
+err_has '3 of 3 destinations are refused'
+digests | cmp -s - "$work/damaged" || fail "a refused resync wrote"
+dd if=/dev/urandom of="$(disk 3)" bs=512 seek=1 count=33 conv=notrunc,fsync status=none
+dd if=/dev/urandom of="$(disk 3)" bs=512 seek=$((131072 - 33)) count=33 conv=notrunc,fsync status=none
+run 1 resync --yes --partial --snapshot "${snapshots[2]}=$url/3#1" "$work/set.xml"
+err_has 'its label cannot be read, so what else would be overwritten is not known'
+
+for i in 3; do sgdisk --zap-all "$(disk $i)" >/dev/null 2>&1 || true; sync "$(disk $i)"; done
+run 0 resync --yes --no-volume-check --revert-identity "$work/set.xml"
+digests | cmp -s - "$work/good" || fail "not all is as it was when it was copied"
+
+# ---- one at a time: the holder is named, or waited for ----
+sed 's|^provider = tgt|provider = fault/tgt|' "$LUNSHADOW_CONFIG" >"$work/slow.conf"
+sed -i 's|^\[array lab\]|&\nfault = ResyncLuns:after:hang=600,ResyncLuns poll:hang=600|' "$work/slow.conf"
+damage
+start_slow() {
+    "$lunshadow" resync --config "$work/slow.conf" --json --yes "$work/set.xml" >"$work/first.out" 2>"$work/first.err" &
+    first=$!
+    for _ in $(seq 100); do
+        [ -s "$LUNSHADOW_LOCK_DIR/resync.lock" ] && return
+        sleep 0.02
+    done
+    fail "the slow resync does not begin: $(cat "$work/first.err")"
+}
+start_slow
+run 1 resync --yes "$work/set.xml"
+err_has "a resync is running on this machine, by process $first .*VSS_E_RESYNC_IN_PROGRESS"
+run 0 resync --yes --wait 60 "$work/set.xml"
+err_has 'waiting for up to 60 s: a resync is running'
+code=0
+wait "$first" || code=$?
+[ "$code" -eq 0 ] || fail "the slow resync: exit code $code: $(cat "$work/first.err")"
+digests | cmp -s - "$work/good" || fail "after two resyncs not all is as it was"
+for word in percent bytes_per_second remaining_ms elapsed_ms; do
+    grep -q "^{\"progress\":\"resync\".*\"$word\":" "$work/first.err" || fail "progress has no $word: $(cat "$work/first.err")"
+done
+grep -q '"percent":100.0,.*"remaining_ms":0}$' "$work/first.err" || fail "the last line is not of the end"
+
+# ---- cancelled within a second; nothing that looks valid; the same command makes it whole ----
+damage
+start_slow
+for _ in $(seq 100); do # until the first destination has lost its label
+    cmp -s -n 512 "$(disk 1)" /dev/zero && break
+    sleep 0.02
+done
+before=$(date +%s%N)
+kill -TERM "$first" # a job of this shell ignores SIGINT
+code=0
+wait "$first" || code=$?
+took=$((($(date +%s%N) - before) / 1000000))
+[ "$code" -eq 1 ] || fail "a cancelled resync: exit code $code"
+[ "$took" -le 1000 ] || fail "it took $took ms to stop"
+grep -q 'resync was cancelled; .*run the same resync again' "$work/first.err" || fail "not said what to do: $(cat "$work/first.err")"
+grep -q '"error": "unfinished' "$work/first.out" || fail "the report names no unfinished member: $(cat "$work/first.out")"
+for i in 1 2 3; do
+    [ -z "$(blkid -p -s PTUUID -o value "$(disk $i)" || true)" ] || fail "LUN $i looks valid"
+done
+run 0 recover --list
+out_has 'resync of'
+run 1 ids --fresh --yes "$url/1"
+run 0 resync --yes "$work/set.xml"
+digests | cmp -s - "$work/good" || fail "what was cancelled is not whole"
+run 0 recover --list
+out_has 'No operation'
+
+# ---- what import and break would write ----
+run 0 import --dry-run "$work/set.xml"
+out_has '^ +568  old'
+[ "$(grep -c '^iscsi://' "$work/out")" -eq 3 ] || fail "a dry import does not name 3 copies"
+"$lunshadow" luns >"$work/out"
+[ "$(grep -c 'naa' "$work/out")" -eq 3 ] || fail "a dry import left copies visible"
+run 1 break --dry-run "$set_id"
+run 0 import "$work/set.xml"
+run 0 break --dry-run "$set_id"
+out_has '^ +[0-9]+  old'
+run 0 break --dry-run --mask "$set_id"
+"$lunshadow" list | grep -q "$set_id" || fail "a dry break broke the set"
+run 0 recover --list
+out_has 'No operation'
+run 0 delete "$set_id"
+
+[ "$failures" -eq 0 ] || { echo "$failures failures"; exit 1; }
+echo "all held"
