@@ -34,6 +34,13 @@ void session_add_conditions(struct vss_backup_components *session, uint32_t cond
     (void)pthread_mutex_unlock(&session->mutex);
 }
 
+void session_drop_conditions(struct vss_backup_components *session, uint32_t conditions)
+{
+    (void)pthread_mutex_lock(&session->mutex);
+    session->conditions &= ~conditions;
+    (void)pthread_mutex_unlock(&session->mutex);
+}
+
 HRESULT session_begin(struct vss_backup_components *session, enum session_method method)
 {
     if (!session) {
@@ -77,6 +84,7 @@ static HRESULT finish_operation(void *user, HRESULT hr, struct error *err)
     struct vss_backup_components *session = user;
     bool was_cancelled = hr == E_ABORT && atomic_load(&session->env->cancelled);
     enum session_method method = session->method;
+    document_set_busy(session->document, false);
     apply(session, method, hr, SESSION_BUSY);
     return was_cancelled ? hr
                          : states_at_level(method, session->platform_level,
@@ -97,12 +105,12 @@ HRESULT session_run(struct vss_backup_components *session, enum session_method m
     session->method = method;
     session->run = run;
     session_add_conditions(session, SESSION_BUSY);
+    document_set_busy(session->document, true);
     HRESULT hr = async_start(&job, out, &session->err);
     if (FAILED(hr)) {
         /* it did not begin: the state is as it was */
-        (void)pthread_mutex_lock(&session->mutex);
-        session->conditions &= ~(uint32_t)SESSION_BUSY;
-        (void)pthread_mutex_unlock(&session->mutex);
+        document_set_busy(session->document, false);
+        session_drop_conditions(session, SESSION_BUSY);
         return states_at_level(method, session->platform_level, hr, &session->err);
     }
     session->operation = *out;
@@ -239,6 +247,7 @@ void vss_backup_components_release(struct vss_backup_components *session)
     set_record_free(&session->document_set);
     free(session->recovery_report);
     gathered_writers_clear(&session->writers);
+    document_close(session->document);
     document_free(session->document);
     set_environment_close(session->env);
     (void)pthread_mutex_destroy(&session->mutex);

@@ -78,8 +78,12 @@ HRESULT session_creation_result(HRESULT hr, struct error *err);
 /* E_INVALIDARG for the argument of that name, within begin and end. */
 HRESULT session_null_argument(struct vss_backup_components *session, const char *name);
 
-/* Adds conditions that depend on arguments. */
+/* Adds conditions that depend on arguments, and takes them away. */
 void session_add_conditions(struct vss_backup_components *session, uint32_t conditions);
+void session_drop_conditions(struct vss_backup_components *session, uint32_t conditions);
+
+/* SESSION_COMPONENTS as the document has it. */
+void session_note_selection(struct vss_backup_components *session, bool selects_components);
 
 /* Writes set id (null: none) to the document's root. */
 HRESULT session_note_set(struct vss_backup_components *session, const VSS_ID *set_id,

@@ -22,18 +22,23 @@ static HRESULT take_document(struct vss_backup_components *session, const char *
 {
     struct document *document = NULL;
     struct set_record set = {0};
+    struct document_session values = {0};
     HRESULT hr = xml ? document_load(xml, strlen(xml), &document, &session->err)
                      : document_new(&document, &session->err);
     if (FAILED(hr)) {
         return hr;
     }
-    hr = document_get_set(document, &set, &session->err);
+    hr = document_get_session(document, &values, &session->err);
+    if (SUCCEEDED(hr)) {
+        hr = document_get_set(document, &set, &session->err);
+    }
     if (FAILED(hr)) {
         document_free(document);
         return hr;
     }
     session->document = document;
     session->document_set = set;
+    session_note_selection(session, values.select_components);
     if (set.snapshot_count > 0) {
         session_add_conditions(session, SESSION_DOCUMENT);
     }
@@ -137,6 +142,9 @@ HRESULT vss_backup_components_set_backup_state(struct vss_backup_components *ses
     values.backup_type = backup_type;
     values.partial_file_support = partial_file_support;
     hr = document_set_session(session->document, &values, &session->err);
+    if (SUCCEEDED(hr)) {
+        session_note_selection(session, select_components);
+    }
 out:
     return session_end(session, METHOD_SET_BACKUP_STATE, hr);
 }

@@ -47,6 +47,7 @@ struct vss_backup_components;
 struct vss_async;
 struct vss_enum_object;
 struct vss_examine_writer_metadata; /* metadata.h */
+struct vss_writer_components;       /* component.h */
 
 /* The system whose codes a session returns. Codes that an older one did not have come as what it
  * said in their place: VSS_E_UNEXPECTED as E_UNEXPECTED up to VISTA and 2008 (documented);
@@ -405,6 +406,161 @@ HRESULT vss_backup_components_fast_recovery(struct vss_backup_components *sessio
  * initialize_for_restore. VSS_E_BAD_STATE. */
 HRESULT vss_backup_components_recovery_report(struct vss_backup_components *session,
                                               char **out_json);
+
+/* ---- components ---------------------------------------------------------------------------------
+ *
+ * Which components a backup is of, and what backup and restore note of each, in the session's
+ * document (component.h reads it back). A component is named by the class of its writer, its type
+ * (enum vss_component_type: DATABASE or FILEGROUP), its logical path (NULL or "": none) and its
+ * name, compared byte by byte. A method that names no instance means the document's only component
+ * of that name and class: where several instances have it, it is E_INVALIDARG. Texts are UTF-8
+ * without control characters other than tab and line breaks, of a MiB at most, else E_INVALIDARG.
+ *
+ * All give VSS_E_BAD_STATE; VSS_E_OBJECT_NOT_FOUND: the document has no such component; and
+ * VSS_E_INVALID_XML_DOCUMENT: a value that the document has of that component is not valid, the
+ * text says which (VSS_E_UNEXPECTED from set_authoritative_restore, set_roll_forward and
+ * set_restore_name, whose documented lists lack it). On failure the document is as before; only
+ * methods that set two things (set_roll_forward, set_selected_for_restore) may have set one of them
+ * after E_OUTOFMEMORY. Nothing blocks. */
+
+/* IVssBackupComponents::GetWriterComponentsCount. How many writers have components in the document.
+ * After initialize_*. VSS_E_BAD_STATE. */
+HRESULT vss_backup_components_get_writer_components_count(struct vss_backup_components *session,
+                                                          uint32_t *out_writers);
+
+/* IVssBackupComponents::GetWriterComponents. One of these writers, as an object of component.h.
+ * index: from 0. VSS_E_BAD_STATE; VSS_E_OBJECT_NOT_FOUND: no such writer. */
+HRESULT vss_backup_components_get_writer_components(struct vss_backup_components *session,
+                                                    uint32_t index,
+                                                    struct vss_writer_components **out);
+
+/* IVssBackupComponents::AddComponent. Puts a component of a writer that was gathered into the
+ * backup; components below it come with it. After gather_writer_metadata and set_backup_state with
+ * select_components, before prepare_for_backup; not in contexts without writers.
+ * E_INVALIDARG: also where no such instance was gathered, or it has no such component;
+ * VSS_E_OBJECT_ALREADY_EXISTS: a component of that path and name was added for the instance;
+ * VSS_E_INVALID_XML_DOCUMENT: the writer's document is not valid where it speaks of it. */
+HRESULT vss_backup_components_add_component(struct vss_backup_components *session,
+                                            const VSS_ID *instance_id, const VSS_ID *writer_id,
+                                            int32_t component_type, const char *logical_path,
+                                            const char *component_name);
+
+/* IVssBackupComponents::SetBackupOptions. A text for the writer, in words that the two have agreed
+ * on. In a backup, before prepare_for_backup; not in contexts without writers. */
+HRESULT vss_backup_components_set_backup_options(struct vss_backup_components *session,
+                                                 const VSS_ID *writer_id, int32_t component_type,
+                                                 const char *logical_path,
+                                                 const char *component_name, const char *options);
+
+/* IVssBackupComponents::SetPreviousBackupStamp. For an incremental or differential backup: the
+ * backup stamp that the document of the one before has. State as set_backup_options. */
+HRESULT vss_backup_components_set_previous_backup_stamp(
+    struct vss_backup_components *session, const VSS_ID *writer_id, int32_t component_type,
+    const char *logical_path, const char *component_name, const char *stamp);
+
+/* IVssBackupComponents::SetBackupSucceeded. Whether the component's files were backed up. After
+ * do_snapshot_set succeeded, before backup_complete, in a session that selects components. */
+HRESULT vss_backup_components_set_backup_succeeded(struct vss_backup_components *session,
+                                                   const VSS_ID *instance_id,
+                                                   const VSS_ID *writer_id, int32_t component_type,
+                                                   const char *logical_path,
+                                                   const char *component_name, bool succeeded);
+
+/* IVssBackupComponents::SetRestoreState. What kind of restore it is; written to the document. In a
+ * restore, before pre_restore. restore_type: enum vss_restore_type, not UNDEFINED.
+ * VSS_E_INVALID_XML_DOCUMENT: the document has one that is not known. */
+HRESULT vss_backup_components_set_restore_state(struct vss_backup_components *session,
+                                                int32_t restore_type);
+
+/* IVssBackupComponents::SetSelectedForRestore, IVssBackupComponentsEx::SetSelectedForRestoreEx.
+ * Whether the component shall be restored. In a restore, after gather_writer_metadata, before
+ * pre_restore, where the document (or set_backup_state) says that components are selected.
+ * VSS_E_OBJECT_NOT_FOUND: also where no writer of that class runs here.
+ * instance_id: NULL or the null id for any; else the running instance that shall restore it, which
+ * need not be the one that the document has it of; where it is, that one's component is meant. */
+HRESULT vss_backup_components_set_selected_for_restore(struct vss_backup_components *session,
+                                                       const VSS_ID *writer_id,
+                                                       int32_t component_type,
+                                                       const char *logical_path,
+                                                       const char *component_name, bool selected);
+HRESULT vss_backup_components_set_selected_for_restore_ex(
+    struct vss_backup_components *session, const VSS_ID *writer_id, int32_t component_type,
+    const char *logical_path, const char *component_name, bool selected, const VSS_ID *instance_id);
+
+/* IVssBackupComponents::SetRestoreOptions, SetAdditionalRestores,
+ * IVssBackupComponentsEx2::SetAuthoritativeRestore, SetRestoreName. A text for the writer; whether
+ * more restores of this component follow; whether its data wins over that of other copies of the
+ * application; the name to restore it under. In a restore, before pre_restore. */
+HRESULT vss_backup_components_set_restore_options(struct vss_backup_components *session,
+                                                  const VSS_ID *writer_id, int32_t component_type,
+                                                  const char *logical_path,
+                                                  const char *component_name, const char *options);
+HRESULT vss_backup_components_set_additional_restores(struct vss_backup_components *session,
+                                                      const VSS_ID *writer_id,
+                                                      int32_t component_type,
+                                                      const char *logical_path,
+                                                      const char *component_name, bool additional);
+HRESULT vss_backup_components_set_authoritative_restore(
+    struct vss_backup_components *session, const VSS_ID *writer_id, int32_t component_type,
+    const char *logical_path, const char *component_name, bool authoritative);
+HRESULT vss_backup_components_set_restore_name(struct vss_backup_components *session,
+                                               const VSS_ID *writer_id, int32_t component_type,
+                                               const char *logical_path, const char *component_name,
+                                               const char *name);
+
+/* IVssBackupComponentsEx2::SetRollForward. How far the application's logs are applied.
+ * type: enum vss_rollforward_type, not UNDEFINED. point: where to stop, in the writer's words; with
+ * VSS_RF_PARTIAL, and only there, it must be given; else NULL or "". State as set_restore_options.
+ */
+HRESULT vss_backup_components_set_roll_forward(struct vss_backup_components *session,
+                                               const VSS_ID *writer_id, int32_t component_type,
+                                               const char *logical_path, const char *component_name,
+                                               int32_t type, const char *point);
+
+/* IVssBackupComponents::AddRestoreSubcomponent. Restores a part of a component that was selected.
+ * State as set_restore_options; VSS_E_BAD_STATE also where it is not selected. repair: false. */
+HRESULT vss_backup_components_add_restore_subcomponent(
+    struct vss_backup_components *session, const VSS_ID *writer_id, int32_t component_type,
+    const char *logical_path, const char *component_name, const char *subcomponent_logical_path,
+    const char *subcomponent_name, bool repair);
+
+/* IVssBackupComponents::AddNewTarget. Sends a file set of the component, or of one below it, to
+ * another place. State as set_restore_options, and after gather_writer_metadata.
+ * path, filename, recursive: of the file set, as the running writer's metadata has it (a separator
+ * at the end of path makes no difference). VSS_E_OBJECT_NOT_FOUND: also where it has no such file
+ * set. */
+HRESULT vss_backup_components_add_new_target(struct vss_backup_components *session,
+                                             const VSS_ID *writer_id, int32_t component_type,
+                                             const char *logical_path, const char *component_name,
+                                             const char *path, const char *filename, bool recursive,
+                                             const char *alternate_path);
+
+/* IVssBackupComponents::AddAlternativeLocationMapping. Says that a file set was restored to the
+ * alternate location that its writer named. As add_new_target, but until post_restore. */
+HRESULT vss_backup_components_add_alternative_location_mapping(
+    struct vss_backup_components *session, const VSS_ID *writer_id, int32_t component_type,
+    const char *logical_path, const char *component_name, const char *path, const char *filespec,
+    bool recursive, const char *destination);
+
+/* IVssBackupComponents::SetRangesFilePath. Where the file lies now that lists the ranges of a
+ * partial file. partial_file: its index in the component, from 0. State as set_restore_options.
+ * VSS_E_OBJECT_NOT_FOUND: also where there is no such partial file. */
+HRESULT vss_backup_components_set_ranges_file_path(struct vss_backup_components *session,
+                                                   const VSS_ID *writer_id, int32_t component_type,
+                                                   const char *logical_path,
+                                                   const char *component_name,
+                                                   uint32_t partial_file, const char *ranges_file);
+
+/* IVssBackupComponents::SetFileRestoreStatus. How the restore of the component's files went. In a
+ * restore, before post_restore. status: enum vss_file_restore_status, not UNDEFINED. */
+HRESULT vss_backup_components_set_file_restore_status(struct vss_backup_components *session,
+                                                      const VSS_ID *writer_id,
+                                                      int32_t component_type,
+                                                      const char *logical_path,
+                                                      const char *component_name, int32_t status);
+
+/* ---- the session itself ------------------------------------------------------------------------
+ */
 
 /* IVssBackupComponentsEx3::GetSessionId. The same for the session's life, another for each; in
  * any state. */

@@ -3,6 +3,7 @@
 
 #include "common/buffer.h"
 #include "common/id.h"
+#include "requester/document/components.h"
 #include "requester/document/internal.h"
 
 #include <stdlib.h>
@@ -22,7 +23,21 @@ static HRESULT no_memory(struct error *err)
     return error_set(err, E_OUTOFMEMORY, "out of memory while working on a document");
 }
 
+/* By enum vss_restore_type. */
+static const char *const restore_types[] = {"undefined", "byCopy", "import", "other"};
+#define RESTORE_TYPE_COUNT ((int32_t)(sizeof(restore_types) / sizeof(restore_types[0])))
+#define RESTORE_TYPE_NAME  "restoreType"
+
 /* ---- making, loading, saving ---- */
+
+static struct document *allocate(void)
+{
+    struct document *document = calloc(1, sizeof(*document));
+    if (document) {
+        atomic_init(&document->refs, 1);
+    }
+    return document;
+}
 
 static HRESULT make_root(struct document *document)
 {
@@ -46,7 +61,7 @@ static HRESULT make_root(struct document *document)
 HRESULT document_new(struct document **out, struct error *err)
 {
     *out = NULL;
-    struct document *document = calloc(1, sizeof(*document));
+    struct document *document = allocate();
     if (!document) {
         return no_memory(err);
     }
@@ -73,11 +88,15 @@ static HRESULT check_root(const struct document *document, struct error *err)
     return S_OK;
 }
 
-/* Reads all that is ours once, so that later reads cannot fail for what is in the document. */
-static HRESULT check_content(const struct document *document, struct error *err)
+/* Reads once what is ours of session and set, so that later reads cannot fail for what is in the
+ * document, and finds all components; what is noted of each is looked at when it is used. */
+static HRESULT check_content(struct document *document, struct error *err)
 {
     struct document_session session;
-    HRESULT hr = document_get_session(document, &session, err);
+    HRESULT hr = document_index_writers(document, err);
+    if (SUCCEEDED(hr)) {
+        hr = document_get_session(document, &session, err);
+    }
     if (FAILED(hr)) {
         return hr;
     }
@@ -90,7 +109,7 @@ static HRESULT check_content(const struct document *document, struct error *err)
 HRESULT document_load(const void *xml, size_t length, struct document **out, struct error *err)
 {
     *out = NULL;
-    struct document *document = calloc(1, sizeof(*document));
+    struct document *document = allocate();
     if (!document) {
         return no_memory(err);
     }
@@ -121,13 +140,48 @@ HRESULT document_save(const struct document *document, char **out_xml, struct er
     return document_serialise(document->root, out_xml, err);
 }
 
+struct document *document_share(struct document *document)
+{
+    atomic_fetch_add(&document->refs, 1);
+    return document;
+}
+
 void document_free(struct document *document)
 {
-    if (!document) {
+    if (!document || atomic_fetch_sub(&document->refs, 1) > 1) {
         return;
     }
+    document_free_writers(document);
     xmlFreeDoc(document->xml);
     free(document);
+}
+
+/* ---- whose it is now ---- */
+
+void document_set_busy(struct document *document, bool is_busy)
+{
+    if (document) {
+        atomic_store(&document->is_busy, is_busy);
+    }
+}
+
+void document_close(struct document *document)
+{
+    if (document) {
+        atomic_store(&document->is_closed, true);
+    }
+}
+
+HRESULT document_check_use(const struct document *document, struct error *err)
+{
+    if (atomic_load(&document->is_closed)) {
+        return error_set(err, VSS_E_BAD_STATE, "the session of this component was released");
+    }
+    if (atomic_load(&document->is_busy)) {
+        return error_set(err, VSS_E_BAD_STATE,
+                         "an asynchronous operation of the session still runs; wait for it");
+    }
+    return S_OK;
 }
 
 /* ---- the session's attributes ---- */
@@ -180,6 +234,28 @@ HRESULT document_set_session(struct document *document, const struct document_se
         char text[ID_TEXT_BYTES];
         xml_put_plain(&w, root, "snapshotSetId", id_text(&session->set_id, text));
     }
+    return FAILED(w.status) ? no_memory(err) : S_OK;
+}
+
+HRESULT document_set_restore_type(struct document *document, int32_t restore_type,
+                                  struct error *err)
+{
+    if (restore_type <= VSS_RTYPE_UNDEFINED || restore_type >= RESTORE_TYPE_COUNT) {
+        return error_set(err, E_INVALIDARG, "%d is not a type of restore", restore_type);
+    }
+    struct xml_reader r = {S_OK, err};
+    const char *old = xml_get_own(&r, document->root, RESTORE_TYPE_NAME);
+    if (old && xml_word(old, restore_types, RESTORE_TYPE_COUNT, -1) < 0) {
+        xml_refuse(&r, document->root, "attribute " RESTORE_TYPE_NAME " is not a type of restore");
+    }
+    if (FAILED(r.status)) {
+        return r.status;
+    }
+    struct xml_writer w = {document->root->ns, xml_own_namespace(document->root), S_OK};
+    if (!w.own) {
+        return no_memory(err);
+    }
+    xml_put_own(&w, document->root, RESTORE_TYPE_NAME, restore_types[restore_type]);
     return FAILED(w.status) ? no_memory(err) : S_OK;
 }
 

@@ -49,12 +49,26 @@ HRESULT document_load(const void *xml, size_t length, struct document **out, str
 /* One line, UTF-8, no XML declaration, the root element alone; malloc'ed. The same document always
  * gives the same bytes, loaded again or not. (Line breaks inside text that we do not know stay.) */
 HRESULT document_save(const struct document *document, char **out_xml, struct error *err);
+
+/* The same object once more; each is freed, and the last one frees the document. */
+struct document *document_share(struct document *document);
 void document_free(struct document *document); /* NULL is harmless */
+
+/* A document belongs to its session, and while an operation of that runs to the operation. What
+ * others share of it asks first: VSS_E_BAD_STATE. Both take NULL. */
+void document_set_busy(struct document *document, bool is_busy);
+void document_close(struct document *document); /* its session is gone */
+HRESULT document_check_use(const struct document *document, struct error *err);
 
 HRESULT document_get_session(const struct document *document, struct document_session *out,
                              struct error *err);
 HRESULT document_set_session(struct document *document, const struct document_session *session,
                              struct error *err);
+
+/* What kind of restore it is (enum vss_restore_type), an attribute of ours on the root.
+ * E_INVALIDARG: none; VSS_E_INVALID_XML_DOCUMENT: the document has one that is not known. */
+HRESULT document_set_restore_type(struct document *document, int32_t restore_type,
+                                  struct error *err);
 
 /* The snapshot set description, freed by set_record_free(). S_FALSE and all-zero where the document
  * has none, or one of another product, which says nothing that we can use. */

@@ -5,9 +5,26 @@
 #include "requester/document/document.h"
 #include "requester/document/xml.h"
 
+#include <stdatomic.h>
+
+/* Where the last entry of a list was found: the next one is beside it. Nodes are never removed. */
+struct list_cursor {
+    xmlNodePtr component;
+    int list; /* enum component_list */
+    size_t place;
+    xmlNodePtr entry;
+};
+
 struct document {
+    atomic_uint refs;
+    atomic_bool is_busy;
+    atomic_bool is_closed;
     xmlDocPtr xml;
     xmlNodePtr root;
+    struct document_writer *writers; /* components.h */
+    size_t writer_count;
+    size_t writer_capacity;
+    struct list_cursor cursor;
 };
 
 /* ---- parse.c ---- */

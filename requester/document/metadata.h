@@ -74,6 +74,26 @@ struct metadata_restore_method {
 HRESULT metadata_restore_method(const struct metadata *metadata,
                                 struct metadata_restore_method *out, struct error *err);
 
+/* Which component. */
+struct component_name {
+    int32_t type;             /* enum vss_component_type */
+    const char *logical_path; /* NULL and "": none */
+    const char *name;
+};
+
+/* Which files: a separator at the end of path makes no difference. */
+struct file_set {
+    const char *path;
+    const char *filespec;
+    bool is_recursive;
+};
+
+/* Whether the document has the component; whether the component, or one below it, has the files. */
+HRESULT metadata_has_component(const struct metadata *metadata, const struct component_name *name,
+                               bool *out, struct error *err);
+HRESULT metadata_has_file_set(const struct metadata *metadata, const struct component_name *name,
+                              const struct file_set *files, bool *out, struct error *err);
+
 /* Whether there is one BACKUP_LOCATIONS; likewise all that stands in the document's head. */
 HRESULT metadata_check_locations(const struct metadata *metadata, struct error *err);
 HRESULT metadata_check(const struct metadata *metadata, struct error *err);

@@ -17,8 +17,9 @@ static bool is_whole(const xmlNode *root, const char *text, size_t length)
         return length >= 2 && strcmp(text + length - 2, "/>") == 0;
     }
     size_t name = strlen((const char *)root->name);
-    return length > name + 3 && text[length - 1] == '>' &&
-           strncmp(text + length - name - 3, "</", 2) == 0 &&
+    bool has_prefix = root->ns && root->ns->prefix;
+    return length > name + 2 && text[length - 1] == '>' &&
+           text[length - name - 2] == (has_prefix ? ':' : '/') &&
            strncmp(text + length - name - 1, (const char *)root->name, name) == 0;
 }
 

@@ -180,6 +180,57 @@ void xml_put_plain(struct xml_writer *w, xmlNodePtr node, const char *name, cons
     put(w, node, NULL, name, value);
 }
 
+void xml_put_own(struct xml_writer *w, xmlNodePtr node, const char *name, const char *value)
+{
+    put_own(w, node, name, value);
+}
+
+/* One that node can use: with a prefix, and nothing between hides it. */
+static xmlNsPtr find_own(const xmlNode *node)
+{
+    for (const xmlNode *n = node; n && n->type == XML_ELEMENT_NODE; n = n->parent) {
+        for (xmlNsPtr ns = n->nsDef; ns; ns = ns->next) {
+            if (ns->prefix && ns->href && strcmp((const char *)ns->href, DOCUMENT_NS_OWN) == 0 &&
+                xmlSearchNs(node->doc, (xmlNodePtr)node, ns->prefix) == ns) {
+                return ns;
+            }
+        }
+    }
+    return NULL;
+}
+
+static void declare_own(xmlNodePtr node)
+{
+    static const char *const prefixes[] = {DOCUMENT_PREFIX_OWN, "ls1", "ls2", "ls3"};
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+        if (xmlNewNs(node, BAD_CAST DOCUMENT_NS_OWN, BAD_CAST prefixes[i])) {
+            return; /* a prefix that the node declares for something else is refused */
+        }
+    }
+}
+
+xmlNsPtr xml_own_namespace(xmlNodePtr node)
+{
+    xmlNsPtr own = find_own(node);
+    if (!own) {
+        declare_own(xmlDocGetRootElement(node->doc));
+        own = find_own(node);
+    }
+    if (!own) {
+        declare_own(node);
+        own = find_own(node);
+    }
+    return own;
+}
+
+void xml_remove(xmlNodePtr node)
+{
+    if (node) {
+        xmlUnlinkNode(node);
+        xmlFreeNode(node);
+    }
+}
+
 void xml_put_text(struct xml_writer *w, xmlNodePtr node, const char *name, const char *text)
 {
     if (!text) {

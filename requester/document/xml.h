@@ -36,6 +36,9 @@ xmlNodePtr xml_add(struct xml_writer *w, xmlNodePtr parent, xmlNsPtr ns, const c
 /* An attribute without namespace, as VSS has them; value must be plain text. */
 void xml_put_plain(struct xml_writer *w, xmlNodePtr node, const char *name, const char *value);
 
+/* An attribute of ours as it stands, for text that xml_can_hold(); w->own must be set. */
+void xml_put_own(struct xml_writer *w, xmlNodePtr node, const char *name, const char *value);
+
 void xml_put_text(struct xml_writer *w, xmlNodePtr node, const char *name,
                   const char *text); /* NULL: leaves the attribute out */
 void xml_put_unsigned(struct xml_writer *w, xmlNodePtr node, const char *name, uint64_t value);
@@ -44,6 +47,12 @@ void xml_put_bool(struct xml_writer *w, xmlNodePtr node, const char *name, bool 
 void xml_put_id(struct xml_writer *w, xmlNodePtr node, const char *name, const VSS_ID *id);
 void xml_put_bytes(struct xml_writer *w, xmlNodePtr node, const char *name, const uint8_t *bytes,
                    size_t length); /* hex; NULL: leaves the attribute out */
+
+/* Our namespace, with a prefix, in the scope of node; declared on the root, or on node where that
+ * does not do. NULL when memory is short. */
+xmlNsPtr xml_own_namespace(xmlNodePtr node);
+
+void xml_remove(xmlNodePtr node); /* from its tree, with all below it; NULL is harmless */
 
 struct xml_reader {
     HRESULT status;

@@ -3,6 +3,7 @@
 /* The public headers in a C++ program: C linkage, no keyword or conversion that C++ lacks. */
 #include <lunshadow/admin.h>
 
+#include <lunshadow/component.h>
 #include <lunshadow/lun.h>
 #include <lunshadow/metadata.h>
 #include <lunshadow/provider.h>
@@ -17,5 +18,6 @@ int main()
     vss_backup_components_release(session);
     vss_admin_release(nullptr);
     vss_examine_writer_metadata_release(nullptr);
+    vss_component_release(nullptr);
     return FAILED(hr) && vss_error_name(hr) != nullptr ? 0 : 1;
 }

@@ -27,6 +27,7 @@ static void test_null_handles(void **unused)
     struct vss_async *async = NULL;
     struct vss_enum_object *objects = NULL;
     struct vss_examine_writer_metadata *metadata = NULL;
+    struct vss_writer_components *writer = NULL;
     struct vss_snapshot_prop prop;
     VSS_ID id = {0};
     uint32_t number = 0;
@@ -45,6 +46,26 @@ static void test_null_handles(void **unused)
         vss_backup_components_get_writer_metadata_ex(NULL, 0, &id, &metadata),
         vss_read_document(NULL, 0, &text, NULL),
         vss_read_document("", 0, NULL, NULL),
+        vss_backup_components_get_writer_components_count(NULL, &number),
+        vss_backup_components_get_writer_components(NULL, 0, &writer),
+        vss_backup_components_add_component(NULL, &id, &id, 1, "", "n"),
+        vss_backup_components_set_backup_options(NULL, &id, 1, "", "n", ""),
+        vss_backup_components_set_previous_backup_stamp(NULL, &id, 1, "", "n", ""),
+        vss_backup_components_set_backup_succeeded(NULL, &id, &id, 1, "", "n", true),
+        vss_backup_components_set_restore_state(NULL, 1),
+        vss_backup_components_set_selected_for_restore(NULL, &id, 1, "", "n", true),
+        vss_backup_components_set_selected_for_restore_ex(NULL, &id, 1, "", "n", true, &id),
+        vss_backup_components_set_restore_options(NULL, &id, 1, "", "n", ""),
+        vss_backup_components_set_additional_restores(NULL, &id, 1, "", "n", true),
+        vss_backup_components_set_authoritative_restore(NULL, &id, 1, "", "n", true),
+        vss_backup_components_set_restore_name(NULL, &id, 1, "", "n", ""),
+        vss_backup_components_set_roll_forward(NULL, &id, 1, "", "n", 1, NULL),
+        vss_backup_components_add_restore_subcomponent(NULL, &id, 1, "", "n", "", "s", false),
+        vss_backup_components_add_new_target(NULL, &id, 1, "", "n", "p", "f", false, "d"),
+        vss_backup_components_add_alternative_location_mapping(NULL, &id, 1, "", "n", "p", "f",
+                                                               false, "d"),
+        vss_backup_components_set_ranges_file_path(NULL, &id, 1, "", "n", 0, "f"),
+        vss_backup_components_set_file_restore_status(NULL, &id, 1, "", "n", 1),
         vss_backup_components_free_writer_metadata(NULL),
         vss_backup_components_start_snapshot_set(NULL, &id),
         vss_backup_components_add_to_snapshot_set(NULL, "", NULL, &id),
