@@ -5,7 +5,7 @@
 /* What a writer says of itself: VSS's IVssExamineWriterMetadata and what it leads to, in C, by the
  * rules of requester.h for ownership, outputs and threads. A Writer Metadata Document comes from
  * vss_backup_components_get_writer_metadata(), or from a text that was kept with a backup, through
- * vss_create_examine_writer_metadata(). docs/writers.md says what such a document holds.
+ * vss_create_examine_writer_metadata(). docs/documents.md says what such a document holds.
  *
  * Objects got from others live on their own: each is released with its own function, before or
  * after what it came from and before or after the session. Texts are the document's: paths as their

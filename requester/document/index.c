@@ -38,7 +38,9 @@ HRESULT node_index_add_named(struct node_index *index, const char *path, const c
     if (FAILED(hr)) {
         return hr;
     }
-    if (xmlHashAddEntry2(index->names, BAD_CAST name, key(path), node) != 0) {
+    /* libxml2 does not say when it could not copy a name; such an entry is never found */
+    if (xmlHashAddEntry2(index->names, BAD_CAST name, key(path), node) != 0 ||
+        node_index_find(index, path, name) != node) {
         index->count--;
         return E_OUTOFMEMORY;
     }

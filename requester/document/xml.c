@@ -199,13 +199,27 @@ static xmlNsPtr find_own(const xmlNode *node)
     return NULL;
 }
 
+/* libxml2 does not say when it could not copy a name: half a declaration would be another one. */
+static void drop_half(xmlNodePtr node, xmlNsPtr ns)
+{
+    xmlNsPtr *at = &node->nsDef;
+    while (*at != ns) {
+        at = &(*at)->next;
+    }
+    *at = ns->next;
+    xmlFreeNs(ns);
+}
+
 static void declare_own(xmlNodePtr node)
 {
     static const char *const prefixes[] = {DOCUMENT_PREFIX_OWN, "ls1", "ls2", "ls3"};
-    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
-        if (xmlNewNs(node, BAD_CAST DOCUMENT_NS_OWN, BAD_CAST prefixes[i])) {
-            return; /* a prefix that the node declares for something else is refused */
-        }
+    xmlNsPtr ns = NULL;
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]) && !ns; i++) {
+        /* NULL where the node declares that prefix for something else */
+        ns = xmlNewNs(node, BAD_CAST DOCUMENT_NS_OWN, BAD_CAST prefixes[i]);
+    }
+    if (ns && (!ns->href || !ns->prefix)) {
+        drop_half(node, ns);
     }
 }
 

@@ -495,6 +495,36 @@ static void test_not_a_document(void **unused)
                         "><SNAPSHOT_SET_DESCRIPTION/><SNAPSHOT_SET_DESCRIPTION/>" ROOT_CLOSE);
 }
 
+#define WRITER_OPEN                                                                                \
+    "<WRITER_COMPONENTS instanceId=\"a6ad56c2-b509-4e6c-bb19-49d8f43532f0\""                       \
+    " writerId=\"a65faa63-5ea8-4ebc-9dbd-a0c4db26912a\">"
+#define WRITER_CLOSE "</WRITER_COMPONENTS>"
+
+static char *repeated(const char *head, const char *part, size_t count, const char *tail);
+
+static void test_writers_and_components(void **unused)
+{
+    (void)unused;
+    assert_text_refused(ROOT_OPEN ">" WRITER_OPEN WRITER_CLOSE WRITER_OPEN WRITER_CLOSE ROOT_CLOSE);
+    assert_text_refused(ROOT_OPEN ">" WRITER_OPEN
+                                  "<COMPONENT componentName=\"a\" componentType=\"database\"/>"
+                                  "<COMPONENT componentName=\"a\" logicalPath=\"\""
+                                  " componentType=\"filegroup\"/>" WRITER_CLOSE ROOT_CLOSE);
+    assert_text_refused(ROOT_OPEN ">" WRITER_OPEN "<COMPONENT/>" WRITER_CLOSE ROOT_CLOSE);
+    assert_text_refused(ROOT_OPEN "><WRITER_COMPONENTS writerId=\"x\"/>" ROOT_CLOSE);
+    assert_text_refused(ROOT_OPEN "><WRITER_COMPONENTS instanceId=\"\"/>" ROOT_CLOSE);
+    char *many = repeated(ROOT_OPEN ">", "<WRITER_COMPONENTS/>", 1025, ROOT_CLOSE);
+    assert_text_refused(many);
+    free(many);
+    /* the same name in another path or of another writer is another component */
+    struct document *document =
+        must_load(ROOT_OPEN ">" WRITER_OPEN "<COMPONENT componentName=\"a\"/>"
+                            "<COMPONENT componentName=\"a\" logicalPath=\"b\"/>" WRITER_CLOSE
+                            "<WRITER_COMPONENTS><COMPONENT componentName=\"a\"/>" WRITER_CLOSE
+                            "<WRITER_COMPONENTS/>" ROOT_CLOSE);
+    document_free(document);
+}
+
 static void test_dtd(void **unused)
 {
     (void)unused;
@@ -722,6 +752,7 @@ int main(void)
         cmocka_unit_test(test_utf16),
         cmocka_unit_test(test_utf8_forms),
         cmocka_unit_test(test_not_a_document),
+        cmocka_unit_test(test_writers_and_components),
         cmocka_unit_test(test_dtd),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_truncated_anywhere),

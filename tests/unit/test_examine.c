@@ -94,6 +94,29 @@ static void test_create(void **state)
     assert_not_made(&options, OWN_METADATA, VSS_E_UNEXPECTED, "registry.db");
 }
 
+static void test_read_document(void **state)
+{
+    (void)state;
+    static const char wide[] = "\xff\xfe<\0a\0 \0b\0=\0'\0\xe4\0'\0/\0>\0\0";
+    static const char declared[] = "<?xml version='1.0'?>\r\n<a b='\xc3\xa4'/>\n\0";
+    char *xml = NULL;
+    char *text = NULL;
+    assert_int_equal(vss_read_document(wide, sizeof(wide), &xml, &text), S_OK);
+    assert_text(xml, "<a b=\"\xc3\xa4\"/>");
+    assert_int_equal(vss_read_document(declared, sizeof(declared), &xml, NULL), S_OK);
+    assert_text(xml, "<a b=\"\xc3\xa4\"/>");
+    assert_int_equal(vss_read_document("<a>", 3, &xml, &text), VSS_E_INVALID_XML_DOCUMENT);
+    assert_null(xml);
+    assert_says(text, "line 1");
+    vss_free_string(text);
+    assert_int_equal(vss_read_document("<!DOCTYPE a><a/>", 16, &xml, &text),
+                     VSS_E_INVALID_XML_DOCUMENT);
+    assert_says(text, "DTD");
+    vss_free_string(text);
+    assert_int_equal(vss_read_document("", 0, &xml, NULL), VSS_E_INVALID_XML_DOCUMENT);
+    assert_int_equal(vss_read_document(NULL, 3, &xml, NULL), E_INVALIDARG);
+}
+
 /* ---- the head ---- */
 
 static void test_identity(void **state)
@@ -543,6 +566,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_create),
+        TEST(test_read_document),
         TEST(test_identity),
         TEST(test_head_that_is_not_valid),
         TEST(test_restore_method),
