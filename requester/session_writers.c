@@ -8,6 +8,7 @@
 #include "common/buffer.h"
 #include "common/id.h"
 #include "provider/set/builder.h"
+#include "requester/session_notes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +84,7 @@ static void describe_copies(struct vss_backup_components *s, struct writer *w)
 static void describe(void *user, struct writer *w, enum writer_event event)
 {
     struct vss_backup_components *s = user;
+    session_describe_components(s, w, event);
     switch (event) {
     case EVENT_IDENTIFY:
         describe_session(s, w);
@@ -103,7 +105,10 @@ static void describe(void *user, struct writer *w, enum writer_event event)
 
 static struct writers_call call_of(struct vss_backup_components *s)
 {
-    return (struct writers_call){.cancelled = &s->env->cancelled, .user = s, .describe = describe};
+    return (struct writers_call){.cancelled = &s->env->cancelled,
+                                 .user = s,
+                                 .describe = describe,
+                                 .keep = session_keep_notes};
 }
 
 static HRESULT tell(struct vss_backup_components *s, enum writer_event event, struct error *err)
@@ -171,6 +176,7 @@ void session_end_sequence(struct vss_backup_components *session, HRESULT hr)
     if (FAILED(hr)) {
         writers_abort(session->writer_host);
     }
+    session_note_lost(session);
     writers_report(session->writer_host, session->env->store);
 }
 
