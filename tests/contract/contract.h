@@ -2,6 +2,7 @@
 #ifndef LUNSHADOW_TESTS_CONTRACT_CONTRACT_H
 #define LUNSHADOW_TESTS_CONTRACT_CONTRACT_H
 
+#include <lunshadow/metadata.h>
 #include <lunshadow/requester.h>
 #include <stdbool.h>
 
@@ -29,7 +30,12 @@ struct trial {
     struct vss_enum_object *clone;
     struct vss_snapshot_prop snapshot;
     struct vss_object_prop object;
+    struct vss_examine_writer_metadata *metadata;
+    struct vss_wm_component *component;
+    struct vss_wm_filedesc *filedesc;
+    struct vss_wm_dependency *dependency;
     char *text;
+    char *second_text;
     VSS_ID id;
 };
 

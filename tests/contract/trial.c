@@ -112,7 +112,12 @@ void trial_drop(struct trial *t)
     vss_enum_object_release(t->clone);
     vss_free_snapshot_properties(&t->snapshot);
     vss_free_object_properties(&t->object);
+    vss_wm_dependency_release(t->dependency);
+    vss_wm_filedesc_release(t->filedesc);
+    vss_wm_component_release(t->component);
+    vss_examine_writer_metadata_release(t->metadata);
     vss_free_string(t->text);
+    vss_free_string(t->second_text);
     vss_backup_components_release(t->session);
     vss_backup_components_release(t->other);
     *t = (struct trial){.bench = t->bench};
