@@ -38,7 +38,8 @@ install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/lunshadow
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development
         FILES_MATCHING PATTERN "*.h")
 
-install(DIRECTORY ${CMAKE_SOURCE_DIR}/examples/provider-files
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/examples/provider-files ${CMAKE_SOURCE_DIR}/examples/requester-backup
+                  ${CMAKE_SOURCE_DIR}/examples/requester-recover ${CMAKE_SOURCE_DIR}/examples/requester-python
         DESTINATION ${CMAKE_INSTALL_DATADIR}/lunshadow/examples COMPONENT development)
 
 set(lunshadow_plugin_dir ${CMAKE_INSTALL_LIBDIR}/lunshadow/providers)
