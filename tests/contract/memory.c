@@ -139,4 +139,5 @@ void memory_begin(void)
     (void)xmlMemSetup(free, __wrap_malloc, realloc_surely, __wrap_strdup);
     xmlInitParser();
     xmlSetGenericErrorFunc(NULL, say_nothing);
+    xmlThrDefSetGenericErrorFunc(NULL, say_nothing); /* of threads to come */
 }
