@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "drill/drill.h"
 
-#include "common/clock.h"
-#include "common/id.h"
 #include "drill/internal.h"
-#include "registry/store.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 struct drill_phase {
     const char *name;
@@ -58,137 +50,10 @@ static void run_phases(struct drill *d)
     report_end(d->report);
 }
 
-/* ---- the report's file ---- */
-
-static HRESULT write_all(const char *path, const char *text, struct error *err)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return error_set_errno(err, errno, "cannot make %s", path);
-    }
-    size_t length = strlen(text);
-    bool is_good = write(fd, text, length) == (ssize_t)length && fsync(fd) == 0;
-    HRESULT hr = is_good ? S_OK : error_set_errno(err, errno, "cannot write %s", path);
-    (void)close(fd);
-    return hr;
-}
-
-/* With all that are above it. */
-static HRESULT make_directory(char *path, struct error *err)
-{
-    for (char *slash = path; slash;) {
-        slash = strchr(slash + 1, '/');
-        if (slash) {
-            *slash = '\0';
-        }
-        if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-            return error_set_errno(err, errno, "cannot make %s", path);
-        }
-        if (slash) {
-            *slash = '/';
-        }
-    }
-    return S_OK;
-}
-
-/* <state directory>/drills, which is there then; asked before anything else is done. malloc'ed. */
-static HRESULT reports_directory(const struct drill_options *options, char **out, struct error *err)
-{
-    char *state = NULL;
-    *out = NULL;
-    HRESULT hr = S_OK;
-    if (options->state_directory) {
-        state = text_copy(options->state_directory);
-    } else {
-        hr = store_directory(&state, err);
-    }
-    char *path = state ? text_printf("%s/drills", state) : NULL;
-    if (SUCCEEDED(hr)) {
-        hr = path ? make_directory(path, err)
-                  : error_set(err, E_OUTOFMEMORY, "out of memory for the report");
-    }
-    if (SUCCEEDED(hr) && access(path, W_OK) != 0) {
-        hr = error_set_errno(err, errno, "the report cannot be kept in %s", path);
-    }
-    free(state);
-    if (FAILED(hr)) {
-        free(path);
-        return hr;
-    }
-    *out = path;
-    return S_OK;
-}
-
-/* <time>-<id>.json */
-static HRESULT keep_report(const char *directory, const char *short_id, const char *json,
-                           char **out_path, struct error *err)
-{
-    char when[CLOCK_TEXT_BYTES];
-    (void)clock_text(clock_filetime(), when);
-    for (char *c = when; *c; c++) { /* "2026-11-22 20:15:31 UTC" to "2026-11-22T20-15-31" */
-        *c = *c == ':' ? '-' : *c;
-    }
-    when[10] = 'T';
-    when[19] = '\0';
-    char *path = text_printf("%s/%sZ-%s.json", directory, when, short_id);
-    HRESULT hr = path ? write_all(path, json, err)
-                      : error_set(err, E_OUTOFMEMORY, "out of memory for the report");
-    if (FAILED(hr)) {
-        free(path);
-        return hr;
-    }
-    *out_path = path;
-    return S_OK;
-}
-
-static enum drill_result judge(const struct report *report)
-{
-    struct report_totals t = report_count(report);
-    if (t.failed || t.skipped || t.held == 0) {
-        return DRILL_FAILED;
-    }
-    return t.leftovers ? DRILL_LEFT_BEHIND : DRILL_PASSED;
-}
-
-static void print_result(const struct drill_options *options, const struct report *report,
-                         enum drill_result result, const char *path)
-{
-    report_print(report, options->out);
-    if (path) {
-        (void)fprintf(options->out, "report: %s\n", path);
-    }
-    (void)fprintf(options->out, "%s\n",
-                  result == DRILL_PASSED        ? "the drill passed"
-                  : result == DRILL_LEFT_BEHIND ? "the drill passed and left something behind"
-                                                : "the drill FAILED");
-}
-
-static enum drill_result publish(const struct drill_options *options, const struct report *report,
-                                 const VSS_ID *id, const char *directory, struct error *err)
-{
-    enum drill_result result = judge(report);
-    char text[ID_TEXT_BYTES];
-    char *path = NULL;
-    char *json = report_json(report, id, (int)result);
-    (void)id_text(id, text);
-    text[8] = '\0'; /* as in the names of this drill */
-    HRESULT hr = json ? keep_report(directory, text, json, &path, err)
-                      : error_set(err, E_OUTOFMEMORY, "out of memory for the report");
-    if (options->json && json) {
-        (void)fprintf(options->out, "%s\n", json);
-    } else {
-        print_result(options, report, result, path);
-    }
-    free(json);
-    free(path);
-    /* A drill whose report could not be kept has not done what it promises. */
-    return FAILED(hr) ? DRILL_FAILED : result;
-}
-
 static enum drill_result run(struct drill *d, struct error *err)
 {
     char *directory = NULL;
-    HRESULT hr = reports_directory(d->options, &directory, err);
+    HRESULT hr = drill_reports_directory(d->options, &directory, err);
     if (SUCCEEDED(hr)) {
         hr = setup_begin(d, err);
     }
@@ -202,7 +67,7 @@ static enum drill_result run(struct drill *d, struct error *err)
     }
     run_phases(d);
     setup_end(d);
-    enum drill_result result = publish(d->options, d->report, &d->id, directory, err);
+    enum drill_result result = drill_publish(d->options, d->report, &d->id, directory, err);
     free(directory);
     return result;
 }

@@ -6,19 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static HRESULT open_known(struct drill *d, const struct raw_address *address,
-                          const struct raw_page *identity, struct raw **out, struct error *err)
+HRESULT guarded_open_known(const struct raw_address *address, const char *initiator,
+                           const struct raw_page *identity, struct raw **out, struct error *err)
 {
     struct raw_page page = {0};
     struct raw *raw = NULL;
     *out = NULL;
-    HRESULT hr = raw_open(address, d->initiator, &raw, err);
+    HRESULT hr = raw_open(address, initiator, &raw, err);
     if (SUCCEEDED(hr)) {
         hr = raw_inquiry(raw, 0x83, &page, err);
     }
     if (SUCCEEDED(hr) && (identity->length == 0 || !raw_page_equal(&page, identity))) {
         hr = error_set(err, VSS_E_UNEXPECTED,
-                       "%s is not the LUN that the drill made there: refusing to write to it",
+                       "%s is not the LUN that the drill knows there: refusing to write to it",
                        raw->name);
     }
     if (FAILED(hr)) {
@@ -31,7 +31,8 @@ static HRESULT open_known(struct drill *d, const struct raw_address *address,
 
 HRESULT guarded_open(struct drill *d, size_t lun, struct raw **out, struct error *err)
 {
-    return open_known(d, &d->luns[lun].address, &d->luns[lun].identity, out, err);
+    return guarded_open_known(&d->luns[lun].address, d->initiator, &d->luns[lun].identity, out,
+                              err);
 }
 
 HRESULT guarded_open_copy(struct drill *d, const struct drill_set *set, size_t lun,
@@ -43,7 +44,7 @@ HRESULT guarded_open_copy(struct drill *d, const struct drill_set *set, size_t l
                          "the copies of a set that was not imported are not "
                          "known: refusing to write to one");
     }
-    return open_known(d, &set->copies[lun], &set->identities[lun], out, err);
+    return guarded_open_known(&set->copies[lun], d->initiator, &set->identities[lun], out, err);
 }
 
 /* One of each three groups of 64 KiB, without a pattern. */

@@ -82,6 +82,16 @@ struct drill {
     int control_count;
 };
 
+/* ---- the report at the end (publish.c) ---- */
+
+/* <state directory>/drills, which is there then; asked before anything else is done. malloc'ed. */
+HRESULT drill_reports_directory(const struct drill_options *options, char **out, struct error *err);
+
+/* Keeps the report there as <time>-<id>.json, prints it, and says what came of the drill: a report
+ * that could not be kept is a drill that failed. */
+enum drill_result drill_publish(const struct drill_options *options, const struct report *report,
+                                const VSS_ID *id, const char *directory, struct error *err);
+
 /* ---- environment (setup.c) ---- */
 
 /* Names, directories, the array, room for the LUNs, the configuration. Nothing is written to a LUN.
@@ -98,6 +108,10 @@ bool drill_was_stopped(const struct drill *d);
  * 83 that answers in this session is not that LUN's. Everything that writes to an original goes
  * through this. */
 HRESULT guarded_open(struct drill *d, size_t lun, struct raw **out, struct error *err);
+
+/* Opens what must have this page 83. */
+HRESULT guarded_open_known(const struct raw_address *address, const char *initiator,
+                           const struct raw_page *identity, struct raw **out, struct error *err);
 
 /* The same for a copy of an imported set. */
 HRESULT guarded_open_copy(struct drill *d, const struct drill_set *set, size_t lun,

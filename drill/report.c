@@ -4,6 +4,7 @@
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "common/id.h"
+#include "drill/evidence.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -47,6 +48,7 @@ struct report {
     size_t figure_count;
     struct texts notes;
     struct texts leftovers;
+    json_t *subject;    /* NULL: the drill's own array */
     bool is_incomplete; /* memory was short: something is missing, so it cannot have passed */
 };
 
@@ -83,6 +85,7 @@ void report_free(struct report *report)
     free(report->figures);
     texts_free(&report->notes);
     texts_free(&report->leftovers);
+    json_decref(report->subject);
     free(report);
 }
 
@@ -257,6 +260,13 @@ void report_figure(struct report *report, const char *key, const char *words, ui
     }
 }
 
+void report_subject(struct report *report, json_t *subject)
+{
+    json_decref(report->subject);
+    report->subject = subject;
+    report->is_incomplete = report->is_incomplete || !subject;
+}
+
 struct report_totals report_count(const struct report *report)
 {
     struct report_totals all = {.failed = report->is_incomplete};
@@ -380,7 +390,11 @@ char *report_json(const struct report *report, const VSS_ID *id, int exit_code)
         exit_code, "checks", "held", (json_int_t)t.held, "failed", (json_int_t)t.failed, "skipped",
         (json_int_t)t.skipped, "figures", figures_json(report), "phases", phases_json(report),
         "notes", texts_json(&report->notes), "left_behind", texts_json(&report->leftovers));
-    char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
+    if (root && report->subject && json_object_set(root, "subject", report->subject)) {
+        json_decref(root);
+        root = NULL;
+    }
+    char *text = root && SUCCEEDED(evidence_seal(root)) ? json_dumps(root, JSON_INDENT(2)) : NULL;
     json_decref(root);
     return text;
 }

@@ -5,6 +5,7 @@
 #include "common/error.h"
 #include "drill/judge.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -54,10 +55,13 @@ struct report_totals {
 };
 struct report_totals report_count(const struct report *report);
 
+/* What the drill was of, for the JSON form; takes the reference. */
+void report_subject(struct report *report, json_t *subject);
+
 /* The table at the end. */
 void report_print(const struct report *report, FILE *out);
 
-/* The JSON form; malloc'ed, NULL when memory is short. id: of the drill. */
+/* The JSON form, sealed (evidence.h); malloc'ed, NULL when memory is short. id: of the drill. */
 char *report_json(const struct report *report, const VSS_ID *id, int exit_code);
 
 #endif

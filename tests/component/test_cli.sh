@@ -66,6 +66,7 @@ help_names() {
 help_names create --context --differential --plex --transportable --output --provider --exec
 help_names resync --snapshot --partial --order --revert-identity --no-volume-check --wait --dry-run --yes
 help_names import --dry-run
+help_names drill --volume --onto --check --max-rto --plan --keep
 help_names break --mask --read-write --revert-identity --no-revert-identity --dry-run
 help_names ids --fresh --set --restore --repair --dry-run --yes
 help_names lab --luns --size --block-size

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which LUNs a drill may write to: those that the configuration calls scratch, by address and by
+ * identity. A URL that was mistyped names another LUN, and that one's identity is not written
+ * there.
+ */
+#include "common/buffer.h"
+#include "drill/own_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define EDGE_BYTES (1u << 20)
+
+void own_forget(struct own_drill *o)
+{
+    for (size_t i = 0; i < o->options->count; i++) {
+        free(o->volumes[i].url);
+        free(o->scratch[i].url);
+        lun_info_free(&o->volumes[i].info);
+        lun_info_free(&o->scratch[i].info);
+    }
+}
+
+static HRESULT look(struct own_drill *o, const char *name, struct own_lun *out, struct error *err)
+{
+    struct lun *lun = NULL;
+    struct raw *raw = NULL;
+    const char *reason = NULL;
+    const struct lun_options options = {.config = o->config};
+    out->name = name;
+    HRESULT hr = lun_open(name, &options, true, &lun, err);
+    if (SUCCEEDED(hr) && !lun_info_is_unique(&lun->identity.info, &reason)) {
+        hr = error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
+                       "%s has no page-83 identity that is its alone: %s", lun->url, reason);
+    }
+    if (SUCCEEDED(hr)) {
+        (void)lun_info_key(&lun->identity.info, out->key);
+        out->block_bytes = lun->block.block_bytes;
+        out->block_count = lun->block.block_count;
+        out->url = text_copy(lun->url);
+        hr = out->url ? lun_info_copy(&lun->identity.info, &out->info) : E_OUTOFMEMORY;
+        hr = FAILED(hr) ? error_set(err, hr, "out of memory for the drill") : hr;
+    }
+    if (SUCCEEDED(hr)) {
+        hr = raw_parse(lun->url, &out->address, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = raw_open(&out->address, o->base.initiator, &raw, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = raw_inquiry(raw, 0x83, &out->identity, err);
+    }
+    raw_close(raw);
+    lun_close(lun);
+    return hr;
+}
+
+/* [scratch NAME] with this address and this identity? */
+static HRESULT check_is_scratch(const struct own_drill *o, const struct own_lun *lun,
+                                struct error *err)
+{
+    for (size_t i = 0; i < o->config->section_count; i++) {
+        const struct config_section *s = &o->config->sections[i];
+        struct lun_address address;
+        const char *url = config_value(s, "lun", "");
+        const char *identity = config_value(s, "identity", "");
+        if (strcmp(s->kind, "scratch") != 0 || FAILED(lun_address_parse(url, &address, NULL))) {
+            continue;
+        }
+        char *named = lun_address_text(&address);
+        bool is_it = named && strcmp(named, lun->url) == 0;
+        free(named);
+        if (is_it && strcmp(identity, lun->key) == 0) {
+            return S_OK;
+        }
+        if (is_it) {
+            return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
+                             "%s is %s, and [scratch %s] says that the scratch LUN there is %s: "
+                             "nothing is written to it",
+                             lun->url, lun->key, s->name, *identity ? identity : "(no identity)");
+        }
+    }
+    return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
+                     "%s is no scratch LUN of the configuration: nothing is written to it; where "
+                     "it is one, add a section [scratch NAME] with lun = %s and identity = %s",
+                     lun->url, lun->url, lun->key);
+}
+
+static HRESULT check_fits(const struct own_lun *scratch, const struct own_lun *volume,
+                          struct error *err)
+{
+    if (scratch->block_bytes != volume->block_bytes) {
+        return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
+                         "%s has blocks of %u bytes, %s of %u: choose another scratch LUN",
+                         scratch->url, scratch->block_bytes, volume->url, volume->block_bytes);
+    }
+    if (scratch->block_count < volume->block_count) {
+        return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED, "%s is smaller than %s", scratch->url,
+                         volume->url);
+    }
+    return S_OK;
+}
+
+/* A scratch LUN is none of the volumes and no other scratch LUN, by any of its designators. */
+static HRESULT check_apart(const struct own_drill *o, size_t index, struct error *err)
+{
+    const struct own_lun *scratch = &o->scratch[index];
+    for (size_t i = 0; i < o->options->count; i++) {
+        const struct own_lun *others[] = {&o->volumes[i], i == index ? NULL : &o->scratch[i]};
+        for (size_t k = 0; k < 2; k++) {
+            if (others[k] && (lun_info_compare(&others[k]->info, &scratch->info) != LUN_DIFFERENT ||
+                              raw_page_equal(&others[k]->identity, &scratch->identity))) {
+                return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
+                                 "%s and %s are or may be one LUN: nothing is written to it",
+                                 scratch->url, others[k]->url);
+            }
+        }
+    }
+    return S_OK;
+}
+
+HRESULT own_look(struct own_drill *o, struct error *err)
+{
+    HRESULT hr = S_OK;
+    for (size_t i = 0; i < o->options->count && SUCCEEDED(hr); i++) {
+        hr = look(o, o->options->volumes[i], &o->volumes[i], err);
+        if (SUCCEEDED(hr)) {
+            hr = look(o, o->options->onto[i], &o->scratch[i], err);
+        }
+        if (SUCCEEDED(hr)) {
+            hr = check_is_scratch(o, &o->scratch[i], err);
+        }
+        if (SUCCEEDED(hr)) {
+            hr = check_fits(&o->scratch[i], &o->volumes[i], err);
+        }
+    }
+    for (size_t i = 0; i < o->options->count && SUCCEEDED(hr); i++) {
+        hr = check_apart(o, i, err);
+    }
+    return hr;
+}
+
+HRESULT own_check_scratch(struct own_drill *o, size_t index, struct error *err)
+{
+    struct raw *raw = NULL;
+    HRESULT hr = guarded_open_known(&o->scratch[index].address, o->base.initiator,
+                                    &o->scratch[index].identity, &raw, err);
+    raw_close(raw);
+    return hr;
+}
+
+static HRESULT wipe(struct own_drill *o, const struct own_lun *lun, const uint8_t *zeros,
+                    struct error *err)
+{
+    struct raw *raw = NULL;
+    HRESULT hr = guarded_open_known(&lun->address, o->base.initiator, &lun->identity, &raw, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    uint64_t edge = EDGE_BYTES / raw->block_bytes;
+    edge = edge < raw->block_count ? edge : raw->block_count;
+    hr = raw_write(raw, 0, edge, zeros, err);
+    if (SUCCEEDED(hr)) {
+        hr = raw_write(raw, raw->block_count - edge, edge, zeros, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = raw_flush(raw, err);
+    }
+    raw_close(raw);
+    return hr;
+}
+
+void own_wipe(struct own_drill *o)
+{
+    uint8_t *zeros = calloc(1, EDGE_BYTES);
+    for (size_t i = 0; i < o->options->count; i++) {
+        struct error why = {0};
+        HRESULT hr = zeros ? wipe(o, &o->scratch[i], zeros, &why)
+                           : error_set(&why, E_OUTOFMEMORY, "out of memory for wiping");
+        if (FAILED(hr)) {
+            report_leftover(o->base.report, "%s may still look like %s: %s", o->scratch[i].url,
+                            o->volumes[i].url, error_text(&why));
+        }
+    }
+    free(zeros);
+}

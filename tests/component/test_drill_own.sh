@@ -1,0 +1,186 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# usage: test_drill_own.sh LUNSHADOW UNIT...
+# A drill on LUNs that are in use: what it may write to, what it proves, what it leaves, and its report as evidence.
+set -euo pipefail
+lunshadow=${1:?usage: test_drill_own.sh LUNSHADOW UNIT...}
+shift
+export PATH=$PATH:/usr/sbin:/sbin
+for tool in tgtd sfdisk blkid; do
+    command -v "$tool" >/dev/null || { echo "no $tool here"; exit 77; }
+done
+work=$(mktemp -d "${TMPDIR:-/tmp}/lunshadow-own.XXXXXX")
+failures=0
+
+cleanup() {
+    [ ! -e "$work/lab/lab.conf" ] || "$lunshadow" lab down "$work/lab" >/dev/null || echo "left behind: $work/lab" >&2
+    rm -rf "$work"
+}
+trap cleanup EXIT
+export LUNSHADOW_STATE_DIR=$work/state LUNSHADOW_LOCK_DIR=$work/locks XDG_CONFIG_HOME=$work/none
+mkdir "$LUNSHADOW_LOCK_DIR"
+: >"$work/out" >"$work/err"
+
+fail() {
+    printf 'FAILED: %s\n' "$*"
+    tail -n 15 "$work/out" "$work/err" | sed 's/^/    /'
+    failures=$((failures + 1))
+}
+drill() {
+    local expected=$1 code=0
+    shift
+    "$lunshadow" drill "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
+    [ "$code" -eq "$expected" ] || fail "drill $*: exit code $code, not $expected"
+}
+out_has() { grep -qE -- "$1" "$work/out" || fail "standard output has no \"$1\""; }
+err_has() { grep -qE -- "$1" "$work/err" || fail "standard error has no \"$1\""; }
+disk() { echo "$work/lab/disks/lun$1.img"; }
+originals() { sha256sum "$(disk 1)" "$(disk 2)"; }
+scratches() { sha256sum "$(disk 3)" "$(disk 4)" "$(disk 5)"; }
+nothing_left() {
+    "$lunshadow" list >"$work/out"
+    out_has 'no snapshots'
+    "$lunshadow" recover --list >"$work/out"
+    out_has 'No operation'
+    [ "$(find "$work/lab/disks" -name '.lunshadow*' | wc -l)" -eq 0 ] || fail "copies are left"
+    originals | cmp -s - "$work/originals" || fail "an original was written to"
+}
+
+"$lunshadow" lab up --luns 4 --size 64M "$work/lab" >/dev/null
+export LUNSHADOW_CONFIG=$work/lab/lunshadow.conf
+url=iscsi://$(sed -n 's/^address = //p' "$LUNSHADOW_CONFIG")/iqn.2026-11.lunshadow:lab
+truncate -s 32M "$(disk 5)"
+TGT_IPC_SOCKET=$work/lab/tgtd tgtadm -C "$(sed -n 's/^control_port = //p' "$LUNSHADOW_CONFIG")" --lld iscsi \
+    --op new --mode logicalunit --tid 1 --lun 5 --backing-store "$(disk 5)"
+TGT_IPC_SOCKET=$work/lab/tgtd tgtadm -C "$(sed -n 's/^control_port = //p' "$LUNSHADOW_CONFIG")" --lld iscsi \
+    --op update --mode logicalunit --tid 1 --lun 5 --params scsi_id=60014050000000000000000000000005,scsi_sn=SMALL
+for i in 1 2; do
+    printf 'label: gpt\nsize=8MiB\nsize=16MiB\n' | sfdisk --quiet "$(disk $i)"
+    dd if=/dev/urandom of="$(disk $i)" bs=1M seek=2 count=30 conv=notrunc,fsync status=none
+done
+originals >"$work/originals"
+scratches >"$work/scratches"
+key() { "$lunshadow" luns --json "$url/$1" | sed -n 's/.*"key": "\(.*\)",/\1/p'; }
+scratch() { printf '[scratch %s]\nlun = %s\nidentity = %s\n' "$1" "$2" "$3" >>"$LUNSHADOW_CONFIG"; }
+
+# ---- what it must not write to ----
+drill 2 --volume "$url/1" --onto "$url/3"
+err_has 'check says what judges'
+drill 2 --volume "$url/1" --check true
+err_has 'needs one --onto'
+drill 2 --volume "$url/1" --onto "$url/3" --check true
+err_has 'is no scratch LUN of the configuration'
+scratch three "$url/3" naa.60014050000000000000000000000000
+drill 2 --volume "$url/1" --onto "$url/3" --check true
+err_has 'says that the scratch LUN there is naa.60014050000000000000000000000000'
+sed -i '/^\[scratch three\]/,$d' "$LUNSHADOW_CONFIG"
+scratch three "$url/3" "$(key 3)"
+scratch four "$url/4" "$(key 4)"
+scratch five "$url/5" "$(key 5)"
+scratch one "$url/1" "$(key 1)" # a mistake in the configuration
+drill 2 --volume "$url/1" --onto "$url/1" --check true
+err_has 'are or may be one LUN'
+drill 2 --volume "$url/1" --volume "$url/2" --onto "$url/3" --onto "$url/1" --check true
+err_has 'are or may be one LUN'
+drill 2 --volume "$url/1" --volume "$url/2" --onto "$url/3" --onto "$url/3" --check true
+err_has 'are or may be one LUN'
+drill 2 --volume "$url/1" --onto "$url/5" --check true
+err_has 'is smaller than'
+drill 2 --plan nobody
+err_has 'no section \[drill nobody\]'
+scratches | cmp -s - "$work/scratches" || fail "a refused drill wrote"
+[ ! -d "$work/state/drills" ] || [ -z "$(ls "$work/state/drills")" ] || fail "a refused drill left a report"
+
+# ---- it passes: what the command sees is the originals' content, and then it is gone ----
+cat >"$work/check" <<'CHECK'
+[ "$LUNSHADOW_DRILL_COUNT" = 2 ] || exit 1
+echo "looking at $LUNSHADOW_DRILL_LUN_2 for $LUNSHADOW_DRILL_VOLUME_2"
+for i in 1 2; do
+    cmp -i 1048576 -n 65011712 "$D/lun$i.img" "$D/lun$((i + 2)).img" || exit 1
+    [ "$(blkid -p -s PTTYPE -o value "$D/lun$((i + 2)).img")" = gpt ] || exit 1
+    [ "$(blkid -p -s PTUUID -o value "$D/lun$i.img")" != "$(blkid -p -s PTUUID -o value "$D/lun$((i + 2)).img")" ] || exit 1
+done
+CHECK
+export D=$work/lab/disks
+own=(--volume "$url/1" --volume "$url/2" --onto "$url/3" --onto "$url/4")
+drill 0 "${own[@]}" --max-rto 120 --check "sh $work/check"
+out_has 'the drill passed'
+out_has "looking at $url/4 for $url/2"
+report=$(sed -n 's/^report: //p' "$work/out")
+for i in 3 4; do
+    [ -z "$(blkid -p -s PTTYPE -o value "$(disk $i)" || true)" ] || fail "scratch LUN $i still has a label"
+done
+nothing_left
+
+# ---- the report as evidence ----
+drill 0 verify "$report"
+out_has '^drill .*, 0 failed, 0 skipped$'
+out_has '^the drill passed$'
+drill 2 verify "$work/check"
+drill 2 verify "$work/none"
+drill 2 verify
+sed 's/"rto_ms": [0-9]*/"rto_ms": 7/' "$report" >"$work/forged.json"
+drill 1 verify "$work/forged.json"
+out_has 'NOT SOUND: the report is not the one that its digest was made of'
+sed 's/"verdict": "held"/"verdict": "FAILED"/' "$report" >"$work/forged.json"
+drill 1 verify "$work/forged.json"
+out_has 'NOT SOUND: it counts other checks'
+out_has 'NOT SOUND: its result does not follow'
+sed 's/"host": "/&another-/' "$report" >"$work/forged.json"
+drill 1 verify "$work/forged.json"
+sed "s/\":/\" :/g" "$report" >"$work/other-form.json" # the same content in another form is the same report
+drill 0 verify "$work/other-form.json"
+
+# ---- the command is not content, or too slow ----
+drill 1 "${own[@]}" --check 'echo not the data that was expected; exit 7'
+out_has 'FAILED: check: the command is content: .*not the data that was expected'
+drill 1 verify "$(sed -n 's/^report: //p' "$work/out")"
+out_has '^the drill FAILED$'
+nothing_left
+started=$(date +%s)
+drill 1 "${own[@]}" --max-rto 4 --check 'sleep 30'
+[ $(($(date +%s) - started)) -lt 25 ] || fail "a slow command was waited for"
+out_has 'FAILED: check: in time'
+nothing_left
+
+# ---- by the configuration, and kept for a look ----
+cat >>"$LUNSHADOW_CONFIG" <<PLAN
+[drill weekly]
+volume1 = $url/1
+onto1 = $url/4
+check = blkid -p \$D/lun4.img
+max_rto = 120
+PLAN
+drill 2 --plan weekly --check true
+drill 0 --plan weekly --keep
+[ "$(blkid -p -s PTTYPE -o value "$(disk 4)")" = gpt ] || fail "what was to be kept is gone"
+nothing_left
+drill 0 --plan weekly --json
+grep -q '"max_rto_ms": 120000' "$work/out" || fail "the JSON report has no limit"
+
+# ---- the array fails in the middle: said, and what is left can be dealt with ----
+sed 's|^provider = tgt|provider = fault/tgt|; s|^\[array lab\]|&\nfault = ResyncLuns poll:VSS_E_PROVIDER_VETO|' \
+    "$LUNSHADOW_CONFIG" >"$work/fault.conf"
+drill 1 --config "$work/fault.conf" --plan weekly
+out_has 'left behind: resync of set .*, unfinished: see lunshadow recover --list'
+[ -z "$(blkid -p -s PTTYPE -o value "$(disk 4)" || true)" ] || fail "a half-written scratch LUN looks valid"
+drill 1 verify "$(sed -n 's/^report: //p' "$work/out")"
+"$lunshadow" recover --resume >"$work/out" 2>"$work/err" || fail "what the drill left cannot be resumed"
+"$lunshadow" delete "$("$lunshadow" list | awk '$1 == "Set" { print $2 }')" >"$work/out" 2>"$work/err" || fail "the set cannot be deleted"
+nothing_left
+
+# ---- the units ----
+for unit in "$@"; do
+    [ -s "$unit" ] || fail "no unit $unit"
+done
+if command -v systemd-analyze >/dev/null; then
+    mkdir "$work/units"
+    cp "$@" "$work/units"
+    sed -i "s|^ExecStart=[^ ]*|ExecStart=$(realpath "$lunshadow")|" "$work/units/"*.service
+    SYSTEMD_UNIT_PATH=$work/units: systemd-analyze verify --man=no "$work/units/lunshadow-drill@weekly.timer" \
+        "$work/units/lunshadow-drill@weekly.service" >"$work/out" 2>&1 || true
+    ! grep -q 'lunshadow-drill' "$work/out" || fail "systemd-analyze finds fault with the units"
+fi
+
+[ "$failures" -eq 0 ] || { echo "$failures failures"; exit 1; }
+echo "all held"
