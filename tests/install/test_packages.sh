@@ -51,6 +51,8 @@ has() {
 has lunshadow '/bin/lunshadow$'
 has lunshadow '/libexec/lunshadow/lunshadow-guard$'
 has lunshadow '/lunshadow-provider-tgt.so$'
+has lunshadow '/systemd/system/lunshadow-drill@.service$'
+has lunshadow '/systemd/system/lunshadow-drill@.timer$'
 has lunshadow '/man1/lunshadow.1'
 has liblunshadow0 '/liblunshadow.so.0$|/liblunshadow.so.0 ->'
 has lunshadow-dev '/liblunshadow.so ->'
