@@ -7,6 +7,7 @@
 #include "requester/document/components.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- what a writer is told ---- */
 
@@ -77,8 +78,28 @@ static void tell_of_end(struct writer *w, const xmlNode *component,
     tell_flag(w, "succeeded", component, name, COMPONENT_BACKUP_SUCCEEDED);
 }
 
+/* Who restores a component that no instance was named for: the instance that the backup had it of,
+ * or the one that has its name now; NULL: any of the class. */
+static const struct gathered_writer *find_restorer(const struct vss_backup_components *session,
+                                                   const struct document_writer *of)
+{
+    struct xml_reader r = {S_OK, NULL};
+    const char *name = xml_get_plain(&r, of->node, "instanceName");
+    const struct gathered_writer *same = gathered_writers_find(&session->writers, &of->instance_id);
+    for (size_t i = 0; name && !same && i < session->writers.count; i++) {
+        const struct gathered_writer *w = &session->writers.items[i];
+        if (id_equal(&w->writer_id, &of->writer_id) && w->instance_name &&
+            strcmp(w->instance_name, name) == 0) {
+            same = w;
+        }
+    }
+    return same;
+}
+
 /* A restore's are the selected ones, and where one instance was named for it, that one's alone. */
-static bool is_selected_for(const xmlNode *component, const struct writer *w)
+static bool is_selected_for(const struct vss_backup_components *session,
+                            const struct document_writer *of, const xmlNode *component,
+                            const struct writer *w)
 {
     bool is_selected = false;
     const char *instance = NULL;
@@ -87,11 +108,16 @@ static bool is_selected_for(const xmlNode *component, const struct writer *w)
         FAILED(component_get_text(component, COMPONENT_RESTORE_INSTANCE, &instance, NULL))) {
         return false;
     }
-    return is_selected &&
-           (!instance || (id_parse(instance, &id) && id_equal(&id, &w->instance_id)));
+    if (instance) {
+        return is_selected && id_parse(instance, &id) && id_equal(&id, &w->instance_id);
+    }
+    const struct gathered_writer *restorer = find_restorer(session, of);
+    return is_selected && (!restorer || id_equal(&restorer->instance_id, &w->instance_id));
 }
 
-static void tell_of_component(struct writer *w, enum writer_event event, const xmlNode *component)
+static void tell_of_component(const struct vss_backup_components *session,
+                              const struct document_writer *of, const xmlNode *component,
+                              struct writer *w, enum writer_event event)
 {
     struct component_name name = {0};
     if (FAILED(component_get_name(component, &name, NULL))) {
@@ -101,7 +127,7 @@ static void tell_of_component(struct writer *w, enum writer_event event, const x
         tell_of_backup(w, component, &name);
     } else if (event == EVENT_BACKUP_COMPLETE) {
         tell_of_end(w, component, &name);
-    } else if (is_selected_for(component, w)) {
+    } else if (is_selected_for(session, of, component, w)) {
         tell_of_restore(w, component, &name);
     }
 }
@@ -119,7 +145,7 @@ void session_describe_components(struct vss_backup_components *session, struct w
         bool is_its = is_restore ? id_equal(&of->writer_id, &writer->class_id)
                                  : id_equal(&of->instance_id, &writer->instance_id);
         for (size_t j = 0; is_its && j < of->components.count; j++) {
-            tell_of_component(writer, event, of->components.nodes[j]);
+            tell_of_component(session, of, of->components.nodes[j], writer, event);
         }
     }
 }

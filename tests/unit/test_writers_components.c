@@ -11,23 +11,30 @@
 
 #include <lunshadow/component.h>
 
-#define METADATA                                                                                   \
+#define METADATA_OF(instance)                                                                      \
     "<WRITER_METADATA xmlns=\"x-schema:#VssWriterMetadataInfo\" version=\"1.2\">"                  \
     "<IDENTIFICATION writerId=\"c1a55000-1111-4222-8333-000000000001\""                            \
-    " instanceId=\"00000001-1111-4222-8333-000000000001\" friendlyName=\"one\""                    \
+    " instanceId=\"" instance "\" friendlyName=\"one\""                                            \
     " usage=\"USER_DATA\" dataSource=\"OTHER\"/>"                                                  \
     "<RESTORE_METHOD method=\"CUSTOM\" writerRestore=\"always\"/><BACKUP_LOCATIONS>"               \
     "<FILE_GROUP componentName=\"a\"/><FILE_GROUP logicalPath=\"p q\" componentName=\"b\"/>"       \
     "</BACKUP_LOCATIONS></WRITER_METADATA>"
 
+#define METADATA METADATA_OF("00000001-1111-4222-8333-000000000001")
+
 #define TYPE VSS_CT_FILEGROUP
 
-/* Whether the writer was told a line that begins so, behind "one set ". */
-static bool was_told(const struct writers_fixture *f, const char *line)
+/* Whether a writer was told a line that begins so, behind "NAME set ". */
+static bool was_told_to(const struct writers_fixture *f, const char *name, const char *line)
 {
     char command[900];
-    (void)snprintf(command, sizeof(command), "grep -q '^one set %s' %s.set", line, f->log);
+    (void)snprintf(command, sizeof(command), "grep -q '^%s set %s' %s.set", name, line, f->log);
     return system(command) == 0;
+}
+
+static bool was_told(const struct writers_fixture *f, const char *line)
+{
+    return was_told_to(f, "one", line);
 }
 
 static void forget(const struct writers_fixture *f)
@@ -158,6 +165,8 @@ static void test_restore(void **state)
     struct vss_async *async = NULL;
     char *xml = make_backup(f);
     forget(f);
+    /* one more instance of its class, which the backup had nothing of */
+    writers_add_with(f, "two", NULL, ":", METADATA_OF("00000002-1111-4222-8333-000000000001"));
     options.config_path = f->config;
     options.state_directory = f->directory;
     assert_int_equal(vss_create_backup_components(&options, &s, NULL), S_OK);
@@ -184,6 +193,7 @@ static void test_restore(void **state)
     assert_true(was_told(f, "roll-forward-point file-group - a 12$"));
     assert_true(was_told(f, "authoritative-restore file-group - a$"));
     assert_false(was_told(f, "additional-restores"));
+    assert_false(was_told_to(f, "two", "component"));
     assert_int_equal(
         vss_backup_components_set_file_restore_status(s, &writer, TYPE, NULL, "a", VSS_RS_ALL),
         S_OK);
