@@ -46,6 +46,45 @@ static void tell_of_backup(struct writer *w, const xmlNode *component,
     tell_text(w, "previous-backup-stamp", component, name, COMPONENT_PREVIOUS_BACKUP_STAMP);
 }
 
+#define ENTRY_WORDS_MAX 4
+
+/* KEY TYPE PATH NAME WORD... for each entry of a list, the words being these attributes of it. */
+static void tell_entries(const struct vss_backup_components *session, struct writer *w,
+                         const char *key, xmlNodePtr component, const struct component_name *name,
+                         enum component_list list, const char *const attributes[])
+{
+    xmlNodePtr entry = NULL;
+    for (size_t i = 0; (entry = component_entry(session->document, component, list, i)) != NULL;
+         i++) {
+        struct xml_reader r = {S_OK, NULL};
+        const char *words[3 + ENTRY_WORDS_MAX] = {protocol_component_type(name->type),
+                                                  name->logical_path ? name->logical_path : "",
+                                                  name->name};
+        size_t count = 3;
+        for (size_t j = 0; j < ENTRY_WORDS_MAX && attributes[j]; j++) {
+            const char *word = xml_get_plain(&r, entry, attributes[j]);
+            words[count++] = word ? word : "";
+        }
+        if (SUCCEEDED(r.status)) {
+            writer_set_words(w, key, words, count);
+        }
+    }
+}
+
+static void tell_lists(const struct vss_backup_components *session, struct writer *w,
+                       xmlNodePtr component, const struct component_name *name)
+{
+    static const char *const files[] = {"path", "filespec", "recursive", "alternatePath"};
+    static const char *const parts[] = {"logicalPath", "componentName", NULL};
+    static const char *const ranges[] = {"path", "filename", "ranges", "rangesFile"};
+    tell_entries(session, w, "new-target", component, name, COMPONENT_NEW_TARGETS, files);
+    tell_entries(session, w, "alternate-location", component, name, COMPONENT_ALTERNATE_LOCATIONS,
+                 files);
+    tell_entries(session, w, "restore-subcomponent", component, name,
+                 COMPONENT_RESTORE_SUBCOMPONENTS, parts);
+    tell_entries(session, w, "partial-file", component, name, COMPONENT_PARTIAL_FILES, ranges);
+}
+
 static const char *const roll_forwards[] = {"-", "none", "all", "partial"};
 static const char *const restore_statuses[] = {"-", "none", "all", "failed"};
 
@@ -116,7 +155,7 @@ static bool is_selected_for(const struct vss_backup_components *session,
 }
 
 static void tell_of_component(const struct vss_backup_components *session,
-                              const struct document_writer *of, const xmlNode *component,
+                              const struct document_writer *of, xmlNodePtr component,
                               struct writer *w, enum writer_event event)
 {
     struct component_name name = {0};
@@ -129,6 +168,7 @@ static void tell_of_component(const struct vss_backup_components *session,
         tell_of_end(w, component, &name);
     } else if (is_selected_for(session, of, component, w)) {
         tell_of_restore(w, component, &name);
+        tell_lists(session, w, component, &name);
     }
 }
 

@@ -17,7 +17,8 @@
     " instanceId=\"" instance "\" friendlyName=\"one\""                                            \
     " usage=\"USER_DATA\" dataSource=\"OTHER\"/>"                                                  \
     "<RESTORE_METHOD method=\"CUSTOM\" writerRestore=\"always\"/><BACKUP_LOCATIONS>"               \
-    "<FILE_GROUP componentName=\"a\"/><FILE_GROUP logicalPath=\"p q\" componentName=\"b\"/>"       \
+    "<FILE_GROUP componentName=\"a\"><FILE_LIST path=\"/srv\" filespec=\"*.db\" "                  \
+    "recursive=\"yes\"/></FILE_GROUP><FILE_GROUP logicalPath=\"p q\" componentName=\"b\"/>"        \
     "</BACKUP_LOCATIONS></WRITER_METADATA>"
 
 #define METADATA METADATA_OF("00000001-1111-4222-8333-000000000001")
@@ -117,6 +118,10 @@ static char *make_backup(struct writers_fixture *f)
                    NULL);
     assert_failure(s, 0, S_OK, S_OK, NULL);
     assert_failure(s, 1, VSS_E_WRITERERROR_RETRYABLE, 7, "disk full");
+    struct vss_component *component = component_at(s, 0);
+    assert_int_equal(vss_component_add_partial_file(component, "/srv", "one.db", "0:8", NULL),
+                     S_OK);
+    vss_component_release(component);
     assert_int_equal(
         vss_backup_components_set_backup_succeeded(s, &instance, &writer, TYPE, NULL, "a", true),
         S_OK);
@@ -182,8 +187,17 @@ static void test_restore(void **state)
         S_OK);
     assert_int_equal(
         vss_backup_components_set_authoritative_restore(s, &writer, TYPE, NULL, "a", true), S_OK);
+    assert_int_equal(vss_backup_components_add_restore_subcomponent(s, &writer, TYPE, NULL, "a",
+                                                                    "s p", "sub", false),
+                     S_OK);
+    assert_int_equal(vss_backup_components_add_new_target(s, &writer, TYPE, NULL, "a", "/srv/",
+                                                          "*.db", true, "/mnt/x y"),
+                     S_OK);
     assert_int_equal(writers_finished(vss_backup_components_pre_restore(s, &async), &async),
                      VSS_S_ASYNC_FINISHED);
+    assert_true(was_told(f, "restore-subcomponent file-group - a s%20p sub$"));
+    assert_true(was_told(f, "new-target file-group - a /srv/ \\*.db yes /mnt/x%20y$"));
+    assert_true(was_told(f, "partial-file file-group - a /srv one.db 0:8 -$"));
     assert_true(was_told(f, "component file-group - a$"));
     assert_false(was_told(f, "component file-group p%20q b"));
     assert_true(was_told(f, "backup-metadata file-group - a two%0Alines%20<&>$"));
