@@ -240,13 +240,15 @@ static HRESULT keep_note(struct vss_backup_components *session, const struct wri
 HRESULT session_keep_notes(void *user, const struct writer *writer, struct error *err)
 {
     struct vss_backup_components *session = user;
+    /* the log may lie on what is frozen */
+    bool may_log = writer->event != EVENT_FREEZE && writer->event != EVENT_THAW;
     for (size_t i = 0; i < writer->note_count; i++) {
         struct error reason = {0};
         HRESULT hr = keep_note(session, writer, &writer->notes[i], &reason);
         if (hr == E_OUTOFMEMORY) {
             return error_set(err, hr, "%s", error_text(&reason));
         }
-        if (FAILED(hr)) {
+        if (FAILED(hr) && may_log) {
             log_line(LOG_WARNING, "what writer %s said of a component is dropped: %s",
                      writer->title ? writer->title : "", error_text(&reason));
         }

@@ -13,7 +13,8 @@ void session_describe_components(struct vss_backup_components *session, struct w
                                  enum writer_event event);
 
 /* struct writers_call.keep: the notes go into the document. One on a component that the document
- * does not have, or that no document can hold, is logged and dropped. E_OUTOFMEMORY. */
+ * does not have, or that no document can hold, is logged and dropped (dropped alone
+ * between freeze and thaw). E_OUTOFMEMORY. */
 HRESULT session_keep_notes(void *user, const struct writer *writer, struct error *err);
 
 /* Components of writers that were lost get that as their failure, where they have none. */
