@@ -13,6 +13,7 @@ extern const struct cli_command command_drill;
 extern const struct cli_command command_error;
 extern const struct cli_command command_events;
 extern const struct cli_command command_ids;
+extern const struct cli_command command_expose;
 extern const struct cli_command command_import;
 extern const struct cli_command command_lab;
 extern const struct cli_command command_lint;
@@ -24,5 +25,6 @@ extern const struct cli_command command_recover;
 extern const struct cli_command command_resync;
 extern const struct cli_command command_show;
 extern const struct cli_command command_writers;
+extern const struct cli_command command_unexpose;
 
 #endif

@@ -7,10 +7,11 @@
 
 /* In the order of the help: look, make, use, end, prove. */
 static const struct cli_command *const commands[] = {
-    &command_luns,    &command_ids,    &command_lint,   &command_compare,  &command_providers,
-    &command_writers, &command_create, &command_list,   &command_show,     &command_import,
-    &command_break,   &command_resync, &command_delete, &command_recover,  &command_drill,
-    &command_lab,     &command_events, &command_error,  &command_provider,
+    &command_luns,     &command_ids,      &command_lint,  &command_compare, &command_providers,
+    &command_writers,  &command_create,   &command_list,  &command_show,    &command_import,
+    &command_expose,   &command_unexpose, &command_break, &command_resync,  &command_delete,
+    &command_recover,  &command_drill,    &command_lab,   &command_events,  &command_error,
+    &command_provider,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

@@ -19,7 +19,7 @@ set(CPACK_DEBIAN_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_COMMAND_PACKAGE_NAME lunshadow)
 set(CPACK_COMPONENT_COMMAND_DESCRIPTION "VSS-style shadow copies of SAN LUNs: the command and its plug-ins")
 set(CPACK_DEBIAN_COMMAND_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_COMMAND_PACKAGE_SUGGESTS tgt)
+set(CPACK_DEBIAN_COMMAND_PACKAGE_SUGGESTS "tgt, qemu-system-common, qemu-utils, qemu-block-extra")
 
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_NAME liblunshadow${soversion})
 set(CPACK_COMPONENT_LIBRARY_DESCRIPTION "VSS-style shadow copies of SAN LUNs: the library")

@@ -54,6 +54,11 @@ HRESULT lun_initiator_name(const struct lun_options *options, char **out, struct
 HRESULT lun_open_session(const struct lun_address *address, const struct lun_options *options,
                          struct scsi_transport **out, struct error *err);
 
+/* CHAP user and secret for the target of address, from where lun_open_session() has them, for a
+ * program that logs in itself; "" where there are none. The caller wipes them. */
+HRESULT lun_credentials(const struct lun_address *address, const struct lun_options *options,
+                        char out_user[256], char out_secret[256], struct error *err);
+
 /* An opened LUN: its session, its identity read at opening, and itself as a block device. */
 struct lun {
     struct block_device block; /* first: block functions take &lun->block */

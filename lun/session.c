@@ -272,6 +272,23 @@ HRESULT lun_open_session(const struct lun_address *address, const struct lun_opt
     return hr;
 }
 
+HRESULT lun_credentials(const struct lun_address *address, const struct lun_options *options,
+                        char out_user[256], char out_secret[256], struct error *err)
+{
+    struct login login;
+    out_user[0] = '\0';
+    out_secret[0] = '\0';
+    HRESULT hr =
+        login_prepare(address->portal, address->user, address->secret, options, &login, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    memcpy(out_user, login.user, sizeof(login.user));
+    memcpy(out_secret, login.secret, sizeof(login.secret));
+    login_free(&login);
+    return S_OK;
+}
+
 HRESULT lun_discover(const char *portal, const struct lun_options *options, char ***out,
                      size_t *out_count, struct error *err)
 {

@@ -27,11 +27,12 @@ static const char steps_text[] =
 static const char *const operation_names[] = {
     [JOURNAL_CREATE] = "create", [JOURNAL_IMPORT] = "import", [JOURNAL_BREAK] = "break",
     [JOURNAL_DELETE] = "delete", [JOURNAL_RESYNC] = "resync", [JOURNAL_DISK_IDS] = "disk-ids",
+    [JOURNAL_EXPOSE] = "expose",
 };
 
 static bool is_operation(int64_t value)
 {
-    return value >= JOURNAL_CREATE && value <= JOURNAL_DISK_IDS;
+    return value >= JOURNAL_CREATE && value <= JOURNAL_EXPOSE;
 }
 
 const char *journal_operation_name(enum journal_operation operation)

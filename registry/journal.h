@@ -17,7 +17,8 @@ enum journal_operation {
     JOURNAL_BREAK = 3,
     JOURNAL_DELETE = 4,
     JOURNAL_RESYNC = 5,
-    JOURNAL_DISK_IDS = 6
+    JOURNAL_DISK_IDS = 6,
+    JOURNAL_EXPOSE = 7 /* or its taking back: nothing is written to a LUN */
 };
 
 struct journal_step {

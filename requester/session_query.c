@@ -6,6 +6,7 @@
 #include "requester/session.h"
 
 #include "common/id.h"
+#include "provider/set/expose.h"
 
 #include <stdlib.h>
 
@@ -14,13 +15,16 @@
     (VSS_VOLSNAP_ATTR_PERSISTENT | VSS_VOLSNAP_ATTR_CLIENT_ACCESSIBLE |                            \
      VSS_VOLSNAP_ATTR_NO_AUTO_RELEASE | VSS_VOLSNAP_ATTR_NO_WRITERS)
 
+#define EXPOSED_BIT ((uint32_t)VSS_VOLSNAP_ATTR_EXPOSED_LOCALLY)
+
 /* ---- snapshots ---- */
 
-/* A view: its strings are the set's. */
+/* A view: its strings are the set's. A mount that a restart of the machine ended is none. */
 static struct vss_object_prop snapshot_view(const struct set_record *set,
                                             const struct snapshot_record *snapshot)
 {
     struct vss_object_prop view = {.type = VSS_OBJECT_SNAPSHOT};
+    bool is_exposed = expose_is_true(snapshot);
     view.obj.snap = (struct vss_snapshot_prop){
         .snapshot_id = snapshot->snapshot_id,
         .snapshot_set_id = set->set_id,
@@ -29,10 +33,11 @@ static struct vss_object_prop snapshot_view(const struct set_record *set,
         .original_volume_name = snapshot->original_volume,
         .originating_machine = set->originating_machine,
         .service_machine = set->service_machine,
-        .exposed_name = snapshot->exposed_name,
+        .exposed_name = is_exposed ? snapshot->exposed_name : NULL,
         .exposed_path = snapshot->exposed_path,
         .provider_id = snapshot->provider_id,
-        .snapshot_attributes = (int32_t)snapshot->attributes,
+        .snapshot_attributes =
+            (int32_t)(is_exposed ? snapshot->attributes : snapshot->attributes & ~EXPOSED_BIT),
         .creation_timestamp = snapshot->created,
         .status = snapshot->status,
     };

@@ -165,6 +165,16 @@ static const struct rule rules[METHOD_COUNT] = {
         .clears_on_failure = SESSION_MEMBERS,
         .codes = {VSS_E_BAD_STATE, VSS_E_LEGACY_PROVIDER, VSS_E_PROVIDER_VETO,
                   VSS_E_UNSELECTED_VOLUME, VSS_E_CANNOT_REVERT_DISKID, VSS_E_RESYNC_IN_PROGRESS}},
+    [METHOD_EXPOSE_SNAPSHOT] = {
+        .name = "ExposeSnapshot",
+        .needs = SESSION_BACKUP,
+        .codes = {VSS_E_BAD_STATE, VSS_E_OBJECT_NOT_FOUND, VSS_E_PROVIDER_VETO,
+                  VSS_E_UNEXPECTED_PROVIDER_ERROR}},
+    [METHOD_UNEXPOSE_SNAPSHOT] = {
+        .name = "UnexposeSnapshot",
+        .needs = SESSION_BACKUP,
+        .codes = {VSS_E_BAD_STATE, VSS_E_OBJECT_NOT_FOUND, VSS_E_PROVIDER_VETO,
+                  VSS_E_UNEXPECTED_PROVIDER_ERROR}},
     [METHOD_GET_ROOT_AND_LOGICAL_PREFIX_PATHS] = {
         .name = "GetRootAndLogicalPrefixPaths",
         .needs = SESSION_BACKUP},

@@ -40,6 +40,8 @@ static const struct row rows[] = {
     {JOURNAL_DISK_IDS, NULL,
      "the journal keeps the old disk IDs, not the wanted ones: roll it back and set them again",
      NULL},
+    {JOURNAL_EXPOSE, NULL,
+     "a half-made mount is nothing to build on: roll it back and expose the copy again", NULL},
 };
 
 /* A wiped destination may have got its edges back since: then the entry is of a fence alone. */
@@ -84,6 +86,7 @@ static HRESULT take_lock(enum journal_operation operation, struct lock **out, st
     case JOURNAL_BREAK:
     case JOURNAL_DELETE:
     case JOURNAL_DISK_IDS:
+    case JOURNAL_EXPOSE:
         break;
     }
     return S_OK;

@@ -569,6 +569,34 @@ HRESULT vss_backup_components_get_session_id(struct vss_backup_components *sessi
 /* ---- volumes and the host
  * ------------------------------------------------------------------------------ */
 
+/* IVssBackupComponents::ExposeSnapshot. Mounts the copy of a volume read-only at a directory of
+ * this host, without set-ID programs and device nodes. The copy is persistent (APP_ROLLBACK,
+ * NAS_ROLLBACK), imported here and on one LUN. qemu-storage-daemon shows the LUN as a file (FUSE),
+ * logging in by iSCSI where the kernel has no block device for it. A log of the filesystem is
+ * replayed into a file beside, so the copy stays as it was cut. The mount stays until
+ * unexpose_snapshot, delete or break, or a restart of the machine. After initialize_for_backup, in
+ * any context; only root can.
+ * path_from_root: NULL. attributes: VSS_VOLSNAP_ATTR_EXPOSED_LOCALLY; EXPOSED_REMOTELY is
+ * E_INVALIDARG like anything else, since this host has no file shares of its own: expose locally
+ * and share that directory. expose: an empty directory, absolute. out_exposed: the mount point,
+ * freed with vss_free_string(); get_snapshot_properties has it as exposed_name.
+ * VSS_E_BAD_STATE: also not imported, exposed already, or somebody is at work on the set;
+ * VSS_E_OBJECT_NOT_FOUND: no such copy, or its LUN is not there any more; E_INVALIDARG: also a copy
+ * that is not of the kind; VSS_E_UNEXPECTED: no filesystem on it, or the host lacks what it takes;
+ * VSS_E_PROVIDER_VETO: its array is not configured, or answered so when it was asked for the copy;
+ * VSS_E_UNEXPECTED_PROVIDER_ERROR. Blocks for the network's time-outs. */
+HRESULT vss_backup_components_expose_snapshot(struct vss_backup_components *session,
+                                              const VSS_ID *snapshot_id, const char *path_from_root,
+                                              int32_t attributes, const char *expose,
+                                              char **out_exposed);
+
+/* IVssBackupComponentsEx2::UnexposeSnapshot. Unmounts the copy; it stays as it was before
+ * expose_snapshot. After initialize_for_backup, in any context. VSS_E_BAD_STATE: also somebody is
+ * at work on the set; VSS_E_OBJECT_NOT_FOUND: no such copy, or it is not exposed;
+ * VSS_E_PROVIDER_VETO: the mount is in use. */
+HRESULT vss_backup_components_unexpose_snapshot(struct vss_backup_components *session,
+                                                const VSS_ID *snapshot_id);
+
 /* IVssBackupComponentsEx4::GetRootAndLogicalPrefixPaths. Which volume a file is on, and how its
  * path begins there. After initialize_for_backup. Nothing but the host's table of mounts is looked
  * at.

@@ -6,6 +6,7 @@
 #include "provider/set/claim.h"
 #include "provider/set/claimed.h"
 #include "provider/set/dry_run.h"
+#include "provider/set/expose.h"
 #include "provider/set/label_change.h"
 #include "provider/set/visible.h"
 
@@ -148,6 +149,9 @@ HRESULT claimed_break(struct set_environment *env, const VSS_ID *set_id, uint32_
     }
     if (SUCCEEDED(hr)) {
         hr = set_provider(env, &set, &provider, err);
+    }
+    for (size_t i = 0; i < set.snapshot_count && SUCCEEDED(hr); i++) {
+        hr = expose_end(env, &set.snapshots[i], err);
     }
     if (SUCCEEDED(hr)) {
         hr = change_luns(env, provider, &set, flags, journal_id, &out->is_torn, err);

@@ -4,6 +4,7 @@
 #include "provider/set/call.h"
 #include "provider/set/claim.h"
 #include "provider/set/claimed.h"
+#include "provider/set/expose.h"
 #include "provider/set/set.h"
 
 #include <string.h>
@@ -66,7 +67,10 @@ static HRESULT delete_one(struct set_environment *env, struct provider *provider
                           struct set_record *set, size_t index, const VSS_ID *journal_id,
                           struct error *err)
 {
-    HRESULT hr = empty_luns(env, provider, set, index, journal_id, err);
+    HRESULT hr = expose_end(env, &set->snapshots[index], err);
+    if (SUCCEEDED(hr)) {
+        hr = empty_luns(env, provider, set, index, journal_id, err);
+    }
     if (FAILED(hr)) {
         /* Which LUNs are gone is kept, so that trying again asks for the others only. */
         (void)sets_save(env->store, set, NULL);

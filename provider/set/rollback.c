@@ -5,6 +5,7 @@
 #include "provider/set/call.h"
 #include "provider/set/claim.h"
 #include "provider/set/claimed.h"
+#include "provider/set/expose.h"
 #include "provider/set/import.h"
 #include "provider/set/label_change.h"
 #include "registry/locks.h"
@@ -134,6 +135,8 @@ HRESULT set_rollback(struct set_environment *env, const struct journal_entry *en
         return rollback_break(env, entry, err);
     case JOURNAL_DELETE:
         return journal_close(env->store, &entry->entry_id, err);
+    case JOURNAL_EXPOSE:
+        return expose_rollback(env, entry, err);
     case JOURNAL_DISK_IDS:
         return rollback_ids(env, entry, err);
     case JOURNAL_RESYNC:

@@ -78,6 +78,10 @@ help_names events --limit
 run 2
 run 2 frobnicate
 err_has 'no such command'
+run 2 expose x /mnt
+err_has 'x is not an id'
+run 2 unexpose x
+err_has 'x is not an id'
 run 2 list --frobnicate
 err_has 'lunshadow: list: unrecognized option'
 run 2 create

@@ -85,6 +85,8 @@ static void test_null_handles(void **unused)
         vss_backup_components_recover_set(NULL, 0, &async),
         vss_backup_components_recovery_report(NULL, &text),
         vss_backup_components_get_session_id(NULL, &id),
+        vss_backup_components_expose_snapshot(NULL, &id, NULL, 0, "/", &text),
+        vss_backup_components_unexpose_snapshot(NULL, &id),
         vss_backup_components_get_root_and_logical_prefix_paths(NULL, "/", false, &text, &text),
         vss_is_volume_snapshotted(NULL, NULL, &flag, &deleted, NULL),
         vss_async_wait(NULL, VSS_INFINITE),

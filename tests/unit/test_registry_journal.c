@@ -104,7 +104,7 @@ static void test_closed_entries_take_nothing(void **data)
     assert_int_equal(err.code, VSS_E_OBJECT_NOT_FOUND);
     assert_int_equal(journal_mark_invalid(state->store, &id, true, NULL), VSS_E_OBJECT_NOT_FOUND);
     assert_int_equal(journal_close(state->store, &id, NULL), VSS_E_OBJECT_NOT_FOUND);
-    enum journal_operation unknown = (enum journal_operation)7;
+    enum journal_operation unknown = (enum journal_operation)99;
     assert_int_equal(journal_open(state->store, unknown, &id_null, NULL, &id, NULL), E_INVALIDARG);
     assert_int_equal(fixture_sql_number(state->directory, "SELECT count(*) FROM journal_steps"), 0);
 }
@@ -303,6 +303,7 @@ static void test_operation_names(void **data)
     (void)data;
     assert_string_equal(journal_operation_name(JOURNAL_CREATE), "create");
     assert_string_equal(journal_operation_name(JOURNAL_DISK_IDS), "disk-ids");
+    assert_string_equal(journal_operation_name(JOURNAL_EXPOSE), "expose");
     assert_string_equal(journal_operation_name((enum journal_operation)0), "unknown operation");
 }
 

@@ -485,7 +485,10 @@ static void test_properties(void **state)
     assert_int_equal(prop.snapshots_count, 2);
     assert_string_equal(prop.original_volume_name, wanted->original_volume);
     assert_string_equal(prop.originating_machine, sets[0].originating_machine);
-    assert_int_equal(prop.snapshot_attributes, (int32_t)wanted->attributes);
+    /* the record says exposed, and nothing is mounted */
+    assert_int_equal(prop.snapshot_attributes,
+                     (int32_t)(wanted->attributes & ~(uint32_t)VSS_VOLSNAP_ATTR_EXPOSED_LOCALLY));
+    assert_null(prop.exposed_name);
     assert_true(prop.creation_timestamp == wanted->created);
     vss_free_snapshot_properties(&prop);
     assert_null(prop.original_volume_name);
