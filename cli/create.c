@@ -338,7 +338,9 @@ const struct cli_command command_create = {
     .arguments = "VOLUME...",
     .help =
         "Makes a snapshot set of all volumes named, cut at one point in time. A VOLUME is\n"
-        "iscsi://host[:port]/target/lun, with #N behind it for partition N.\n"
+        "iscsi://host[:port]/target/lun, with #N behind it for partition N; or a block device or "
+        "a\n"
+        "mount point of this host whose disks a configured portal shows.\n"
         "\n"
         "Contexts: app-rollback, backup, nas-rollback, file-share-backup, client-accessible,\n"
         "client-accessible-writers. Copies of backup and file-share-backup are deleted when this\n"

@@ -30,11 +30,10 @@ HRESULT volume_parse(const char *name, struct volume_name *out, struct error *er
 {
     memset(out, 0, sizeof(*out));
     if (name[0] == '/') {
-        return error_set(
-            err, VSS_E_VOLUME_NOT_SUPPORTED,
-            "%.200s: block devices and mount points are not resolved to LUNs; name the "
-            "LUN as iscsi://host[:port]/target/lun",
-            name);
+        return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
+                         "%.200s is a name of one host; here it takes the LUN's address, "
+                         "iscsi://host[:port]/target/lun",
+                         name);
     }
     const char *slash = strrchr(name, '/');
     const char *hash = slash ? strchr(slash, '#') : NULL;

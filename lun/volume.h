@@ -11,8 +11,8 @@ struct volume_name {
 };
 
 /* E_INVALIDARG for what is not a name; VSS_E_VOLUME_NOT_SUPPORTED for block devices and mount
- * points, which this build does not resolve to LUNs; VSS_E_NESTED_VOLUME_LIMIT never. The text says
- * what to write instead. */
+ * points, which are names of one host: provider/set/candidate.h resolves them. The text says what
+ * to write instead. */
 HRESULT volume_parse(const char *name, struct volume_name *out, struct error *err);
 
 /* The canonical name, without secrets: two names of one volume are equal as text. malloc'ed. */

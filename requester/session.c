@@ -237,6 +237,7 @@ void vss_backup_components_release(struct vss_backup_components *session)
         async_request_cancel(session->operation);
         async_detach(session->operation);
     }
+    session_end_revert(session);
     atomic_store(&session->env->cancelled, false);
     writers_free(session->writer_host, (get_conditions(session) & SESSION_BACKUP) != 0);
     session_drop_statuses(session);

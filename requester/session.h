@@ -13,6 +13,7 @@
 #include <pthread.h>
 
 struct writer_status;
+struct revert;
 
 /* A session. Its fields belong to the one thread that calls its methods; while an operation runs,
  * to that operation's thread, and every method refuses. conditions, which decides that, is guarded
@@ -45,12 +46,14 @@ struct vss_backup_components {
     struct set_record recovery_set; /* what recovery works on */
     struct recovery *recovery;
     char *recovery_report;
+    struct revert *revert; /* the last one that this session began, in a thread of its own */
 
     /* arguments of the running operation */
     enum session_method method;
     HRESULT (*run)(struct vss_backup_components *session, struct error *err);
     VSS_ID argument_id;
     uint32_t argument_flags;
+    char argument_key[LUN_KEY_BYTES];
 };
 
 /* The two ends of every method: begin checks the caller and the state, empties the error record and
@@ -77,6 +80,9 @@ HRESULT session_creation_result(HRESULT hr, struct error *err);
 
 /* E_INVALIDARG for the argument of that name, within begin and end. */
 HRESULT session_null_argument(struct vss_backup_components *session, const char *name);
+
+/* Waits for the end of a revert that this session began, and forgets it. */
+void session_end_revert(struct vss_backup_components *session);
 
 /* Adds conditions that depend on arguments, and takes them away. */
 void session_add_conditions(struct vss_backup_components *session, uint32_t conditions);

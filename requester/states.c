@@ -175,6 +175,17 @@ static const struct rule rules[METHOD_COUNT] = {
         .needs = SESSION_BACKUP,
         .codes = {VSS_E_BAD_STATE, VSS_E_OBJECT_NOT_FOUND, VSS_E_PROVIDER_VETO,
                   VSS_E_UNEXPECTED_PROVIDER_ERROR}},
+    [METHOD_REVERT_TO_SNAPSHOT] = {
+        .name = "RevertToSnapshot",
+        .needs = SESSION_BACKUP,
+        .codes = {E_FAIL, E_NOTIMPL, VSS_E_OBJECT_NOT_FOUND, VSS_E_PROVIDER_NOT_REGISTERED,
+                  VSS_E_REVERT_IN_PROGRESS, VSS_E_UNSUPPORTED_CONTEXT, VSS_E_VOLUME_IN_USE,
+                  VSS_E_VOLUME_NOT_SUPPORTED}},
+    [METHOD_QUERY_REVERT_STATUS] = {
+        .name = "QueryRevertStatus",
+        .needs_any = SESSION_BACKUP | SESSION_RESTORE,
+        .codes = {E_FAIL, E_NOTIMPL, E_POINTER, VSS_E_OBJECT_NOT_FOUND,
+                  VSS_E_VOLUME_NOT_SUPPORTED}},
     [METHOD_GET_ROOT_AND_LOGICAL_PREFIX_PATHS] = {
         .name = "GetRootAndLogicalPrefixPaths",
         .needs = SESSION_BACKUP},

@@ -2,6 +2,7 @@
 
 /* What may be asked of a volume without a session. */
 #include "common/buffer.h"
+#include "requester/block_revert.h"
 #include "requester/session.h"
 
 /* The closed list of such a function beside the codes that all may give. */
@@ -47,6 +48,34 @@ HRESULT vss_is_volume_snapshotted(const struct vss_session_options *options, con
     if (SUCCEEDED(hr)) {
         hr = set_volume_has_copies(env, volume, out_snapshots_present, &err);
         hr = close_list(listed, sizeof(listed) / sizeof(listed[0]), hr, &err);
+    }
+    set_environment_close(env);
+    if (FAILED(hr) && out_error) {
+        *out_error = text_copy(error_text(&err));
+    }
+    return session_at_level(options, hr);
+}
+
+HRESULT vss_should_block_revert(const struct vss_session_options *options, const char *volume,
+                                bool *out_block, char **out_error)
+{
+    if (out_error) {
+        *out_error = NULL;
+    }
+    if (!volume || !out_block) {
+        return E_INVALIDARG;
+    }
+    *out_block = false;
+    struct error err = {0};
+    struct set_environment *env = NULL;
+    HRESULT hr = open_environment(options, &env, &err);
+    if (SUCCEEDED(hr)) {
+        hr = block_revert_check(env, options, volume, out_block, &err);
+        if (hr == VSS_E_OBJECT_NOT_FOUND || hr == VSS_E_VOLUME_NOT_SUPPORTED ||
+            hr == VSS_E_NESTED_VOLUME_LIMIT) {
+            hr = error_translate(&err, E_INVALIDARG); /* it is the volume that was named */
+        }
+        hr = close_list(NULL, 0, hr, &err);
     }
     set_environment_close(env);
     if (FAILED(hr) && out_error) {

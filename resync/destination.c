@@ -3,6 +3,7 @@
 #include "common/buffer.h"
 #include "common/id.h"
 #include "common/log.h"
+#include "lun/host/stack.h"
 #include "provider/set/call.h"
 #include "provider/set/visible.h"
 #include "resync/internal.h"
@@ -236,6 +237,20 @@ HRESULT destination_check_identity(struct recovery_disk *disk, struct error *err
     return FAILED(hr) ? hr : check_same(disk, err);
 }
 
+HRESULT destination_check_unmounted(const struct recovery_disk *disk, struct error *err)
+{
+    static const struct host_roots roots = HOST_ROOTS_INIT;
+    char *mount_point = NULL;
+    HRESULT hr = host_lun_mounted(&roots, &disk->info, &mount_point, err);
+    if (hr == S_OK) {
+        hr = error_set(err, VSS_E_PROVIDER_VETO,
+                       "%s is mounted on this host at %s; unmount it, and close what shows it",
+                       disk->lun->url, mount_point);
+    }
+    free(mount_point);
+    return FAILED(hr) ? hr : S_OK;
+}
+
 static bool is_selected(const struct recovery *r, size_t disk, uint32_t partition)
 {
     for (size_t i = 0; i < r->member_count; i++) {
@@ -264,6 +279,15 @@ HRESULT destination_check_volumes(const struct recovery *r, size_t disk, struct 
                          "%s: its label cannot be read, so what else would be overwritten is not "
                          "known; repair it, or say that it may go (NO_VOLUME_CHECK)",
                          d->lun->url);
+    }
+    for (size_t i = 0; i < r->member_count; i++) {
+        const struct recovery_member *m = &r->members[i];
+        if (m->disk == disk && m->is_stacked) {
+            return error_set(err, VSS_E_UNSELECTED_VOLUME,
+                             "%s was copied as %s: what else its volume manager has on that LUN "
+                             "would be overwritten too; say that it may go (NO_VOLUME_CHECK)",
+                             d->lun->url, m->snapshot->original_volume);
+        }
     }
     if (!d->label || d->label->kind == VSS_DISK_LABEL_NONE) {
         return S_OK;

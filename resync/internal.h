@@ -33,7 +33,8 @@ struct recovery_disk {
 struct recovery_member {
     const struct snapshot_record *snapshot;
     struct volume_name destination;
-    bool is_named; /* the caller named it; else it is the original */
+    bool is_named;   /* the caller named it; else it is the original */
+    bool is_stacked; /* it was copied as a volume of LVM or RAID, beside which others may lie */
     size_t disk;
 };
 
@@ -71,6 +72,10 @@ HRESULT destination_reopen(struct recovery *r, struct recovery_disk *disk, struc
 /* Reads the identity once more in the running session: VSS_E_PROVIDER_VETO where it is another LUN
  * by now. */
 HRESULT destination_check_identity(struct recovery_disk *disk, struct error *err);
+
+/* This host has nothing of the disk mounted: a kernel would go on with what it remembers of it, and
+ * write that over what was brought back. VSS_E_PROVIDER_VETO names the mount point. */
+HRESULT destination_check_unmounted(const struct recovery_disk *disk, struct error *err);
 
 /* Every volume on the disk is a destination of the set: VSS_E_UNSELECTED_VOLUME names the first
  * that is not. */

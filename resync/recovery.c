@@ -3,6 +3,7 @@
 #include "common/buffer.h"
 #include "common/id.h"
 #include "provider/set/call.h"
+#include "provider/set/candidate.h"
 #include "resync/unfinished.h"
 
 #include <stdlib.h>
@@ -136,6 +137,18 @@ static HRESULT reserve_member(struct recovery *r, struct error *err)
     return S_OK;
 }
 
+/* LVM and RAID volumes have names that only their host knows. */
+static bool is_stacked(const struct snapshot_record *snapshot)
+{
+    return snapshot->original_volume && snapshot->original_volume[0] == '/';
+}
+
+static const char *name_of_original(const struct snapshot_record *snapshot,
+                                    const struct lun_mapping *mapping)
+{
+    return is_stacked(snapshot) ? mapping->source_url : snapshot->original_volume;
+}
+
 static HRESULT add_checked(struct recovery *r, const struct snapshot_record *snapshot,
                            const char *destination, struct error *err)
 {
@@ -143,6 +156,7 @@ static HRESULT add_checked(struct recovery *r, const struct snapshot_record *sna
     struct recovery_disk disk = {0};
     struct recovery_member member = {
         .snapshot = snapshot, .is_named = destination != NULL, .disk = SIZE_MAX};
+    member.is_stacked = is_stacked(snapshot);
     HRESULT hr = find_mapping(r, snapshot, &mapping, err);
     if (SUCCEEDED(hr)) {
         hr = destination_open(r, mapping, destination, &disk, err);
@@ -151,7 +165,7 @@ static HRESULT add_checked(struct recovery *r, const struct snapshot_record *sna
         hr = find_disk(r, &disk, &member.disk, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = volume_parse(destination ? destination : snapshot->original_volume,
+        hr = volume_parse(destination ? destination : name_of_original(snapshot, mapping),
                           &member.destination, err);
     }
     if (SUCCEEDED(hr)) {
@@ -187,9 +201,14 @@ HRESULT recovery_add(struct recovery *r, const VSS_ID *snapshot_id, const char *
     if (SUCCEEDED(hr) && !r->lock) {
         hr = lock_take(LOCK_RESYNC, &r->lock, err);
     }
-    if (SUCCEEDED(hr)) {
-        hr = add_checked(r, snapshot, destination, err);
+    char *address = NULL;
+    if (SUCCEEDED(hr) && destination) {
+        hr = candidate_address(r->env, destination, &address, err);
     }
+    if (SUCCEEDED(hr)) {
+        hr = add_checked(r, snapshot, address, err);
+    }
+    free(address);
     if (FAILED(hr) && r->member_count == 0) {
         lock_release(r->lock);
         r->lock = NULL;

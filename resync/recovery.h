@@ -52,6 +52,10 @@ HRESULT recovery_resume(struct set_environment *env, const struct journal_entry 
 HRESULT recovery_rollback(struct set_environment *env, const struct journal_entry *entry,
                           struct error *err);
 
+/* The checks of recovery_run() that need nothing done, for a caller that wants to know first: its
+ * codes, S_OK where they hold now. Nothing is written. */
+HRESULT recovery_check(struct recovery *recovery, uint32_t flags, struct error *err);
+
 const struct recovery_member_result *recovery_results(const struct recovery *recovery,
                                                       size_t *out_count);
 void recovery_free(struct recovery *recovery); /* NULL is harmless */

@@ -50,6 +50,9 @@ static HRESULT check_disk(struct recovery *r, size_t index, uint32_t flags, stru
 {
     struct recovery_disk *d = &r->disks[index];
     HRESULT hr = destination_check_identity(d, err);
+    if (SUCCEEDED(hr)) {
+        hr = destination_check_unmounted(d, err);
+    }
     if (SUCCEEDED(hr) && !(flags & VSS_RECOVERY_NO_VOLUME_CHECK)) {
         hr = destination_check_volumes(r, index, err);
     }
@@ -269,6 +272,12 @@ static HRESULT check_call(const struct recovery *r, uint32_t flags, struct error
                                     : "the recovery set is empty");
     }
     return S_OK;
+}
+
+HRESULT recovery_check(struct recovery *r, uint32_t flags, struct error *err)
+{
+    HRESULT hr = check_call(r, flags, err);
+    return SUCCEEDED(hr) ? check_and_plan(r, flags, err) : hr;
 }
 
 HRESULT recovery_run(struct recovery *r, uint32_t flags, struct error *err)

@@ -198,12 +198,18 @@ HRESULT vss_backup_components_start_snapshot_set(struct vss_backup_components *s
  * (which tells writers what is in the set) and do_snapshot_set. Reads the LUN's identity and
  * label; nothing is written to it.
  * volume: iscsi://[user%secret@]host[:port]/target/lun, "#N" behind it for partition N; the
- * secret is used and not kept.
+ * secret is used and not kept. Or, absolute, a block device or a mount point of this host: its
+ * SCSI disks, through partitions, multipath, LVM, RAID and btrfs, are looked for on the configured
+ * portals by their identity. What is a LUN or one partition of it is in the set under its address;
+ * a volume of LVM or RAID under its device's name, and its LUNs are copied whole. A filesystem that
+ * this host has mounted is flushed before the cut.
  * provider_id: NULL or the null id picks the first array that supports all LUNs of the volume, in
  * the order that admin.h states: registered providers first.
- * VSS_E_BAD_STATE; VSS_E_OBJECT_NOT_FOUND: portal, target, LUN or partition is not there;
- * VSS_E_VOLUME_NOT_SUPPORTED: no provider wants it; VSS_E_VOLUME_NOT_SUPPORTED_BY_PROVIDER: the
- * named one does not; VSS_E_PROVIDER_NOT_REGISTERED; VSS_E_PROVIDER_VETO;
+ * VSS_E_BAD_STATE; VSS_E_OBJECT_NOT_FOUND: portal, target, LUN, partition, device or mount is not
+ * there; VSS_E_VOLUME_NOT_SUPPORTED: no provider wants it, no configured portal shows it, or it is
+ * on no SCSI disk; VSS_E_VOLUME_NOT_SUPPORTED_BY_PROVIDER: the named one does not;
+ * VSS_E_NESTED_VOLUME_LIMIT: a loop device on a file on a loop device, or on a file of a volume
+ * that is in the set; VSS_E_PROVIDER_NOT_REGISTERED; VSS_E_PROVIDER_VETO;
  * VSS_E_UNEXPECTED_PROVIDER_ERROR; VSS_E_MAXIMUM_NUMBER_OF_VOLUMES_REACHED: the 65th;
  * VSS_E_MAXIMUM_NUMBER_OF_SNAPSHOTS_REACHED: the array's limit; E_ACCESSDENIED: login refused;
  * E_INVALIDARG: no volume name, or one that is in the set. After a failure the set is as before.
@@ -214,7 +220,7 @@ HRESULT vss_backup_components_add_to_snapshot_set(struct vss_backup_components *
 
 /* IVssBackupComponents::IsVolumeSupported. Whether add_to_snapshot_set would take it, limits
  * that are reached now aside. After initialize_for_backup. volume, provider_id as there.
- * VSS_E_BAD_STATE, VSS_E_OBJECT_NOT_FOUND. */
+ * VSS_E_BAD_STATE, VSS_E_OBJECT_NOT_FOUND, VSS_E_NESTED_VOLUME_LIMIT. */
 HRESULT vss_backup_components_is_volume_supported(struct vss_backup_components *session,
                                                   const VSS_ID *provider_id, const char *volume,
                                                   bool *out_supported);
@@ -597,6 +603,32 @@ HRESULT vss_backup_components_expose_snapshot(struct vss_backup_components *sess
 HRESULT vss_backup_components_unexpose_snapshot(struct vss_backup_components *session,
                                                 const VSS_ID *snapshot_id);
 
+/* IVssBackupComponents::RevertToSnapshot. Overwrites a volume with its persistent copy, which
+ * stays: a resync of the volume's LUN with all its checks, in the background, by the rules of
+ * recover_set with flags 0. Returns once it began; query_revert_status waits for its end. It
+ * belongs to this process: the session's release waits for it, and should the process die, what it
+ * left is for `lunshadow recover`. It cannot be cancelled. After initialize_for_backup, in any
+ * context. force_dismount: unmount the volume where this host has it mounted; files that are open
+ * still keep it in use. VSS_E_OBJECT_NOT_FOUND: no such copy, or its volume is not there;
+ * VSS_E_UNSUPPORTED_CONTEXT: the copy is not persistent; VSS_E_PROVIDER_NOT_REGISTERED: its array
+ * is not configured or not usable; E_NOTIMPL: its provider cannot resync;
+ * VSS_E_VOLUME_NOT_SUPPORTED: the LUN has other volumes too, or the volume is of several LUNs, LVM
+ * or RAID; VSS_E_VOLUME_IN_USE: mounted here; VSS_E_REVERT_IN_PROGRESS: a revert or resync runs on
+ * this machine. E_FAIL: anything else, also a wrong state; its documented list has no
+ * VSS_E_UNEXPECTED. */
+HRESULT vss_backup_components_revert_to_snapshot(struct vss_backup_components *session,
+                                                 const VSS_ID *snapshot_id, bool force_dismount);
+
+/* IVssBackupComponents::QueryRevertStatus. An operation that ends when the revert, or resync, of
+ * the volume ends, in whatever process it runs, with its result; at once where none runs.
+ * vss_async_cancel() waits for the end too. In both kinds of session.
+ * E_POINTER for a NULL; VSS_E_OBJECT_NOT_FOUND, VSS_E_VOLUME_NOT_SUPPORTED: the volume, as in
+ * add_to_snapshot_set, or one of no array or of several LUNs; E_NOTIMPL: its provider cannot
+ * resync. Through QueryStatus: E_FAIL, the revert failed, or its process is gone. E_FAIL for
+ * anything else too, also a wrong state. */
+HRESULT vss_backup_components_query_revert_status(struct vss_backup_components *session,
+                                                  const char *volume, struct vss_async **out);
+
 /* IVssBackupComponentsEx4::GetRootAndLogicalPrefixPaths. Which volume a file is on, and how its
  * path begins there. After initialize_for_backup. Nothing but the host's table of mounts is looked
  * at.
@@ -626,6 +658,16 @@ vss_backup_components_get_root_and_logical_prefix_paths(struct vss_backup_compon
 HRESULT vss_is_volume_snapshotted(const struct vss_session_options *options, const char *volume,
                                   bool *out_snapshots_present, int32_t *out_capability,
                                   char **out_error);
+
+/* ShouldBlockRevert. Whether revert_to_snapshot should not be used on a volume, because it, or
+ * another volume on its LUNs, holds files of a writer that [revert] blocking_writers of the
+ * configuration names, what this host runs from (/, /usr, /boot, /var, /etc), or the state
+ * directory. It is advice: revert_to_snapshot does not ask.
+ * options, out_error: as for vss_is_volume_snapshotted(). volume: as in add_to_snapshot_set; one
+ * that is not there or cannot be copied is E_INVALIDARG. With blocking writers the writers are
+ * asked who they are. Blocks for their time limit, and the network's time-outs. */
+HRESULT vss_should_block_revert(const struct vss_session_options *options, const char *volume,
+                                bool *out_block, char **out_error);
 
 /* How vss_co_initialize_ex() is called. Source: COINIT, objbase.h. */
 enum vss_coinit {

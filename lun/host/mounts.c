@@ -112,3 +112,44 @@ HRESULT host_mount_of_device(const char *proc, dev_t device, struct host_mount *
     mnt_unref_table(table);
     return hr;
 }
+
+void host_mounts_free(struct host_mount *mounts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        host_mount_free(&mounts[i]);
+    }
+    free(mounts);
+}
+
+HRESULT host_mounts_load(const char *proc, struct host_mount **out, size_t *out_count,
+                         struct error *err)
+{
+    struct libmnt_table *table = NULL;
+    struct libmnt_fs *fs = NULL;
+    *out = NULL;
+    *out_count = 0;
+    HRESULT hr = read_table(proc, &table, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    int entries = mnt_table_get_nents(table);
+    struct host_mount *mounts = calloc(entries > 0 ? (size_t)entries : 1, sizeof(*mounts));
+    struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
+    size_t count = 0;
+    if (!mounts || !iter) {
+        hr = error_set(err, E_OUTOFMEMORY, "no memory for the table of mounts");
+    }
+    while (SUCCEEDED(hr) && mnt_table_next_fs(table, iter, &fs) == 0) {
+        hr = copy_mount(fs, &mounts[count], err);
+        count += SUCCEEDED(hr);
+    }
+    mnt_free_iter(iter);
+    mnt_unref_table(table);
+    if (FAILED(hr)) {
+        host_mounts_free(mounts, count);
+        return hr;
+    }
+    *out = mounts;
+    *out_count = count;
+    return S_OK;
+}

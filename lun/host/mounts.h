@@ -28,6 +28,11 @@ HRESULT host_mount_find(const char *proc, const char *path, struct host_mount *o
 HRESULT host_mount_of_device(const char *proc, dev_t device, struct host_mount *out,
                              struct error *err);
 
+/* All of them, in the table's order; free with host_mounts_free(). */
+HRESULT host_mounts_load(const char *proc, struct host_mount **out, size_t *out_count,
+                         struct error *err);
+void host_mounts_free(struct host_mount *mounts, size_t count);
+
 void host_mount_free(struct host_mount *mount); /* leaves it all-zero */
 
 #endif

@@ -176,13 +176,33 @@ static HRESULT begin_prepare(struct set_builder *b, const struct candidate *c,
     return hr;
 }
 
+/* A volume in a file goes with the volume that has the file; in one set they would be two copies of
+ * the same bytes. */
+static HRESULT check_nesting(const struct set_builder *b, const struct candidate *c,
+                             struct error *err)
+{
+    for (size_t i = 0; c->nested_file && i < c->lun_count; i++) {
+        size_t index = SIZE_MAX;
+        HRESULT hr = find_lun(b, &c->luns[i], &index, err);
+        if (FAILED(hr)) {
+            return hr;
+        }
+        if (index != SIZE_MAX) {
+            return error_set(err, VSS_E_NESTED_VOLUME_LIMIT,
+                             "%s is a loop device on the file %s, whose volume %s is in the set",
+                             c->text, c->nested_file, b->record.luns[index].source_url);
+        }
+    }
+    return S_OK;
+}
+
 /* Everything that may still say no, in the order in which it is cheap to ask; SIZE_MAX in
  * lun_indexes: a LUN that is new to the set. */
 static HRESULT check_admission(struct set_builder *b, const struct candidate *c,
                                const VSS_ID *provider_id, size_t *lun_indexes,
                                struct provider **out, struct error *err)
 {
-    HRESULT hr = S_OK;
+    HRESULT hr = check_nesting(b, c, err);
     for (size_t i = 0; i < c->lun_count && SUCCEEDED(hr); i++) {
         hr = find_lun(b, &c->luns[i], &lun_indexes[i], err);
     }
@@ -203,6 +223,18 @@ static void drop_luns(struct set_record *r, size_t count)
     while (r->lun_count > count) {
         lun_mapping_free(&r->luns[--r->lun_count]);
     }
+}
+
+/* Room first: once the provider has the volume, nothing may fail. */
+static HRESULT reserve_mount_point(struct set_builder *b, struct error *err)
+{
+    char **grown =
+        realloc((void *)b->mount_points, (b->mount_point_count + 1) * sizeof(*b->mount_points));
+    if (!grown) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory adding a volume");
+    }
+    b->mount_points = grown;
+    return S_OK;
 }
 
 /* The volume into the record, and to the provider. On failure the record is as before. */
@@ -234,7 +266,7 @@ static HRESULT enter(struct set_builder *b, const struct candidate *c, size_t *l
     return S_OK;
 }
 
-static HRESULT admit(struct set_builder *b, const struct candidate *c, const VSS_ID *provider_id,
+static HRESULT admit(struct set_builder *b, struct candidate *c, const VSS_ID *provider_id,
                      VSS_ID *out_id, struct error *err)
 {
     struct provider *p = NULL;
@@ -248,10 +280,17 @@ static HRESULT admit(struct set_builder *b, const struct candidate *c, const VSS
         hr = disk_ids_remember(b->env->store, c->luns[i].key, &c->luns[i].ids,
                                "read for a shadow copy", err);
     }
+    if (SUCCEEDED(hr)) {
+        hr = reserve_mount_point(b, err);
+    }
     if (SUCCEEDED(hr)) { /* last: nothing fails after it */
         b->provider = p;
         hr = enter(b, c, lun_indexes, out_id, err);
         b->provider = SUCCEEDED(hr) ? p : before;
+    }
+    if (SUCCEEDED(hr) && c->mount_point) {
+        b->mount_points[b->mount_point_count++] = c->mount_point;
+        c->mount_point = NULL;
     }
     free(lun_indexes);
     return hr;

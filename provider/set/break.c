@@ -150,7 +150,7 @@ HRESULT claimed_break(struct set_environment *env, const VSS_ID *set_id, uint32_
     if (SUCCEEDED(hr)) {
         hr = set_provider(env, &set, &provider, err);
     }
-    for (size_t i = 0; i < set.snapshot_count && SUCCEEDED(hr); i++) {
+    for (size_t i = 0; i < set.snapshot_count && SUCCEEDED(hr) && !env->is_dry_run; i++) {
         hr = expose_end(env, &set.snapshots[i], err);
     }
     if (SUCCEEDED(hr)) {

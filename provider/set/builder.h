@@ -11,6 +11,8 @@ struct set_builder {
     struct lock *lock;
     struct provider *provider; /* of the first volume; all others must be its too */
     struct set_record record;
+    char **mount_points; /* of the volumes that this host has mounted */
+    size_t mount_point_count;
     VSS_ID journal_id;
     bool is_journaled; /* EndPrepare was announced: the array may hold something of ours */
     bool is_spent;

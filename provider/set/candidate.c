@@ -5,8 +5,11 @@
 #include "common/buffer.h"
 #include "common/id.h"
 #include "common/log.h"
+#include "lun/host/stack.h"
 #include "lun/host_device.h"
 #include "lun/volume.h"
+#include "provider/set/call.h"
+#include "provider/set/visible.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +28,8 @@ void candidate_free(struct candidate *c)
     }
     free(c->luns);
     free(c->text);
+    free(c->mount_point);
+    free(c->nested_file);
     *c = (struct candidate){0};
 }
 
@@ -151,11 +156,192 @@ static HRESULT find_by_url(struct set_environment *env, const char *volume, stru
     return hr;
 }
 
+/* ---- names of this host ---------------------------------------------------------------------- */
+
+static HRESULT out_of_memory(struct error *err)
+{
+    return error_set(err, E_OUTOFMEMORY, "out of memory resolving a volume");
+}
+
+/* Where a configured portal shows a disk of this host. */
+static HRESULT find_disk(const struct visible *visible, const struct host_part *part, char **out,
+                         struct error *err)
+{
+    const struct scan_lun *ambiguous = NULL;
+    const struct scan_lun *found =
+        part->url ? NULL : visible_find(visible, &part->info, &ambiguous);
+    if (ambiguous) {
+        return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
+                         "%s shares a page-83 designator with this host's %s but contradicts it in "
+                         "another; mend the array first",
+                         ambiguous->url, part->name);
+    }
+    if (!part->url && !found) {
+        return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
+                         "no configured portal shows this host's %s (%s)%s%s", part->name,
+                         part->key, visible->all_answered ? "" : ", and one does not answer: ",
+                         visible->all_answered ? "" : error_text(&visible->unanswered));
+    }
+    *out = text_copy(part->url ? part->url : found->url);
+    return *out ? S_OK : out_of_memory(err);
+}
+
+static bool is_same_lun(const struct host_part *part, const struct candidate_lun *c)
+{
+    return part->url ? strcmp(part->key, c->key) == 0
+                     : lun_info_compare(&part->info, &c->lun->identity.info) == LUN_SAME;
+}
+
+/* Two parts of one LUN are taken for all of it: a copy is of all of it anyway. */
+static bool merge_part(struct candidate *c, const struct host_part *part)
+{
+    for (size_t i = 0; i < c->lun_count; i++) {
+        if (is_same_lun(part, &c->luns[i])) {
+            c->luns[i].first_lba = 0;
+            c->luns[i].block_count = c->luns[i].lun->block.block_count;
+            return true;
+        }
+    }
+    return false;
+}
+
+static HRESULT set_range(struct candidate_lun *c, const struct host_part *part, struct error *err)
+{
+    uint32_t block_bytes = c->lun->block.block_bytes;
+    uint64_t lun_bytes = c->lun->block.block_count * block_bytes;
+    if (part->offset_bytes % block_bytes || part->bytes % block_bytes ||
+        part->offset_bytes > lun_bytes || part->bytes > lun_bytes - part->offset_bytes) {
+        return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
+                         "this host's %s does not fit into %s: has the LUN another size by now?",
+                         part->name, c->lun->url);
+    }
+    c->first_lba = part->offset_bytes / block_bytes;
+    c->block_count = part->bytes / block_bytes;
+    return S_OK;
+}
+
+static HRESULT add_part(struct set_environment *env, const struct visible *visible,
+                        struct candidate *out, const struct host_part *part, struct error *err)
+{
+    char *url = NULL;
+    if (merge_part(out, part)) {
+        return S_OK;
+    }
+    HRESULT hr = find_disk(visible, part, &url, err);
+    if (SUCCEEDED(hr)) {
+        hr = add_lun(env, out, url, 0, err);
+    }
+    if (SUCCEEDED(hr) && !is_same_lun(part, &out->luns[out->lun_count - 1])) {
+        hr = error_set(err, VSS_E_OBJECT_NOT_FOUND, "%s is %s by now, not this host's %s (%s)", url,
+                       out->luns[out->lun_count - 1].key, part->name, part->key);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = set_range(&out->luns[out->lun_count - 1], part, err);
+    }
+    free(url);
+    return hr;
+}
+
+/* The name by address of what is a LUN, or one partition of it: one volume has one name. */
+static HRESULT name_by_address(struct candidate *c, struct error *err)
+{
+    const struct candidate_lun *l = c->luns;
+    if (!l) {
+        return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED, "the volume lies on no disk");
+    }
+    if (l->first_lba == 0 && l->block_count == l->lun->block.block_count) {
+        c->text = text_copy(l->lun->url);
+        return c->text ? S_OK : out_of_memory(err);
+    }
+    for (size_t i = 0; i < l->label->partition_count; i++) {
+        const struct label_partition *p = &l->label->partitions[i];
+        if (p->first_lba == l->first_lba && p->last_lba - p->first_lba + 1 == l->block_count) {
+            c->text = text_printf("%s#%u", l->lun->url, p->number);
+            return c->text ? S_OK : out_of_memory(err);
+        }
+    }
+    return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
+                     "blocks %llu to %llu of %s are no partition of its label",
+                     (unsigned long long)l->first_lba,
+                     (unsigned long long)(l->first_lba + l->block_count - 1), l->lun->url);
+}
+
+static HRESULT take_host_volume(struct set_environment *env, struct host_volume *volume,
+                                struct candidate *out, struct error *err)
+{
+    struct visible visible = {0};
+    bool needs_scan = false;
+    for (size_t i = 0; i < volume->part_count; i++) {
+        needs_scan = needs_scan || !volume->parts[i].url;
+    }
+    HRESULT hr = needs_scan ? visible_scan(env, NULL, &visible, err) : S_OK;
+    for (size_t i = 0; i < volume->part_count && SUCCEEDED(hr); i++) {
+        hr = add_part(env, &visible, out, &volume->parts[i], err);
+    }
+    visible_free(&visible);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    out->mount_point = volume->mount_point;
+    out->nested_file = volume->nested_file;
+    volume->mount_point = NULL;
+    volume->nested_file = NULL;
+    if (!volume->is_stacked && !out->nested_file) {
+        return name_by_address(out, err);
+    }
+    out->text = text_copy(volume->device);
+    return out->text ? S_OK : out_of_memory(err);
+}
+
+static HRESULT find_by_host(struct set_environment *env, const char *name, struct candidate *out,
+                            struct error *err)
+{
+    static const struct host_roots roots = HOST_ROOTS_INIT;
+    struct host_volume volume;
+    HRESULT hr = host_volume_find(&roots, name, &volume, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    if (volume.nesting > 1) {
+        hr = error_set(err, VSS_E_NESTED_VOLUME_LIMIT,
+                       "%s is a loop device on a file on another loop device: one is the limit",
+                       name);
+    } else {
+        hr = take_host_volume(env, &volume, out, err);
+    }
+    host_volume_free(&volume);
+    return hr;
+}
+
+HRESULT candidate_address(struct set_environment *env, const char *volume, char **out_address,
+                          struct error *err)
+{
+    struct candidate c = {0};
+    *out_address = NULL;
+    if (volume[0] != '/') {
+        *out_address = text_copy(volume);
+        return *out_address ? S_OK : out_of_memory(err);
+    }
+    HRESULT hr = candidate_find(env, volume, &c, err);
+    if (SUCCEEDED(hr) && (c.nested_file || c.text[0] == '/')) {
+        hr = error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
+                       "%s is not a LUN or a partition of one; name the LUNs that it lies on",
+                       volume);
+    }
+    if (SUCCEEDED(hr)) {
+        *out_address = c.text;
+        c.text = NULL;
+    }
+    candidate_free(&c);
+    return hr;
+}
+
 HRESULT candidate_find(struct set_environment *env, const char *volume, struct candidate *out,
                        struct error *err)
 {
     *out = (struct candidate){0};
-    HRESULT hr = find_by_url(env, volume, out, err);
+    HRESULT hr =
+        volume[0] == '/' ? find_by_host(env, volume, out, err) : find_by_url(env, volume, out, err);
     if (FAILED(hr)) {
         candidate_free(out);
     }
@@ -214,6 +400,13 @@ HRESULT candidate_choose_provider(struct set_environment *env, const struct cand
 {
     *out = NULL;
     bool any = !id || id_is_null(id);
+    if (c->nested_file) {
+        return error_set(
+            err, any ? VSS_E_VOLUME_NOT_SUPPORTED : VSS_E_VOLUME_NOT_SUPPORTED_BY_PROVIDER,
+            "%s is a loop device on the file %s, which no array copies by itself; name "
+            "the volume that has the file",
+            c->text, c->nested_file);
+    }
     if (!any && !providers_has_id(env->providers, id)) {
         char text[ID_TEXT_BYTES];
         return error_set(err, VSS_E_PROVIDER_NOT_REGISTERED,
@@ -235,9 +428,31 @@ HRESULT candidate_choose_provider(struct set_environment *env, const struct cand
     if (!*out) {
         return error_set(err,
                          any ? VSS_E_VOLUME_NOT_SUPPORTED : VSS_E_VOLUME_NOT_SUPPORTED_BY_PROVIDER,
-                         "%s (%s%s): no configured array can copy this in this context; see "
+                         "%s (%s%s): no configured array can copy %s in this context; see "
                          "`lunshadow providers`",
-                         c->text, c->luns[0].key, c->lun_count > 1 ? " and others" : "");
+                         c->text, c->luns[0].key, c->lun_count > 1 ? " and others" : "",
+                         c->lun_count > 1 ? "these LUNs" : "this LUN");
     }
     return S_OK;
+}
+
+HRESULT candidate_owner(struct set_environment *env, const struct candidate *c,
+                        struct provider **out, struct error *err)
+{
+    *out = NULL;
+    HRESULT hr = S_OK;
+    for (size_t i = 0; i < providers_count(env->providers) && SUCCEEDED(hr) && !*out; i++) {
+        struct provider *p = providers_at(env->providers, i);
+        bool is_mine = true;
+        for (size_t l = 0; l < c->lun_count && SUCCEEDED(hr) && is_mine; l++) {
+            struct vss_lun_info info = {0};
+            hr = lun_info_copy(&c->luns[l].lun->identity.info, &info);
+            if (SUCCEEDED(hr)) {
+                hr = set_call_fill_in(p, c->luns[l].lun->url, &info, &is_mine, err);
+            }
+            lun_info_free(&info);
+        }
+        *out = SUCCEEDED(hr) && is_mine ? p : NULL;
+    }
+    return hr;
 }

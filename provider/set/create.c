@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/id.h"
 #include "common/log.h"
+#include "lun/host/flush.h"
 #include "provider/set/builder.h"
 #include "provider/set/call.h"
 #include "provider/set/import.h"
@@ -17,6 +18,8 @@
 
 /* What VSS gives all holds of a set together. */
 #define HOLD_LIMIT_US 10000000u
+/* For one filesystem: writers wait meanwhile. */
+#define FLUSH_LIMIT_MS 10000u
 
 static HRESULT check_context(uint32_t context, struct error *err)
 {
@@ -79,6 +82,10 @@ void set_builder_free(struct set_builder *b)
     }
     /* Before EndPrepare a provider holds nothing for a set: the next set id tells it to forget. */
     set_record_free(&b->record);
+    for (size_t i = 0; i < b->mount_point_count; i++) {
+        free(b->mount_points[i]);
+    }
+    free((void *)b->mount_points);
     lock_release(b->lock);
     free(b);
 }
@@ -176,6 +183,17 @@ static HRESULT judge_cut(struct set_builder *b, const struct vss_states_out *tim
     return S_OK;
 }
 
+/* What the kernel holds back of the filesystems that this host has mounted. One that a writer has
+ * frozen has nothing left to write. */
+static HRESULT flush(struct set_builder *b, struct error *err)
+{
+    HRESULT hr = S_OK;
+    for (size_t i = 0; i < b->mount_point_count && SUCCEEDED(hr); i++) {
+        hr = host_flush(b->mount_points[i], FLUSH_LIMIT_MS, err);
+    }
+    return hr;
+}
+
 /* Freeze to thaw. Nothing is written to the registry in here; events wait. */
 static HRESULT cut(struct set_builder *b, struct error *err)
 {
@@ -205,6 +223,9 @@ static HRESULT freeze_and_cut(struct set_builder *b, const struct set_hooks *hoo
 {
     provider_defer_events(b->provider, true);
     HRESULT hr = run_hook(hooks->freeze, hooks->user, err);
+    if (SUCCEEDED(hr)) {
+        hr = flush(b, err);
+    }
     if (SUCCEEDED(hr)) {
         hr = cut(b, err);
     }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What may be asked of a volume before anything is done to it. */
-#include "provider/set/call.h"
 #include "provider/set/candidate.h"
 #include "provider/set/set.h"
 
@@ -21,28 +20,6 @@ HRESULT set_is_volume_supported(struct set_environment *env, const char *volume,
         return S_OK;
     }
     return FAILED(hr) ? error_set(err, hr, "%s", error_text(&why)) : S_OK;
-}
-
-/* Which array has the volume: the first to say that all LUNs are its. *out NULL: none has. */
-static HRESULT find_owner(struct set_environment *env, const struct candidate *c,
-                          struct provider **out, struct error *err)
-{
-    *out = NULL;
-    HRESULT hr = S_OK;
-    for (size_t i = 0; i < providers_count(env->providers) && SUCCEEDED(hr) && !*out; i++) {
-        struct provider *p = providers_at(env->providers, i);
-        bool is_mine = true;
-        for (size_t l = 0; l < c->lun_count && SUCCEEDED(hr) && is_mine; l++) {
-            struct vss_lun_info info = {0};
-            hr = lun_info_copy(&c->luns[l].lun->identity.info, &info);
-            if (SUCCEEDED(hr)) {
-                hr = set_call_fill_in(p, c->luns[l].lun->url, &info, &is_mine, err);
-            }
-            lun_info_free(&info);
-        }
-        *out = SUCCEEDED(hr) && is_mine ? p : NULL;
-    }
-    return hr;
 }
 
 static bool is_copy_of(const struct set_record *set, const struct snapshot_record *snapshot,
@@ -88,7 +65,7 @@ HRESULT set_volume_has_copies(struct set_environment *env, const char *volume, b
     if (FAILED(hr)) {
         return error_set(err, hr, "%s", error_text(&why));
     }
-    hr = find_owner(env, &c, &owner, err);
+    hr = candidate_owner(env, &c, &owner, err);
     if (SUCCEEDED(hr) && owner) {
         hr = sets_load_all(env->store, &sets, &count, err);
     }

@@ -14,8 +14,10 @@
 
 #include <lunshadow/requester.h>
 
+#include "common/buffer.h"
 #include "common/id.h"
 #include "component/array_fixture.h"
+#include "resync/recovery.h"
 
 static struct vss_session_options options_of(const struct array *a)
 {
@@ -23,6 +25,13 @@ static struct vss_session_options options_of(const struct array *a)
     options.config_path = a->config;
     options.state_directory = a->state;
     return options;
+}
+
+static void must(struct vss_backup_components *s, HRESULT hr)
+{
+    if (FAILED(hr)) {
+        fail_msg("%s: %s", vss_error_name(hr), vss_backup_components_error_text(s));
+    }
 }
 
 static void assert_snapshotted(const struct array *a, const char *volume, bool expected)
@@ -95,6 +104,225 @@ static void is_volume_snapshotted_refuses(void **state)
     assert_not_answered(a, "iscsi://127.0.0.1:1/iqn.2026-11.x:y/1", VSS_E_OBJECT_NOT_FOUND);
 }
 
+/* ---- revert ---- */
+
+static struct vss_backup_components *open_for_backup(const struct array *a)
+{
+    struct vss_session_options options = options_of(a);
+    struct vss_backup_components *s = NULL;
+    char *text = NULL;
+    if (FAILED(vss_create_backup_components(&options, &s, &text))) {
+        fail_msg("%s", text);
+    }
+    must(s, vss_backup_components_initialize_for_backup(s, NULL));
+    return s;
+}
+
+/* The status of the volume's revert once it ended. */
+static HRESULT revert_status(struct vss_backup_components *s, const char *volume)
+{
+    struct vss_async *async = NULL;
+    HRESULT status = S_OK;
+    must(s, vss_backup_components_query_revert_status(s, volume, &async));
+    (void)vss_async_wait(async, VSS_INFINITE);
+    assert_int_equal(vss_async_query_status(async, &status), S_OK);
+    vss_async_release(async);
+    return status;
+}
+
+static void assert_not_reverted(struct vss_backup_components *s, const VSS_ID *id, HRESULT expected,
+                                const char *words)
+{
+    HRESULT hr = vss_backup_components_revert_to_snapshot(s, id, false);
+    const char *text = vss_backup_components_error_text(s);
+    if (hr != expected || (words && !strstr(text, words))) {
+        fail_msg("0x%08x instead of 0x%08x: %s", (unsigned)hr, (unsigned)expected, text);
+    }
+}
+
+static void a_volume_is_reverted(void **state)
+{
+    struct array *a = *state;
+    struct set_record set = {0};
+    struct error err = {0};
+    int32_t deleted = 0;
+    uint64_t before = array_digest(a->files[0]);
+    array_create(a, VSS_CTX_NAS_ROLLBACK, 1, &set);
+    array_fill(a, 0, 8u << 20, 1u << 20, 99);
+    assert_true(array_digest(a->files[0]) != before);
+    struct vss_backup_components *s = open_for_backup(a);
+    assert_int_equal(revert_status(s, a->urls[0]), VSS_S_ASYNC_FINISHED); /* none runs */
+    must(s, vss_backup_components_revert_to_snapshot(s, &set.snapshots[0].snapshot_id, false));
+    struct vss_backup_components *other = open_for_backup(a);
+    assert_int_equal(revert_status(other, a->urls[0]), VSS_S_ASYNC_FINISHED);
+    assert_true(array_digest(a->files[0]) == before);
+    assert_int_equal(revert_status(s, a->urls[0]), VSS_S_ASYNC_FINISHED);
+    vss_backup_components_release(other);
+    /* the copy is still good, and a session's release waits for the end */
+    array_fill(a, 0, 8u << 20, 1u << 20, 98);
+    must(s, vss_backup_components_revert_to_snapshot(s, &set.snapshots[0].snapshot_id, true));
+    vss_backup_components_release(s);
+    assert_true(array_digest(a->files[0]) == before);
+    assert_ok(set_delete(a->env, &set.set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err), &err);
+    set_record_free(&set);
+    array_assert_nothing_left(a);
+}
+
+static void make_set(struct array *a, uint32_t context, const char *volume, struct set_record *out)
+{
+    struct error err = {0};
+    struct set_builder *builder = NULL;
+    VSS_ID id;
+    assert_ok(set_start(a->env, context, &builder, &id, &err), &err);
+    assert_ok(set_add_volume(builder, volume, NULL, &id, &err), &err);
+    assert_ok(set_commit(builder, NULL, out, &err), &err);
+    set_builder_free(builder);
+}
+
+static void what_is_not_reverted(void **state)
+{
+    struct array *a = *state;
+    struct set_record whole = {0};
+    struct set_record partition = {0};
+    struct set_record fleeting = {0};
+    struct recovery *recovery = NULL;
+    struct error err = {0};
+    VSS_ID unknown = {1, 2, 3, {4}};
+    char volume[340];
+    uint64_t before = array_digest(a->files[1]);
+    (void)snprintf(volume, sizeof(volume), "%s#2", a->urls[1]);
+    make_set(a, VSS_CTX_NAS_ROLLBACK, a->urls[0], &whole);
+    make_set(a, VSS_CTX_APP_ROLLBACK, volume, &partition);
+    make_set(a, VSS_CTX_FILE_SHARE_BACKUP, a->urls[0], &fleeting);
+    struct vss_backup_components *s = open_for_backup(a);
+    assert_int_equal(vss_backup_components_revert_to_snapshot(s, NULL, false), E_INVALIDARG);
+    assert_not_reverted(s, &unknown, VSS_E_OBJECT_NOT_FOUND, NULL);
+    assert_not_reverted(s, &fleeting.snapshots[0].snapshot_id, VSS_E_UNSUPPORTED_CONTEXT,
+                        "not persistent");
+    assert_not_reverted(s, &partition.snapshots[0].snapshot_id, VSS_E_VOLUME_NOT_SUPPORTED, "#1");
+    assert_true(array_digest(a->files[1]) == before);
+
+    /* somebody is at it */
+    assert_ok(recovery_new(a->env, &whole, &recovery, &err), &err);
+    assert_ok(recovery_add(recovery, &whole.snapshots[0].snapshot_id, NULL, &err), &err);
+    assert_not_reverted(s, &whole.snapshots[0].snapshot_id, VSS_E_REVERT_IN_PROGRESS, NULL);
+    recovery_free(recovery);
+    vss_backup_components_release(s);
+
+    /* without its array */
+    char *command =
+        text_printf("sed -i '/^\\[array/,/^\\[/{/^\\[array/d;/^\\[/!d}' '%s'", a->config);
+    const char *const argv[] = {"sh", "-c", command, NULL};
+    assert_ok(process_run(argv, 10000, NULL, &err), &err);
+    free(command);
+    s = open_for_backup(a);
+    assert_not_reverted(s, &whole.snapshots[0].snapshot_id, VSS_E_PROVIDER_NOT_REGISTERED, NULL);
+    struct vss_async *async = NULL;
+    assert_int_equal(vss_backup_components_query_revert_status(s, a->urls[0], &async),
+                     VSS_E_VOLUME_NOT_SUPPORTED);
+    vss_backup_components_release(s);
+    set_record_free(&whole);
+    set_record_free(&partition);
+    set_record_free(&fleeting);
+}
+
+static void what_has_no_revert_status(void **state)
+{
+    struct array *a = *state;
+    struct vss_async *async = NULL;
+    struct vss_backup_components *s = open_for_backup(a);
+    assert_int_equal(vss_backup_components_query_revert_status(s, NULL, &async), E_POINTER);
+    assert_int_equal(vss_backup_components_query_revert_status(s, a->urls[0], NULL), E_POINTER);
+    assert_int_equal(vss_backup_components_query_revert_status(s, "lun", &async), E_INVALIDARG);
+    assert_int_equal(vss_backup_components_query_revert_status(s, "/nowhere", &async),
+                     VSS_E_OBJECT_NOT_FOUND);
+    assert_int_equal(vss_backup_components_query_revert_status(s, "/proc", &async),
+                     VSS_E_VOLUME_NOT_SUPPORTED);
+    assert_null(async);
+    vss_backup_components_release(s);
+}
+
+/* ---- another host ---- */
+
+/* A registry of its own and another initiator's name, and nothing of the first host's but the
+ * document. */
+static void a_document_is_enough_on_another_host(void **state)
+{
+    struct array *a = *state;
+    struct array other = *a;
+    struct vss_async *async = NULL;
+    struct vss_snapshot_prop prop;
+    struct error err = {0};
+    VSS_ID set_id;
+    VSS_ID ids[ARRAY_LUNS];
+    HRESULT status = S_OK;
+    int32_t deleted = 0;
+    char *xml = NULL;
+    uint64_t before = array_digest(a->files[0]);
+    struct vss_backup_components *s = open_for_backup(a);
+    must(s, vss_backup_components_set_context(s, VSS_CTX_NAS_ROLLBACK |
+                                                     VSS_VOLSNAP_ATTR_TRANSPORTABLE));
+    must(s, vss_backup_components_start_snapshot_set(s, &set_id));
+    for (size_t i = 0; i < ARRAY_LUNS; i++) {
+        must(s, vss_backup_components_add_to_snapshot_set(s, a->urls[i], NULL, &ids[i]));
+    }
+    must(s, vss_backup_components_do_snapshot_set(s, &async));
+    (void)vss_async_wait(async, VSS_INFINITE);
+    vss_async_release(async);
+    must(s, vss_backup_components_save_as_xml(s, &xml));
+    vss_backup_components_release(s);
+    assert_null(strstr(xml, "org.lunshadow.test:host")); /* nobody's initiator name is in it */
+
+    (void)snprintf(other.state, sizeof(other.state), "%s/other-state", a->base);
+    (void)snprintf(other.config, sizeof(other.config), "%s/other.conf", a->base);
+    char *command =
+        text_printf("sed 's/test:host$/test:other-host/' '%s' > '%s'", a->config, other.config);
+    const char *const argv[] = {"sh", "-c", command, NULL};
+    assert_ok(process_run(argv, 10000, NULL, &err), &err);
+    free(command);
+    struct vss_session_options options = options_of(&other);
+    assert_int_equal(vss_create_backup_components(&options, &s, NULL), S_OK);
+    must(s, vss_backup_components_initialize_for_backup(s, xml));
+    must(s, vss_backup_components_import_snapshots(s, &async));
+    (void)vss_async_wait(async, VSS_INFINITE);
+    assert_int_equal(vss_async_query_status(async, &status), S_OK);
+    if (status != VSS_S_ASYNC_FINISHED) {
+        fail_msg("0x%08x: %s", (unsigned)status, vss_async_error_text(async));
+    }
+    vss_async_release(async);
+    for (size_t i = 0; i < ARRAY_LUNS; i++) {
+        must(s, vss_backup_components_get_snapshot_properties(s, &ids[i], &prop));
+        assert_non_null(prop.snapshot_device_object);
+        assert_true(prop.snapshot_attributes & VSS_VOLSNAP_ATTR_IMPORTED);
+        vss_free_snapshot_properties(&prop);
+    }
+    vss_backup_components_release(s);
+
+    /* and brings the original back from there */
+    array_fill(a, 0, 8u << 20, 1u << 20, 97);
+    assert_int_equal(vss_create_backup_components(&options, &s, NULL), S_OK);
+    must(s, vss_backup_components_initialize_for_restore(s, xml));
+    must(s, vss_backup_components_add_snapshot_to_recovery_set(s, &ids[0], 0, NULL));
+    must(s, vss_backup_components_recover_set(s, 0, &async));
+    (void)vss_async_wait(async, VSS_INFINITE);
+    assert_int_equal(vss_async_query_status(async, &status), S_OK);
+    assert_int_equal(status, VSS_S_ASYNC_FINISHED);
+    vss_async_release(async);
+    vss_backup_components_release(s);
+    assert_true(array_digest(a->files[0]) == before);
+
+    assert_int_equal(vss_create_backup_components(&options, &s, NULL), S_OK);
+    must(s, vss_backup_components_initialize_for_backup(s, NULL));
+    VSS_ID left;
+    must(s, vss_backup_components_delete_snapshots(s, &set_id, VSS_OBJECT_SNAPSHOT_SET, false,
+                                                   &deleted, &left));
+    assert_int_equal(deleted, ARRAY_LUNS);
+    vss_backup_components_release(s);
+    assert_ok(set_delete(a->env, &set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err), &err);
+    vss_free_string(xml);
+    array_assert_nothing_left(a);
+}
+
 static int start(void **state)
 {
     int failed = array_start(state);
@@ -110,6 +338,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(is_volume_snapshotted, start, array_stop),
         cmocka_unit_test_setup_teardown(is_volume_snapshotted_refuses, start, array_stop),
+        cmocka_unit_test_setup_teardown(a_volume_is_reverted, start, array_stop),
+        cmocka_unit_test_setup_teardown(what_is_not_reverted, start, array_stop),
+        cmocka_unit_test_setup_teardown(what_has_no_revert_status, start, array_stop),
+        cmocka_unit_test_setup_teardown(a_document_is_enough_on_another_host, start, array_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

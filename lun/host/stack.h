@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LUNSHADOW_LUN_HOST_STACK_H
+#define LUNSHADOW_LUN_HOST_STACK_H
+
+#include "lun/host_device.h"
+
+#include <sys/types.h>
+
+/* From a block device or a mount point of this host down to the disks that it lies on: partitions,
+ * multipath, LVM and other device mapper targets, RAID, btrfs of several devices, loop devices. All
+ * is read from sysfs and the table of mounts. */
+struct host_roots {
+    const char *sys;  /* "/sys"; a test gives trees of its own */
+    const char *proc; /* "/proc" */
+};
+#define HOST_ROOTS_INIT                                                                            \
+    {                                                                                              \
+        "/sys", "/proc"                                                                            \
+    }
+
+/* What of one disk is the volume's. */
+struct host_part {
+    char name[HOST_DEVICE_NAME_BYTES]; /* the kernel's, "sda": for messages */
+    struct vss_lun_info info; /* page 83 (and 80) as the kernel read it; all-zero for an export */
+    char *url;                /* of an export (lun/host/export.h): its LUN's address; else NULL */
+    char key[LUN_KEY_BYTES];  /* and key */
+    uint64_t offset_bytes;
+    uint64_t bytes;
+};
+
+struct host_volume {
+    char *device;            /* its canonical name: "/dev/mapper/vg-data", "/dev/sda1" */
+    char *mount_point;       /* where it was found mounted; NULL: it was named by its device */
+    bool is_stacked;         /* more than a part of one LUN: LVM, RAID, several devices */
+    struct host_part *parts; /* with nesting: those of the filesystem that has the file */
+    size_t part_count;
+    unsigned nesting;  /* files on the way: a loop device is one */
+    char *nested_file; /* the file of the uppermost of them; NULL without */
+};
+
+/* name: a block device or a mount point, absolute; blanks of any kind and a '/' at the end are its
+ * own. Nothing of a disk itself is read. VSS_E_OBJECT_NOT_FOUND: there is no such file, or it is
+ * none of both (the text names the mount point that it is on); VSS_E_VOLUME_NOT_SUPPORTED: what
+ * lies below is no SCSI disk (the text says what it is), or a network filesystem. Free with
+ * host_volume_free(). */
+HRESULT host_volume_find(const struct host_roots *roots, const char *name, struct host_volume *out,
+                         struct error *err);
+
+/* As host_volume_find() for a device number. */
+HRESULT host_volume_of_device(const struct host_roots *roots, dev_t device, struct host_volume *out,
+                              struct error *err);
+
+void host_volume_free(struct host_volume *volume); /* leaves it all-zero */
+
+/* Where this host has the LUN mounted, through whatever lies between: S_OK with the first mount
+ * point (malloc'ed), S_FALSE where it has not. A LUN that contradicts counts as the same. */
+HRESULT host_lun_mounted(const struct host_roots *roots, const struct vss_lun_info *info,
+                         char **out_mount_point, struct error *err);
+
+#endif

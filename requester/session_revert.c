@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* A volume as its shadow copy has it: RevertToSnapshot is a resync of the volume's LUN, in a thread
+ * with an environment of its own; what became of it is asked of the registry, by whoever wants to
+ * know, in whatever process. */
+#include "requester/session.h"
+
+#include "common/clock.h"
+#include "common/id.h"
+#include "lun/host/filesystem.h"
+#include "lun/host/stack.h"
+#include "provider/set/call.h"
+#include "provider/set/candidate.h"
+#include "registry/recoveries.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define POLL_MS   100u
+#define RESULT_MS 5000u /* between the end of a resync's entry and that of its row */
+
+/* A revert that this session began. Belongs to its thread until that ended. */
+struct revert {
+    struct set_environment *env;
+    struct set_record set;
+    struct recovery *recovery;
+    struct vss_async *async;
+};
+
+/* ---- entries ----------------------------------------------------------------------------------
+ */
+
+static bool is_about(const struct journal_entry *entry, const char *lun_key)
+{
+    for (size_t i = 0; i < entry->step_count && entry->operation == JOURNAL_RESYNC; i++) {
+        const char *key = entry->steps[i].lun_key;
+        if (key && strcmp(key, lun_key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The entry of a resync onto the LUN: S_OK, and S_FALSE where there is none. */
+static HRESULT find_entry(struct store *store, bool only_dead, const char *lun_key,
+                          VSS_ID *out_resync_id, struct error *err)
+{
+    struct journal_entry *entries = NULL;
+    size_t count = 0;
+    HRESULT hr = journal_load_open(store, only_dead, &entries, &count, err);
+    bool is_found = false;
+    for (size_t i = 0; i < count && !is_found; i++) {
+        is_found = is_about(&entries[i], lun_key);
+        *out_resync_id = is_found ? entries[i].object_id : *out_resync_id;
+    }
+    journal_free_all(entries, count);
+    return FAILED(hr) ? hr : is_found ? S_OK : S_FALSE;
+}
+
+/* ---- beginning ------------------------------------------------------------------------------- */
+
+static void revert_free(struct revert *revert)
+{
+    if (!revert) {
+        return;
+    }
+    async_detach(revert->async);
+    vss_async_release(revert->async);
+    recovery_free(revert->recovery);
+    set_record_free(&revert->set);
+    set_environment_close(revert->env);
+    free(revert);
+}
+
+void session_end_revert(struct vss_backup_components *session)
+{
+    revert_free(session->revert);
+    session->revert = NULL;
+}
+
+static const struct snapshot_record *find_snapshot(const struct set_record *set, const VSS_ID *id)
+{
+    for (size_t i = 0; i < set->snapshot_count; i++) {
+        if (id_equal(&set->snapshots[i].snapshot_id, id)) {
+            return &set->snapshots[i];
+        }
+    }
+    return NULL;
+}
+
+static HRESULT check_copy(const struct revert *revert, const VSS_ID *snapshot_id, struct error *err)
+{
+    char id[ID_TEXT_BYTES];
+    struct provider *provider = NULL;
+    const struct snapshot_record *snapshot = find_snapshot(&revert->set, snapshot_id);
+    (void)id_text(snapshot_id, id);
+    if (!snapshot || snapshot->status != VSS_SS_CREATED) {
+        return error_set(err, VSS_E_OBJECT_NOT_FOUND, "shadow copy %s is not complete", id);
+    }
+    if (!(snapshot->attributes & VSS_VOLSNAP_ATTR_PERSISTENT)) {
+        return error_set(
+            err, VSS_E_UNSUPPORTED_CONTEXT,
+            "shadow copy %s is not persistent; only persistent ones can be reverted to", id);
+    }
+    HRESULT hr = set_provider(revert->env, &revert->set, &provider, err);
+    return FAILED(hr) ? error_translate(err, VSS_E_PROVIDER_NOT_REGISTERED) : S_OK;
+}
+
+/* Mounted here it would be written over from what the kernel remembers. Force unmounts, and takes
+ * nothing away from a program that has files open. */
+static HRESULT lock_volume(const struct revert *revert, const VSS_ID *snapshot_id,
+                           bool force_dismount, struct error *err)
+{
+    static const struct host_roots roots = HOST_ROOTS_INIT;
+    const struct snapshot_record *snapshot = find_snapshot(&revert->set, snapshot_id);
+    const struct lun_mapping *m = &revert->set.luns[snapshot->extents[0].lun_index];
+    char *mount_point = NULL;
+    HRESULT hr = host_lun_mounted(&roots, &m->source, &mount_point, err);
+    while (hr == S_OK && force_dismount) {
+        hr = filesystem_unmount(mount_point, err);
+        free(mount_point);
+        mount_point = NULL;
+        if (FAILED(hr)) {
+            return error_translate(err, VSS_E_VOLUME_IN_USE);
+        }
+        hr = host_lun_mounted(&roots, &m->source, &mount_point, err);
+    }
+    if (hr == S_OK) {
+        hr = error_set(err, VSS_E_VOLUME_IN_USE, "%s is mounted at %s; unmount it, or force it",
+                       snapshot->original_volume, mount_point);
+    }
+    free(mount_point);
+    return FAILED(hr) ? hr : S_OK;
+}
+
+/* What a resync says, as RevertToSnapshot does. */
+static HRESULT translate(HRESULT hr, struct error *err)
+{
+    switch (hr) {
+    case VSS_E_LEGACY_PROVIDER:
+        return error_translate(err, E_NOTIMPL);
+    case VSS_E_RESYNC_IN_PROGRESS:
+        return error_translate(err, VSS_E_REVERT_IN_PROGRESS);
+    case VSS_E_UNSELECTED_VOLUME:
+        return error_translate(err, VSS_E_VOLUME_NOT_SUPPORTED);
+    default:
+        return hr;
+    }
+}
+
+static HRESULT run_revert(void *user, struct error *err)
+{
+    const struct revert *revert = user;
+    return recovery_run(revert->recovery, 0, err);
+}
+
+static HRESULT finish_revert(void *user, HRESULT hr, struct error *err)
+{
+    (void)user;
+    (void)err;
+    return hr;
+}
+
+static HRESULT start_revert(struct revert *revert, struct error *err)
+{
+    struct set_environment *env = revert->env;
+    struct async_job job = {revert,
+                            run_revert,
+                            finish_revert,
+                            &env->cancelled,
+                            &env->progress_done,
+                            &env->progress_total,
+                            store_path(env->store)};
+    return async_start(&job, &revert->async, err);
+}
+
+/* Until whoever asks can see it: its entry is in the journal, or it ended before. */
+static HRESULT wait_for_entry(struct vss_backup_components *session, const struct revert *revert,
+                              const VSS_ID *snapshot_id)
+{
+    const struct snapshot_record *snapshot = find_snapshot(&revert->set, snapshot_id);
+    char key[LUN_KEY_BYTES];
+    VSS_ID resync_id = id_null;
+    HRESULT status = VSS_S_ASYNC_PENDING;
+    HRESULT hr = S_FALSE;
+    (void)lun_info_key(&revert->set.luns[snapshot->extents[0].lun_index].source, key);
+    while (hr == S_FALSE && status == VSS_S_ASYNC_PENDING) {
+        (void)vss_async_wait(revert->async, POLL_MS / 10);
+        (void)vss_async_query_status(revert->async, &status);
+        hr = find_entry(session->env->store, false, key, &resync_id, &session->err);
+    }
+    if (FAILED(hr)) {
+        return hr;
+    }
+    return FAILED(status) ? error_set(&session->err, translate(status, NULL), "%s",
+                                      vss_async_error_text(revert->async))
+                          : S_OK;
+}
+
+static HRESULT prepare(struct revert *revert, const VSS_ID *snapshot_id, bool force_dismount,
+                       struct error *err)
+{
+    HRESULT hr = sets_find_by_snapshot(revert->env->store, snapshot_id, &revert->set, err);
+    if (SUCCEEDED(hr)) {
+        hr = check_copy(revert, snapshot_id, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = recovery_new(revert->env, &revert->set, &revert->recovery, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = recovery_add(revert->recovery, snapshot_id, NULL, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = lock_volume(revert, snapshot_id, force_dismount, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = recovery_check(revert->recovery, 0, err);
+    }
+    return translate(hr, err);
+}
+
+static HRESULT begin_revert(struct vss_backup_components *session, const VSS_ID *snapshot_id,
+                            bool force_dismount)
+{
+    struct error *err = &session->err;
+    const char *config = session->env->config->path;
+    struct revert *revert = calloc(1, sizeof(*revert));
+    if (!revert) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory reverting a volume");
+    }
+    HRESULT hr = set_environment_open(config[0] ? config : NULL, store_path(session->env->store),
+                                      &revert->env, err);
+    if (SUCCEEDED(hr)) {
+        hr = prepare(revert, snapshot_id, force_dismount, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = start_revert(revert, err);
+    }
+    if (FAILED(hr)) {
+        revert_free(revert);
+        return hr;
+    }
+    session->revert = revert;
+    return wait_for_entry(session, revert, snapshot_id);
+}
+
+HRESULT vss_backup_components_revert_to_snapshot(struct vss_backup_components *session,
+                                                 const VSS_ID *snapshot_id, bool force_dismount)
+{
+    HRESULT status = S_OK;
+    HRESULT hr = session_begin(session, METHOD_REVERT_TO_SNAPSHOT);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    if (session->revert) {
+        (void)vss_async_query_status(session->revert->async, &status);
+    }
+    if (!snapshot_id) {
+        hr = session_null_argument(session, "snapshot_id");
+    } else if (status == VSS_S_ASYNC_PENDING) {
+        hr = error_set(&session->err, VSS_E_REVERT_IN_PROGRESS,
+                       "this session reverts a volume already; ask QueryRevertStatus");
+    } else {
+        session_end_revert(session);
+        hr = begin_revert(session, snapshot_id, force_dismount);
+    }
+    return session_end(session, METHOD_REVERT_TO_SNAPSHOT, hr);
+}
+
+/* ---- asking ---------------------------------------------------------------------------------- */
+
+/* How it ended; VSS_S_ASYNC_PENDING where its row does not say so yet. */
+static HRESULT load_result(struct store *store, const VSS_ID *resync_id, HRESULT *out,
+                           struct error *err)
+{
+    struct recovery_record *all = NULL;
+    size_t count = 0;
+    *out = S_OK;
+    HRESULT hr = recoveries_load_all(store, &all, &count, err);
+    for (size_t i = 0; i < count; i++) {
+        if (id_equal(&all[i].resync_id, resync_id)) {
+            *out = all[i].result;
+        }
+    }
+    recoveries_free_all(all, count);
+    return hr;
+}
+
+static HRESULT wait_for_result(struct store *store, const VSS_ID *resync_id, struct error *err)
+{
+    HRESULT result = VSS_S_ASYNC_PENDING;
+    HRESULT hr = S_OK;
+    uint64_t deadline = clock_monotonic_us() + (uint64_t)RESULT_MS * 1000;
+    while (SUCCEEDED(hr) && result == VSS_S_ASYNC_PENDING && clock_monotonic_us() < deadline) {
+        hr = load_result(store, resync_id, &result, err);
+        clock_sleep_ms(result == VSS_S_ASYNC_PENDING ? POLL_MS / 10 : 0);
+    }
+    if (FAILED(hr)) {
+        return hr;
+    }
+    return FAILED(result) ? error_set(err, result, "the revert failed; `lunshadow events` says why")
+                          : S_OK;
+}
+
+/* Watches to the end: a revert cannot be cancelled. */
+static HRESULT watch(struct vss_backup_components *session, struct error *err)
+{
+    struct store *store = session->env->store;
+    VSS_ID resync_id = id_null;
+    HRESULT hr = find_entry(store, true, session->argument_key, &resync_id, err);
+    while (hr == S_FALSE) {
+        hr = find_entry(store, false, session->argument_key, &resync_id, err);
+        if (hr == S_FALSE) { /* it ended, or there was none */
+            return id_is_null(&resync_id) ? S_OK : wait_for_result(store, &resync_id, err);
+        }
+        if (hr == S_OK) {
+            clock_sleep_ms(POLL_MS);
+            hr = find_entry(store, true, session->argument_key, &resync_id, err);
+        }
+    }
+    return FAILED(hr)
+               ? hr
+               : error_set(err, E_FAIL,
+                           "the process that reverted the volume is gone; `lunshadow recover "
+                           "--list` says what can be done");
+}
+
+static HRESULT find_volume(struct vss_backup_components *session, const char *volume)
+{
+    struct candidate c = {0};
+    struct provider *owner = NULL;
+    struct error *err = &session->err;
+    HRESULT hr = candidate_find(session->env, volume, &c, err);
+    if (SUCCEEDED(hr) && c.lun_count != 1) {
+        hr = error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
+                       "%s lies on %zu LUNs; volumes of one can be reverted", c.text, c.lun_count);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = candidate_owner(session->env, &c, &owner, err);
+    }
+    if (SUCCEEDED(hr) && !owner) {
+        hr = error_set(err, VSS_E_VOLUME_NOT_SUPPORTED, "%s is no configured array's", c.text);
+    }
+    if (SUCCEEDED(hr) && !provider_has(owner, VSS_OP_RESYNC_START)) {
+        hr = error_set(err, E_NOTIMPL, "the provider of array %s cannot copy a shadow copy back",
+                       provider_array(owner));
+    }
+    if (SUCCEEDED(hr)) {
+        memcpy(session->argument_key, c.luns[0].key, sizeof(session->argument_key));
+    }
+    candidate_free(&c);
+    return hr;
+}
+
+HRESULT vss_backup_components_query_revert_status(struct vss_backup_components *session,
+                                                  const char *volume, struct vss_async **out)
+{
+    if (out) {
+        *out = NULL;
+    }
+    HRESULT hr = session_begin(session, METHOD_QUERY_REVERT_STATUS);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    if (!volume || !out) {
+        (void)error_set(&session->err, E_POINTER, "%s is NULL", volume ? "out" : "volume");
+        return session_end(session, METHOD_QUERY_REVERT_STATUS, E_POINTER);
+    }
+    hr = find_volume(session, volume);
+    return SUCCEEDED(hr) ? session_run(session, METHOD_QUERY_REVERT_STATUS, watch, out)
+                         : session_end(session, METHOD_QUERY_REVERT_STATUS, hr);
+}

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Volumes by the names that this host has for them: a real tgtd's LUN that is mounted here through
+ * an export and a loop device. Root only; skipped where the host has no FUSE, no loop devices or no
+ * qemu-storage-daemon. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <lunshadow/requester.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/buffer.h"
+#include "common/clock.h"
+#include "common/id.h"
+#include "component/array_fixture.h"
+#include "lun/host/export.h"
+#include "lun/host/flush.h"
+#include "lun/host/loop.h"
+#include "provider/set/expose.h"
+#include "resync/recovery.h"
+
+/* Partition 2 of the GPT LUN, mounted at base/vol. */
+struct mounted {
+    struct array *array;
+    char export_directory[128];
+    char mount_point[128];
+    char loop[LOOP_NAME_BYTES];
+    char address[340];
+};
+
+static void shell(const char *line)
+{
+    char *with_path = text_printf("PATH=$PATH:/usr/sbin:/sbin; set -e; %s", line);
+    const char *const argv[] = {"sh", "-c", with_path, NULL};
+    struct error err = {0};
+    assert_ok(process_run(argv, 60000, NULL, &err), &err);
+    free(with_path);
+}
+
+#define SHELL(...)                                                                                 \
+    do {                                                                                           \
+        char *line_ = text_printf(__VA_ARGS__);                                                    \
+        shell(line_);                                                                              \
+        free(line_);                                                                               \
+    } while (0)
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void start_export(struct mounted *m)
+{
+    struct array *a = m->array;
+    struct error err = {0};
+    struct lun *lun = NULL;
+    struct label *label = NULL;
+    struct loop_range range = {.block_bytes = 512};
+    struct export_options options = {.lun = &a->env->lun, .mode = EXPORT_WRITABLE};
+    int fd = -1;
+    assert_ok(lun_open(a->urls[1], &a->env->lun, true, &lun, &err), &err);
+    assert_ok(label_read(&lun->block, LABEL_FULL, &label, &err), &err);
+    for (size_t i = 0; i < label->partition_count; i++) {
+        if (label->partitions[i].number == 2) {
+            range.offset_bytes = label->partitions[i].first_lba * 512;
+            range.bytes =
+                (label->partitions[i].last_lba - label->partitions[i].first_lba + 1) * 512;
+        }
+    }
+    assert_true(range.bytes > 0);
+    assert_ok(export_start(m->export_directory, a->urls[1], &lun->identity.info, &options, &err),
+              &err);
+    char *file = export_file(m->export_directory);
+    assert_ok(loop_attach(file, &range, &fd, m->loop, &err), &err);
+    free(file);
+    SHELL("mkfs.ext4 -q -F %s && mkdir '%s' && mount -t ext4 %s '%s'", m->loop, m->mount_point,
+          m->loop, m->mount_point);
+    assert_int_equal(close(fd), 0);
+    label_free(label);
+    lun_close(lun);
+}
+
+static int start(void **state)
+{
+    struct mounted *m = calloc(1, sizeof(*m));
+    void *array = NULL;
+    assert_non_null(m);
+    assert_int_equal(array_start(&array), 0);
+    m->array = array;
+    (void)snprintf(m->export_directory, sizeof(m->export_directory), "%s/export", m->array->base);
+    (void)snprintf(m->mount_point, sizeof(m->mount_point), "%s/vol", m->array->base);
+    (void)snprintf(m->address, sizeof(m->address), "%s#2", m->array->urls[1]);
+    *state = m;
+    start_export(m);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    struct mounted *m = *state;
+    void *array = m->array;
+    char *line = text_printf("umount -q '%s/at' ; umount -q '%s/inner'; umount -q '%s'; true",
+                             m->array->base, m->array->base, m->mount_point);
+    const char *const argv[] = {"sh", "-c", line, NULL};
+    (void)umount2(m->mount_point, 0);
+    (void)process_run(argv, 20000, NULL, NULL);
+    free(line);
+    (void)export_stop(m->export_directory, NULL);
+    free(m);
+    return array_stop(&array);
+}
+
+/* What adding a volume to a new set, in which the others are already, says. */
+static HRESULT try_add(struct mounted *m, const char *first, const char *volume, struct error *err)
+{
+    struct set_builder *builder = NULL;
+    VSS_ID id;
+    assert_ok(set_start(m->array->env, VSS_CTX_NAS_ROLLBACK, &builder, &id, err), err);
+    if (first) {
+        assert_ok(set_add_volume(builder, first, NULL, &id, err), err);
+    }
+    HRESULT hr = set_add_volume(builder, volume, NULL, &id, err);
+    set_builder_free(builder);
+    return hr;
+}
+
+static void make_set(struct mounted *m, const char *volume, struct set_record *out)
+{
+    struct error err = {0};
+    struct set_builder *builder = NULL;
+    VSS_ID id;
+    assert_ok(set_start(m->array->env, VSS_CTX_NAS_ROLLBACK, &builder, &id, &err), &err);
+    assert_ok(set_add_volume(builder, volume, NULL, &id, &err), &err);
+    assert_ok(set_commit(builder, NULL, out, &err), &err);
+    set_builder_free(builder);
+}
+
+/* ---- tests ---- */
+
+static void one_volume_has_one_name(void **state)
+{
+    struct mounted *m = *state;
+    struct error err = {0};
+    bool is_supported = false;
+    char *below = text_printf("%s/lost+found", m->mount_point);
+    const char *const names[] = {m->mount_point, m->loop, m->address};
+    for (size_t i = 0; i < 3; i++) {
+        error_clear(&err);
+        assert_refused(try_add(m, names[i], names[(i + 1) % 3], &err), E_INVALIDARG, &err,
+                       "in the snapshot set already");
+        assert_non_null(strstr(err.text, m->address));
+        error_clear(&err);
+        assert_ok(set_is_volume_supported(m->array->env, names[i], NULL, &is_supported, &err),
+                  &err);
+        assert_true(is_supported);
+    }
+    error_clear(&err);
+    assert_refused(try_add(m, NULL, below, &err), VSS_E_OBJECT_NOT_FOUND, &err, m->mount_point);
+    error_clear(&err);
+    assert_refused(try_add(m, NULL, "/proc", &err), VSS_E_VOLUME_NOT_SUPPORTED, &err, "proc");
+    error_clear(&err);
+    assert_refused(try_add(m, NULL, "/dev/nowhere", &err), VSS_E_OBJECT_NOT_FOUND, &err, NULL);
+    free(below);
+}
+
+/* What was written a moment ago, and never synced, is in the copy. */
+static void the_mount_is_flushed(void **state)
+{
+    struct mounted *m = *state;
+    struct error err = {0};
+    struct set_record set = {0};
+    char *file = text_printf("%s/file", m->mount_point);
+    char *at = text_printf("%s/at", m->array->base);
+    char *exposed = NULL;
+    int32_t deleted = 0;
+    write_file(file, "written a moment ago\n");
+    make_set(m, m->mount_point, &set);
+    assert_string_equal(set.snapshots[0].original_volume, m->address);
+    write_file(file, "written later\n");
+    assert_int_equal(mkdir(at, 0700), 0);
+    assert_ok(set_expose(m->array->env, &set.snapshots[0].snapshot_id, at, &exposed, &err), &err);
+    SHELL("test \"$(cat '%s/file')\" = 'written a moment ago'", at);
+    SHELL("test \"$(cat '%s')\" = 'written later'", file);
+    assert_ok(set_unexpose(m->array->env, &set.snapshots[0].snapshot_id, &err), &err);
+    assert_ok(set_delete(m->array->env, &set.set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
+              &err);
+    set_record_free(&set);
+    free(exposed);
+    free(at);
+    free(file);
+}
+
+/* A disk that does not answer: the daemon is stopped while something is to be written. */
+static void a_flush_that_does_not_end(void **state)
+{
+    struct mounted *m = *state;
+    struct error err = {0};
+    char *file = text_printf("%s/file", m->mount_point);
+    write_file(file, "not yet on the disk\n");
+    SHELL("kill -STOP $(cat '%s/pid')", m->export_directory);
+    uint64_t before = clock_monotonic_us();
+    HRESULT hr = host_flush(m->mount_point, 300, &err);
+    uint64_t took_us = clock_monotonic_us() - before;
+    SHELL("kill -CONT $(cat '%s/pid')", m->export_directory);
+    assert_refused(hr, VSS_E_FLUSH_WRITES_TIMEOUT, &err, m->mount_point);
+    assert_true(took_us >= 300000 && took_us < 5000000);
+    error_clear(&err);
+    assert_ok(host_flush(m->mount_point, 10000, &err), &err);
+    assert_refused(host_flush("/nowhere", 100, &err), VSS_E_OBJECT_NOT_FOUND, &err, "/nowhere");
+    free(file);
+}
+
+/* A loop device on a file of the volume, and one on a file of a filesystem on that. */
+static void nested_volumes(void **state)
+{
+    struct mounted *m = *state;
+    struct error err = {0};
+    struct loop_range range = {.bytes = 8u << 20, .block_bytes = 512};
+    struct loop_range inner_range = {.bytes = 1u << 20, .block_bytes = 512};
+    char outer[LOOP_NAME_BYTES];
+    char inner[LOOP_NAME_BYTES];
+    int outer_fd = -1;
+    int inner_fd = -1;
+    bool is_supported = true;
+    char *file = text_printf("%s/disk.img", m->mount_point);
+    char *at = text_printf("%s/inner", m->array->base);
+    SHELL("truncate -s 8M '%s'", file);
+    assert_ok(loop_attach(file, &range, &outer_fd, outer, &err), &err);
+    assert_refused(try_add(m, NULL, outer, &err), VSS_E_VOLUME_NOT_SUPPORTED, &err, file);
+    error_clear(&err);
+    assert_refused(try_add(m, m->mount_point, outer, &err), VSS_E_NESTED_VOLUME_LIMIT, &err, file);
+    error_clear(&err);
+    assert_ok(set_is_volume_supported(m->array->env, outer, NULL, &is_supported, &err), &err);
+    assert_false(is_supported);
+
+    SHELL("mkfs.ext4 -q -F %s && mkdir '%s' && mount -t ext4 %s '%s' && truncate -s 1M '%s/f'",
+          outer, at, outer, at, at);
+    char *deep = text_printf("%s/f", at);
+    assert_ok(loop_attach(deep, &inner_range, &inner_fd, inner, &err), &err);
+    assert_refused(try_add(m, NULL, inner, &err), VSS_E_NESTED_VOLUME_LIMIT, &err, "limit");
+    error_clear(&err);
+    assert_refused(set_is_volume_supported(m->array->env, inner, NULL, &is_supported, &err),
+                   VSS_E_NESTED_VOLUME_LIMIT, &err, "limit");
+    assert_int_equal(close(inner_fd), 0);
+    SHELL("umount '%s'", at);
+    assert_int_equal(close(outer_fd), 0);
+    free(deep);
+    free(at);
+    free(file);
+}
+
+static HRESULT run_recovery(struct mounted *m, const struct set_record *set,
+                            const char *destination, struct error *err)
+{
+    struct recovery *recovery = NULL;
+    assert_ok(recovery_new(m->array->env, set, &recovery, err), err);
+    HRESULT hr = recovery_add(recovery, &set->snapshots[0].snapshot_id, destination, err);
+    if (SUCCEEDED(hr)) {
+        hr = recovery_run(recovery, VSS_RECOVERY_NO_VOLUME_CHECK, err);
+    }
+    recovery_free(recovery);
+    return hr;
+}
+
+/* A mounted destination is not overwritten, by whatever name; afterwards it is. */
+static void a_mounted_destination_is_refused(void **state)
+{
+    struct mounted *m = *state;
+    struct error err = {0};
+    struct set_record set = {0};
+    char *file = text_printf("%s/file", m->mount_point);
+    int32_t deleted = 0;
+    write_file(file, "good\n");
+    make_set(m, m->mount_point, &set);
+    write_file(file, "bad\n");
+    SHELL("sync -f '%s'", file);
+    uint64_t before = array_digest(m->array->files[1]);
+    const char *const names[] = {NULL, m->address, m->mount_point, m->loop};
+    for (size_t i = 0; i < 4; i++) {
+        error_clear(&err);
+        assert_refused(run_recovery(m, &set, names[i], &err), VSS_E_PROVIDER_VETO, &err,
+                       m->mount_point);
+        assert_true(array_digest(m->array->files[1]) == before);
+    }
+    SHELL("umount '%s'", m->mount_point);
+    error_clear(&err);
+    assert_ok(export_stop(m->export_directory, &err), &err);
+    assert_ok(run_recovery(m, &set, NULL, &err), &err);
+    SHELL("start=$(sgdisk -i 2 '%s' | sed -n 's/^First sector: \\([0-9]*\\).*/\\1/p');"
+          "mount -o loop,offset=$((start * 512)) '%s' '%s'",
+          m->array->files[1], m->array->files[1], m->mount_point);
+    SHELL("test \"$(cat '%s')\" = good; umount '%s'", file, m->mount_point);
+    assert_ok(set_delete(m->array->env, &set.set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
+              &err);
+    set_record_free(&set);
+    free(file);
+}
+
+static void assert_block(const struct mounted *m, const char *volume, bool expected)
+{
+    struct vss_session_options options = VSS_SESSION_OPTIONS_INIT;
+    char *text = NULL;
+    bool is_blocked = !expected;
+    options.config_path = m->array->config;
+    options.state_directory = m->array->state;
+    if (FAILED(vss_should_block_revert(&options, volume, &is_blocked, &text))) {
+        fail_msg("%s: %s", volume, text);
+    }
+    assert_true(is_blocked == expected);
+}
+
+static void assert_block_refused(const struct mounted *m, const char *volume, const char *words)
+{
+    struct vss_session_options options = VSS_SESSION_OPTIONS_INIT;
+    char *text = NULL;
+    bool is_blocked = true;
+    options.config_path = m->array->config;
+    options.state_directory = m->array->state;
+    assert_int_equal(vss_should_block_revert(&options, volume, &is_blocked, &text), E_INVALIDARG);
+    assert_non_null(strstr(text, words));
+    assert_false(is_blocked);
+    vss_free_string(text);
+}
+
+/* A writer with files on the volume, once it is named as one that blocks. */
+static void a_writer_blocks_a_revert(void **state)
+{
+    struct mounted *m = *state;
+    struct array *a = m->array;
+    assert_block(m, m->mount_point, false);
+    SHELL("mkdir '%s/writers.d' '%s/data'", a->base, m->mount_point);
+    SHELL("cat > '%s/writer' <<'END'\n"
+          "#!/bin/sh\n"
+          "while read -r event number rest; do\n"
+          "case $event in\n"
+          "set) continue ;;\n"
+          "identify) printf 'lunshadow-writer 1\\nmetadata\\n%%s\\n.\\n' \"$(cat '%s/meta.xml')\" "
+          ";;\n"
+          "esac\n"
+          "echo \"ok $number\"\n"
+          "done\n"
+          "END\nchmod 755 '%s/writer'",
+          a->base, a->base, a->base);
+    SHELL("cat > '%s/meta.xml' <<'END'\n"
+          "<WRITER_METADATA xmlns=\"x-schema:#VssWriterMetadataInfo\" version=\"1.2\">"
+          "<IDENTIFICATION writerId=\"5a3c1f62-6c1f-4c6c-9f0b-0d2b8d3f6a11\" "
+          "instanceId=\"d8b1f0f4-58a7-4c0b-8a39-1a2f4c7be911\" friendlyName=\"App\" "
+          "usage=\"USER_DATA\" dataSource=\"OTHER\"/>"
+          "<RESTORE_METHOD method=\"RESTORE_IF_CAN_BE_REPLACED\" writerRestore=\"never\" "
+          "rebootRequired=\"no\"/><BACKUP_LOCATIONS>"
+          "<FILE_GROUP componentName=\"data\" selectable=\"yes\" selectableForRestore=\"yes\">"
+          "<FILE_LIST path=\"%s/data\" filespec=\"*\" recursive=\"yes\"/></FILE_GROUP>"
+          "</BACKUP_LOCATIONS></WRITER_METADATA>\nEND",
+          a->base, m->mount_point);
+    SHELL("printf '[writer]\\nprogram = %s/writer\\n' > '%s/writers.d/app.conf'", a->base, a->base);
+    char *writers = text_printf("[writers]\ndirectory = %s/writers.d\n", a->base);
+    array_configure(a, writers);
+    free(writers);
+    assert_block(m, m->mount_point, false); /* nobody said that it blocks */
+    array_configure(a, "[revert]\nblocking_writers = 11111111-2222-3333-4444-555555555555, "
+                       "5a3c1f62-6c1f-4c6c-9f0b-0d2b8d3f6a11\n");
+    assert_block(m, m->mount_point, true);
+    assert_block(m, m->address, true);
+    assert_block(m, a->urls[1], true); /* it has the volume */
+    assert_block(m, a->urls[0], false);
+    assert_block_refused(m, "/nowhere", "/nowhere");
+    assert_block_refused(m, "/proc", "proc");
+    SHELL("sed -i 's/^blocking_writers = .*/blocking_writers = App/' '%s'", a->config);
+    assert_block_refused(m, m->mount_point, "App is not a writer's id");
+}
+
+static void need_host(void)
+{
+    const char *const argv[] = {"qemu-storage-daemon", "--version", NULL};
+    const char *missing = NULL;
+    if (geteuid() != 0) {
+        missing = "not root";
+    } else if (access("/dev/fuse", R_OK | W_OK) != 0) {
+        missing = "no /dev/fuse";
+    } else if (access("/dev/loop-control", R_OK | W_OK) != 0) {
+        missing = "no loop devices";
+    } else if (FAILED(process_run(argv, 10000, NULL, NULL))) {
+        missing = "no qemu-storage-daemon (package qemu-system-common)";
+    }
+    if (missing) {
+        print_message("skipped: %s\n", missing);
+        exit(77);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+
+int main(void)
+{
+    need_host();
+    const struct CMUnitTest tests[] = {
+        TEST(one_volume_has_one_name),          TEST(the_mount_is_flushed),
+        TEST(a_flush_that_does_not_end),        TEST(nested_volumes),
+        TEST(a_mounted_destination_is_refused), TEST(a_writer_blocks_a_revert),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
