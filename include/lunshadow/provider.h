@@ -255,8 +255,9 @@ struct vss_set_lun {
  * copies durable before they count. Abort arrives after EndPrepare in any state, perhaps twice,
  * perhaps in a new process, and leaves nothing behind. OnLunEmpty deletes one copy. LocateLuns
  * shows the copies, read/write, to `initiator` and to nobody else; no bus rescan.
- * VSS_E_OBJECT_NOT_FOUND, VSS_E_INSUFFICIENT_STORAGE and VSS_E_HOLD_WRITES_TIMEOUT (Commit) are
- * further allowed failures of these. */
+ * VSS_E_OBJECT_NOT_FOUND, VSS_E_INSUFFICIENT_STORAGE, VSS_E_FLUSH_WRITES_TIMEOUT (PreCommit),
+ * VSS_E_HOLD_WRITES_TIMEOUT (Commit) and, up to PostCommit, VSS_E_REBOOT_REQUIRED (the machine must
+ * be restarted before it works again) are further allowed failures of these. */
 struct vss_set_in {
     uint32_t struct_size;
     uint32_t context;

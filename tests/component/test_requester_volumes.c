@@ -242,6 +242,47 @@ static void what_has_no_revert_status(void **state)
     vss_backup_components_release(s);
 }
 
+/* ---- codes of the provider ---- */
+
+/* What making a set of one volume comes to for a session of that level. */
+static HRESULT create_at(const struct array *a, uint32_t level)
+{
+    struct vss_session_options options = options_of(a);
+    struct vss_backup_components *s = NULL;
+    struct vss_async *async = NULL;
+    HRESULT status = S_OK;
+    VSS_ID id;
+    options.platform_level = level;
+    assert_int_equal(vss_create_backup_components(&options, &s, NULL), S_OK);
+    must(s, vss_backup_components_initialize_for_backup(s, NULL));
+    must(s, vss_backup_components_set_context(s, VSS_CTX_NAS_ROLLBACK));
+    must(s, vss_backup_components_start_snapshot_set(s, &id));
+    must(s, vss_backup_components_add_to_snapshot_set(s, a->urls[0], NULL, &id));
+    must(s, vss_backup_components_do_snapshot_set(s, &async));
+    (void)vss_async_wait(async, VSS_INFINITE);
+    assert_int_equal(vss_async_query_status(async, &status), S_OK);
+    assert_true(FAILED(status) ? vss_async_error_text(async)[0] != '\0' : true);
+    vss_async_release(async);
+    vss_backup_components_release(s);
+    return status;
+}
+
+static void a_provider_asks_for_a_restart(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    char *command = text_printf("sed -i 's,^provider = tgt$,provider = fault/tgt\\nfault = "
+                                "CommitSnapshots:VSS_E_REBOOT_REQUIRED,' '%s'",
+                                a->config);
+    const char *const argv[] = {"sh", "-c", command, NULL};
+    assert_ok(process_run(argv, 10000, NULL, &err), &err);
+    free(command);
+    assert_int_equal(create_at(a, VSS_PLATFORM_NEWEST), VSS_E_REBOOT_REQUIRED);
+    assert_int_equal(create_at(a, VSS_PLATFORM_VISTA), VSS_E_REBOOT_REQUIRED);
+    assert_int_equal(create_at(a, VSS_PLATFORM_2003), VSS_E_UNEXPECTED_PROVIDER_ERROR);
+    array_assert_nothing_left(a);
+}
+
 /* ---- another host ---- */
 
 /* A registry of its own and another initiator's name, and nothing of the first host's but the
@@ -341,6 +382,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_volume_is_reverted, start, array_stop),
         cmocka_unit_test_setup_teardown(what_is_not_reverted, start, array_stop),
         cmocka_unit_test_setup_teardown(what_has_no_revert_status, start, array_stop),
+        cmocka_unit_test_setup_teardown(a_provider_asks_for_a_restart, start, array_stop),
         cmocka_unit_test_setup_teardown(a_document_is_enough_on_another_host, start, array_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
