@@ -5,6 +5,7 @@
 #include "common/buffer.h"
 #include "lun/label/label.h"
 #include "lun/lun.h"
+#include "provider/set/candidate.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -236,6 +237,24 @@ static char *lun_url_of(const char *volume)
     return url;
 }
 
+/* The same of a destination, which may be named as this host names it; NULL where it cannot be
+ * said. */
+static char *lun_url_of_destination(const struct cli *cli, const char *destination)
+{
+    struct set_environment *env = NULL;
+    char *address = NULL;
+    if (destination[0] != '/') {
+        return lun_url_of(destination);
+    }
+    if (SUCCEEDED(set_environment_open(cli->config_path, cli->state_directory, &env, NULL))) {
+        (void)candidate_address(env, destination, &address, NULL);
+    }
+    char *url = address ? lun_url_of(address) : NULL;
+    free(address);
+    set_environment_close(env);
+    return url;
+}
+
 static bool comes_again(const struct snapshot_record *snapshot, size_t extent)
 {
     for (size_t i = 0; i < extent; i++) {
@@ -252,7 +271,7 @@ static json_t *show_targets(const struct cli *cli, const struct resync_plan *pla
     const struct snapshot_record *snapshot = member->snapshot;
     json_t *targets = json_array();
     if (member->destination) {
-        char *url = lun_url_of(member->destination);
+        char *url = lun_url_of_destination(cli, member->destination);
         targets = show_target(cli, url, NULL, targets);
         free(url);
         return targets;
