@@ -410,6 +410,8 @@ static void save_sets(const struct fixture *f, struct set_record sets[2])
         sets[i].context = i == 0 ? VSS_CTX_APP_ROLLBACK | 0x20 : VSS_CTX_NAS_ROLLBACK;
         sets[i].snapshots[0].status = VSS_SS_CREATED;
         sets[i].snapshots[1].status = i == 0 ? VSS_SS_CREATED : VSS_SS_PREPARING;
+        free(sets[i].snapshots[1].exposed_name);
+        sets[i].snapshots[1].exposed_name = text_copy("/nowhere");
         assert_int_equal(sets_save(store, &sets[i], NULL), S_OK);
     }
     store_close(store);
