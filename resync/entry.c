@@ -79,6 +79,9 @@ static json_t *plan_json(const struct recovery *r, uint32_t flags)
     json_t *members = json_array();
     for (size_t i = 0; members && i < r->member_count; i++) {
         const struct recovery_member *m = &r->members[i];
+        if (i > 0 && m->snapshot == r->members[i - 1].snapshot) {
+            continue; /* another LUN of it */
+        }
         char id[ID_TEXT_BYTES];
         char *name = m->is_named ? volume_text(&m->destination) : NULL;
         json_t *one = m->is_named && !name

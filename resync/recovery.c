@@ -72,18 +72,13 @@ static HRESULT check_array(struct recovery *r, struct error *err)
 }
 
 static HRESULT find_mapping(const struct recovery *r, const struct snapshot_record *snapshot,
-                            const struct lun_mapping **out, struct error *err)
+                            size_t extent, const struct lun_mapping **out, struct error *err)
 {
     char id[ID_TEXT_BYTES];
-    (void)id_text(&snapshot->snapshot_id, id);
-    if (snapshot->extent_count != 1) {
-        return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
-                         "snapshot %s lies on %zu LUN extents; a resync takes volumes of one", id,
-                         snapshot->extent_count);
-    }
-    *out = &r->set->luns[snapshot->extents[0].lun_index];
+    *out = &r->set->luns[snapshot->extents[extent].lun_index];
     if ((*out)->is_empty || !(*out)->copy.version) {
-        return error_set(err, VSS_E_OBJECT_NOT_FOUND, "the copy LUN of snapshot %s is gone", id);
+        return error_set(err, VSS_E_OBJECT_NOT_FOUND, "the copy LUN of snapshot %s is gone",
+                         id_text(&snapshot->snapshot_id, id));
     }
     return S_OK;
 }
@@ -149,15 +144,16 @@ static const char *name_of_original(const struct snapshot_record *snapshot,
     return is_stacked(snapshot) ? mapping->source_url : snapshot->original_volume;
 }
 
-static HRESULT add_checked(struct recovery *r, const struct snapshot_record *snapshot,
-                           const char *destination, struct error *err)
+/* One LUN of a snapshot. */
+static HRESULT add_extent(struct recovery *r, const struct snapshot_record *snapshot, size_t extent,
+                          const char *destination, struct error *err)
 {
     const struct lun_mapping *mapping = NULL;
     struct recovery_disk disk = {0};
     struct recovery_member member = {
         .snapshot = snapshot, .is_named = destination != NULL, .disk = SIZE_MAX};
     member.is_stacked = is_stacked(snapshot);
-    HRESULT hr = find_mapping(r, snapshot, &mapping, err);
+    HRESULT hr = find_mapping(r, snapshot, extent, &mapping, err);
     if (SUCCEEDED(hr)) {
         hr = destination_open(r, mapping, destination, &disk, err);
     }
@@ -178,6 +174,36 @@ static HRESULT add_checked(struct recovery *r, const struct snapshot_record *sna
         r->members[r->member_count++] = member;
     }
     destination_free(&disk);
+    return hr;
+}
+
+static void drop_members(struct recovery *r, size_t members, size_t disks)
+{
+    r->member_count = members;
+    while (r->disk_count > disks) {
+        destination_free(&r->disks[--r->disk_count]);
+    }
+}
+
+/* All LUNs of a snapshot, or none. */
+static HRESULT add_checked(struct recovery *r, const struct snapshot_record *snapshot,
+                           const char *destination, struct error *err)
+{
+    char id[ID_TEXT_BYTES];
+    size_t members = r->member_count;
+    size_t disks = r->disk_count;
+    HRESULT hr = S_OK;
+    if (snapshot->extent_count == 0 || (destination && snapshot->extent_count != 1)) {
+        return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
+                         "snapshot %s lies on %zu LUNs; only the originals can be its destination",
+                         id_text(&snapshot->snapshot_id, id), snapshot->extent_count);
+    }
+    for (size_t i = 0; i < snapshot->extent_count && SUCCEEDED(hr); i++) {
+        hr = add_extent(r, snapshot, i, destination, err);
+    }
+    if (FAILED(hr)) {
+        drop_members(r, members, disks);
+    }
     return hr;
 }
 

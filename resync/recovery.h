@@ -13,7 +13,8 @@ struct recovery;
 HRESULT recovery_new(struct set_environment *env, const struct set_record *set,
                      struct recovery **out, struct error *err);
 
-/* destination NULL: where the original was, found by identity. All checks of one member: the
+/* destination NULL: where the original was, found by identity; a snapshot of several LUNs takes no
+ * other (VSS_E_VOLUME_NOT_SUPPORTED). All checks of one member: the
  * snapshot is in the set (VSS_E_SNAPSHOT_NOT_IN_SET), its provider is here (VSS_E_OBJECT_NOT_FOUND)
  * and can resync (VSS_E_LEGACY_PROVIDER), the destination exists (VSS_E_OBJECT_NOT_FOUND), has a
  * unique page-83 identity, belongs to the provider, is not smaller, is not the copy itself

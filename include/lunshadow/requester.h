@@ -363,8 +363,9 @@ HRESULT vss_backup_components_delete_snapshots(struct vss_backup_components *ses
  * that recover_set brings back. Nothing is written. After initialize_for_restore. Where this
  * host's registry knows the set, it is believed over the document.
  * flags: 0, else E_INVALIDARG.
- * destination_volume: a volume as in add_to_snapshot_set; NULL: the original, found by its
- * identity. VSS_E_BAD_STATE; VSS_E_SNAPSHOT_NOT_IN_SET: the document has it not;
+ * destination_volume: a volume as in add_to_snapshot_set, that is one LUN or a partition of it;
+ * NULL: the original, found by its identity; a copy of several LUNs goes back to its originals
+ * only. VSS_E_BAD_STATE; VSS_E_SNAPSHOT_NOT_IN_SET: the document has it not;
  * VSS_E_OBJECT_NOT_FOUND: its provider or the destination is not here; VSS_E_LEGACY_PROVIDER:
  * the provider cannot resync; VSS_E_VOLUME_NOT_SUPPORTED: the destination has no unique page-83
  * identity, belongs to no provider, is smaller than the copy, or is the copy;

@@ -114,13 +114,19 @@ static int stop(void **state)
 {
     struct mounted *m = *state;
     void *array = m->array;
-    char *line = text_printf("umount -q '%s/at' ; umount -q '%s/inner'; umount -q '%s'; true",
-                             m->array->base, m->array->base, m->mount_point);
+    char *line = text_printf(
+        "umount -q '%s/at' ; umount -q '%s/inner'; umount -q '%s/pair'; umount -q '%s'; true",
+        m->array->base, m->array->base, m->array->base, m->mount_point);
     const char *const argv[] = {"sh", "-c", line, NULL};
     (void)umount2(m->mount_point, 0);
     (void)process_run(argv, 20000, NULL, NULL);
     free(line);
     (void)export_stop(m->export_directory, NULL);
+    for (int i = 1; i <= 2; i++) { /* of a test that failed in the middle */
+        char *directory = text_printf("%s/pair%d", m->array->base, i);
+        (void)export_stop(directory, NULL);
+        free(directory);
+    }
     free(m);
     return array_stop(&array);
 }
@@ -311,6 +317,113 @@ static void a_mounted_destination_is_refused(void **state)
     free(file);
 }
 
+/* ---- several LUNs ---- */
+
+#define PAIR_BYTES (256u << 20)
+
+/* One LUN more as a loop device of this host: "pair1" is LUN 11 by the export of that name. */
+static void add_pair(struct mounted *m, int number, const char *url, char loop[LOOP_NAME_BYTES],
+                     int *fd)
+{
+    struct array *a = m->array;
+    struct error err = {0};
+    struct lun *lun = NULL;
+    struct export_options options = {.lun = &a->env->lun, .mode = EXPORT_WRITABLE};
+    struct loop_range range = {.bytes = PAIR_BYTES, .block_bytes = 512};
+    char *directory = text_printf("%s/pair%d", a->base, number);
+    assert_ok(lun_open(url, &a->env->lun, true, &lun, &err), &err);
+    assert_ok(export_start(directory, url, &lun->identity.info, &options, &err), &err);
+    char *file = export_file(directory);
+    assert_ok(loop_attach(file, &range, fd, loop, &err), &err);
+    free(file);
+    free(directory);
+    lun_close(lun);
+}
+
+static void stop_pair(struct mounted *m, int fds[2])
+{
+    struct error err = {0};
+    for (int i = 0; i < 2; i++) {
+        char *directory = text_printf("%s/pair%d", m->array->base, i + 1);
+        assert_int_equal(close(fds[i]), 0);
+        clock_sleep_ms(200); /* the loop device lets go */
+        assert_ok(export_stop(directory, &err), &err);
+        free(directory);
+    }
+}
+
+/* A btrfs over two LUNs is one volume: both are copied at one moment, and both come back. */
+static void a_volume_over_two_luns(void **state)
+{
+    struct mounted *m = *state;
+    struct array *a = m->array;
+    struct error err = {0};
+    struct set_record set = {0};
+    char urls[2][320];
+    char loops[2][LOOP_NAME_BYTES];
+    int fds[2];
+    int32_t deleted = 0;
+    bool is_supported = false;
+    char *at = text_printf("%s/pair", a->base);
+    const char *const argv[] = {"mkfs.btrfs", "--version", NULL};
+    if (FAILED(process_run(argv, 5000, NULL, NULL))) {
+        print_message("skipped: no mkfs.btrfs (package btrfs-progs)\n");
+        free(at);
+        skip();
+    }
+    for (int i = 0; i < 2; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof(name), "pair%d.img", i + 1);
+        struct lab_lun_options lun = {.target = ARRAY_TARGET,
+                                      .lun = (uint32_t)(11 + i),
+                                      .file = name,
+                                      .bytes = PAIR_BYTES,
+                                      .block_bytes = 512};
+        assert_ok(lab_add_lun(a->lab, &lun, &err), &err);
+        (void)snprintf(urls[i], sizeof(urls[i]), "iscsi://%s/" ARRAY_TARGET "/%d", a->lab->portal,
+                       11 + i);
+        add_pair(m, i + 1, urls[i], loops[i], &fds[i]);
+    }
+    SHELL("mkfs.btrfs -q -f -d raid1 -m raid1 %s %s && mkdir '%s' && mount -t btrfs %s '%s'",
+          loops[0], loops[1], at, loops[0], at);
+    SHELL("printf 'on both' > '%s/file'", at);
+    assert_ok(set_is_volume_supported(a->env, at, NULL, &is_supported, &err), &err);
+    assert_true(is_supported);
+    make_set(m, at, &set);
+    assert_int_equal(set.snapshot_count, 1);
+    assert_int_equal(set.lun_count, 2);
+    assert_int_equal(set.snapshots[0].extent_count, 2);
+    assert_int_equal(set.snapshots[0].original_volume[0], '/');
+    SHELL("printf 'spoiled' > '%s/file'; sync -f '%s'; umount '%s'", at, at, at);
+    stop_pair(m, fds);
+
+    char *exposed = NULL;
+    assert_refused(set_expose(a->env, &set.snapshots[0].snapshot_id, at, &exposed, &err),
+                   E_INVALIDARG, &err, "2 LUNs");
+    struct recovery *recovery = NULL;
+    error_clear(&err);
+    assert_ok(recovery_new(a->env, &set, &recovery, &err), &err);
+    assert_refused(recovery_add(recovery, &set.snapshots[0].snapshot_id, urls[0], &err),
+                   VSS_E_VOLUME_NOT_SUPPORTED, &err, "2 LUNs");
+    error_clear(&err);
+    assert_ok(recovery_add(recovery, &set.snapshots[0].snapshot_id, NULL, &err), &err);
+    assert_refused(recovery_run(recovery, 0, &err), VSS_E_UNSELECTED_VOLUME, &err,
+                   "volume manager");
+    recovery_free(recovery);
+    error_clear(&err);
+    assert_ok(run_recovery(m, &set, NULL, &err), &err);
+    for (int i = 0; i < 2; i++) {
+        add_pair(m, i + 1, urls[i], loops[i], &fds[i]);
+    }
+    SHELL("btrfs device scan %s %s >/dev/null && mount -t btrfs %s '%s'", loops[0], loops[1],
+          loops[0], at);
+    SHELL("test \"$(cat '%s/file')\" = 'on both'; umount '%s'; btrfs device scan -u", at, at);
+    stop_pair(m, fds);
+    assert_ok(set_delete(a->env, &set.set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err), &err);
+    set_record_free(&set);
+    free(at);
+}
+
 static void assert_block(const struct mounted *m, const char *volume, bool expected)
 {
     struct vss_session_options options = VSS_SESSION_OPTIONS_INIT;
@@ -343,7 +456,7 @@ static void a_writer_blocks_a_revert(void **state)
     struct mounted *m = *state;
     struct array *a = m->array;
     assert_block(m, m->mount_point, false);
-    SHELL("mkdir '%s/writers.d' '%s/data'", a->base, m->mount_point);
+    SHELL("mkdir '%s/data'", m->mount_point);
     SHELL("cat > '%s/writer' <<'END'\n"
           "#!/bin/sh\n"
           "while read -r event number rest; do\n"
@@ -367,10 +480,8 @@ static void a_writer_blocks_a_revert(void **state)
           "<FILE_LIST path=\"%s/data\" filespec=\"*\" recursive=\"yes\"/></FILE_GROUP>"
           "</BACKUP_LOCATIONS></WRITER_METADATA>\nEND",
           a->base, m->mount_point);
-    SHELL("printf '[writer]\\nprogram = %s/writer\\n' > '%s/writers.d/app.conf'", a->base, a->base);
-    char *writers = text_printf("[writers]\ndirectory = %s/writers.d\n", a->base);
-    array_configure(a, writers);
-    free(writers);
+    SHELL("printf '[writer]\\nprogram = %s/writer\\n' > '%s/lab/writers.d/app.conf'", a->base,
+          a->base);
     assert_block(m, m->mount_point, false); /* nobody said that it blocks */
     array_configure(a, "[revert]\nblocking_writers = 11111111-2222-3333-4444-555555555555, "
                        "5a3c1f62-6c1f-4c6c-9f0b-0d2b8d3f6a11\n");
@@ -412,6 +523,7 @@ int main(void)
         TEST(one_volume_has_one_name),          TEST(the_mount_is_flushed),
         TEST(a_flush_that_does_not_end),        TEST(nested_volumes),
         TEST(a_mounted_destination_is_refused), TEST(a_writer_blocks_a_revert),
+        TEST(a_volume_over_two_luns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
