@@ -114,9 +114,10 @@ static int stop(void **state)
 {
     struct mounted *m = *state;
     void *array = m->array;
-    char *line = text_printf(
-        "umount -q '%s/at' ; umount -q '%s/inner'; umount -q '%s/pair'; umount -q '%s'; true",
-        m->array->base, m->array->base, m->array->base, m->mount_point);
+    char *line =
+        text_printf("fsfreeze -u '%s' 2>/dev/null; umount -q '%s/at'; umount -q '%s/inner'; "
+                    "umount -q '%s/pair'; umount -q '%s'; true",
+                    m->mount_point, m->array->base, m->array->base, m->array->base, m->mount_point);
     const char *const argv[] = {"sh", "-c", line, NULL};
     (void)umount2(m->mount_point, 0);
     (void)process_run(argv, 20000, NULL, NULL);
@@ -294,7 +295,7 @@ static void a_mounted_destination_is_refused(void **state)
     write_file(file, "good\n");
     make_set(m, m->mount_point, &set);
     write_file(file, "bad\n");
-    SHELL("sync -f '%s'", file);
+    SHELL("fsfreeze -f '%s'", m->mount_point); /* only a resync could write now */
     uint64_t before = array_digest(m->array->files[1]);
     const char *const names[] = {NULL, m->address, m->mount_point, m->loop};
     for (size_t i = 0; i < 4; i++) {
@@ -303,7 +304,7 @@ static void a_mounted_destination_is_refused(void **state)
                        m->mount_point);
         assert_true(array_digest(m->array->files[1]) == before);
     }
-    SHELL("umount '%s'", m->mount_point);
+    SHELL("fsfreeze -u '%s'; umount '%s'", m->mount_point, m->mount_point);
     error_clear(&err);
     assert_ok(export_stop(m->export_directory, &err), &err);
     assert_ok(run_recovery(m, &set, NULL, &err), &err);
