@@ -85,6 +85,7 @@ void case_locate_visible(struct conform *c);
 void case_locate_writable(struct conform *c);
 void case_locate_alone(struct conform *c);
 void case_locate_again(struct conform *c);
+void case_locate_other_host(struct conform *c);
 void case_final_read_only(struct conform *c);
 void case_state_read_write(struct conform *c);
 void case_state_recovery(struct conform *c);

@@ -4,6 +4,7 @@
 
 #include "common/buffer.h"
 #include "provider/set/environment.h"
+#include "provider/shims/recording.h"
 #include "registry/locks.h"
 
 /* One run: a provider, the LUNs that it may be tried on, and what the case at hand has seen. */
@@ -31,9 +32,14 @@ struct conform {
     struct scratch scratch[SCRATCH_MAX];
     size_t scratch_count;
 
+    const char *record_path;    /* the run is recorded there; NULL: nowhere */
+    bool is_offline;            /* a recording answers, and there are no LUNs to look at */
+    struct recording recording; /* that one */
+
     /* Of the case that runs. */
-    struct buffer seen; /* what was not as it must be, one line each */
-    bool rewrites;      /* it wrote to scratch LUNs: their content is no finding */
+    struct buffer seen;  /* what was not as it must be, one line each */
+    bool rewrites;       /* it wrote to scratch LUNs: their content is no finding */
+    const char *skipped; /* why it cannot be judged offline; NULL: it was */
 
     /* What each operation said when it first failed where it must not: the way that is left to go.
      */
@@ -44,6 +50,8 @@ struct conform_options {
     const char *plugin; /* FILE.so; NULL: the section's own */
     const char *array;
     const char *config_path;
+    const char *record;  /* a file to record to; NULL: none */
+    const char *offline; /* a recording instead of array, plug-in and configuration; NULL: none */
 };
 
 /* Reads the configuration, opens and identifies the scratch LUNs, gives each a content of its own,
@@ -53,12 +61,21 @@ struct conform_options {
 HRESULT conform_open(struct conform *c, const struct conform_options *options, struct error *err);
 void conform_close(struct conform *c);
 
-/* Lets the next call meet a new process. */
+/* Lets the next call meet a new process; or ends the one and starts the other, where something has
+ * to be done in between. */
 void conform_renew(struct conform *c);
+void conform_stop(struct conform *c);
+void conform_start(struct conform *c);
 
 /* A finding: the case has failed. One line. */
 void conform_fail(struct conform *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool conform_has_failed(const struct conform *c);
+
+/* Offline: the case ends here, unjudged, with the reason; what it did not find yet is no finding.
+ * False, and nothing, where there is an array. */
+bool conform_skip_offline(struct conform *c, const char *why);
+#define CONFORM_LOOKS "looks at LUNs"
+#define CONFORM_TIMES "measures time"
 
 /* An operation failed where it must not, or did not do what it is for: a finding, and one more
  * thing to do. */

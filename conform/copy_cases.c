@@ -190,6 +190,34 @@ void case_locate_alone(struct conform *c)
     trial_end(&t);
 }
 
+static void expect_shown_to_stranger(struct trial *t, uint32_t i)
+{
+    struct lun_options options = t->c->env.lun;
+    struct error err = {0};
+    struct lun *lun = NULL;
+    options.initiator_name = STRANGER;
+    if (FAILED(lun_open(t->urls[i], &options, true, &lun, &err))) {
+        conform_fail(t->c, "%s is not shown to " STRANGER ": %s", t->urls[i], error_text(&err));
+    }
+    lun_close(lun);
+}
+
+/* As where another host imports them. */
+void case_locate_other_host(struct conform *c)
+{
+    struct trial t;
+    struct error err = {0};
+    trial_start(&t, c);
+    if (trial_advance(&t, TRIAL_SHOWN) && trial_expect_visible(&t)) {
+        HRESULT hr = trial_locate(&t, STRANGER, 0, TRIAL_LUNS, &err);
+        bool is_done = conform_succeeded(c, VSS_OP_LOCATE_LUNS, hr, &err);
+        for (uint32_t i = 0; is_done && i < TRIAL_LUNS; i++) {
+            expect_shown_to_stranger(&t, i);
+        }
+    }
+    trial_end(&t);
+}
+
 void case_locate_again(struct conform *c)
 {
     struct trial t;

@@ -22,6 +22,9 @@ static char *format_line(const char *format, va_list arguments)
 
 static void add_line(struct conform *c, const char *line)
 {
+    if (c->skipped) {
+        return;
+    }
     if (c->seen.length) {
         buffer_add_text(&c->seen, "\n");
     }
@@ -40,7 +43,16 @@ void conform_fail(struct conform *c, const char *format, ...)
 
 bool conform_has_failed(const struct conform *c)
 {
-    return c->seen.length > 0 || FAILED(buffer_status(&c->seen));
+    return c->skipped || c->seen.length > 0 || FAILED(buffer_status(&c->seen));
+}
+
+bool conform_skip_offline(struct conform *c, const char *why)
+{
+    bool had_failed = c->seen.length > 0;
+    if (c->is_offline && !c->skipped && !had_failed) {
+        c->skipped = why;
+    }
+    return c->is_offline;
 }
 
 void conform_fail_op(struct conform *c, enum vss_provider_op op, const char *format, ...)
@@ -50,7 +62,7 @@ void conform_fail_op(struct conform *c, enum vss_provider_op op, const char *for
     char *line = format_line(format, arguments);
     va_end(arguments);
     add_line(c, line);
-    if (c->to_do[op]) {
+    if (c->to_do[op] || c->skipped) {
         free(line);
     } else {
         c->to_do[op] = line;
@@ -60,6 +72,9 @@ void conform_fail_op(struct conform *c, enum vss_provider_op op, const char *for
 HRESULT conform_call(struct conform *c, enum vss_provider_op op, const void *in, void *out,
                      struct provider_arena *arena, struct error *err)
 {
+    if (c->skipped) {
+        return error_set(err, E_ABORT, "skipped: %s", c->skipped);
+    }
     if (!c->provider) {
         return error_set(err, c->refusal.code, "%s", error_text(&c->refusal));
     }

@@ -2,6 +2,7 @@
 /* lunshadow-conform: is a provider what lunshadow-provider(7) asks for? */
 #include "common/clock.h"
 #include "common/log.h"
+#include "conform/offline.h"
 #include "conform/report.h"
 
 #include <getopt.h>
@@ -33,7 +34,8 @@ static void usage(FILE *stream)
 {
     (void)fputs(
         "usage: lunshadow-conform [--provider FILE.so] --array SECTION [--config FILE]\n"
-        "                         [--case NAME]... [--json] [--verbose]\n"
+        "                         [--case NAME]... [--record FILE] [--json] [--verbose]\n"
+        "       lunshadow-conform --offline FILE [--case NAME]... [--json] [--verbose]\n"
         "       lunshadow-conform --list [--json]\n\n"
         "Tries a provider on the LUNs that \"scratch =\" of its [array SECTION] names. What is on\n"
         "them is lost; no other LUN is touched.\n\n"
@@ -41,6 +43,9 @@ static void usage(FILE *stream)
         "  -a, --array SECTION   NAME of an [array NAME] section\n"
         "  -c, --config FILE     configuration file\n"
         "      --case NAME       only this case; may be given again\n"
+        "      --record FILE     write the calls and answers of this run to a new file\n"
+        "      --offline FILE    let such a file answer: no array, no plug-in; cases that look at\n"
+        "                        LUNs or measure time are skipped\n"
         "  -l, --list            print the cases\n"
         "      --json            print JSON for a machine\n"
         "  -v, --verbose         say on standard error what is called and what is logged\n"
@@ -76,6 +81,12 @@ static bool take_option(struct request *r, int letter)
         return true;
     case 'C':
         return want_case(r, optarg);
+    case 'R':
+        r->options.record = optarg;
+        return true;
+    case 'O':
+        r->options.offline = optarg;
+        return true;
     case 'j':
         r->is_json = true;
         return true;
@@ -90,6 +101,16 @@ static bool take_option(struct request *r, int letter)
     }
 }
 
+/* A recording stands for the array with all that belongs to it. */
+static bool is_complete(const struct request *r)
+{
+    const struct conform_options *o = &r->options;
+    if (o->offline) {
+        return !o->array && !o->plugin && !o->config_path && !o->record && !r->is_list;
+    }
+    return o->array || r->is_list;
+}
+
 /* Negative: go on; else the exit code. */
 static int parse(struct request *r, int argc, char **argv)
 {
@@ -97,6 +118,8 @@ static int parse(struct request *r, int argc, char **argv)
                                             {"array", required_argument, NULL, 'a'},
                                             {"config", required_argument, NULL, 'c'},
                                             {"case", required_argument, NULL, 'C'},
+                                            {"record", required_argument, NULL, 'R'},
+                                            {"offline", required_argument, NULL, 'O'},
                                             {"list", no_argument, NULL, 'l'},
                                             {"json", no_argument, NULL, 'j'},
                                             {"verbose", no_argument, NULL, 'v'},
@@ -112,7 +135,7 @@ static int parse(struct request *r, int argc, char **argv)
             return NOT_RUN;
         }
     }
-    if (optind < argc || (!r->options.array && !r->is_list)) {
+    if (optind < argc || !is_complete(r)) {
         usage(stderr);
         return NOT_RUN;
     }
@@ -122,7 +145,7 @@ static int parse(struct request *r, int argc, char **argv)
 /* What is on the scratch LUNs changes only where a case said that it would. */
 static void check_scratch(struct conform *c)
 {
-    for (size_t i = 0; i < c->scratch_count; i++) {
+    for (size_t i = 0; !c->is_offline && i < c->scratch_count; i++) {
         uint64_t now = 0;
         if (!conform_digest(c, c->scratch[i].url, &now)) {
             continue;
@@ -134,11 +157,22 @@ static void check_scratch(struct conform *c)
     }
 }
 
+static void begin_case(struct conform *c, const struct conform_case *what)
+{
+    if (c->record_path) {
+        offline_note_case(c, what->name);
+    }
+    if (c->is_offline && !offline_seek_case(c, what->name)) {
+        (void)conform_skip_offline(c, "not recorded");
+    }
+}
+
 static enum conform_verdict run_case(struct conform *c, const struct conform_case *what)
 {
     bool is_first = what == &conform_cases[0];
     buffer_free(&c->seen);
     c->rewrites = false;
+    c->skipped = NULL;
     if (!c->provider && !is_first) {
         conform_fail(c, "not reached: %s", error_text(&c->refusal));
         return CONFORM_FAILED;
@@ -146,8 +180,14 @@ static enum conform_verdict run_case(struct conform *c, const struct conform_cas
     if (c->provider && !conform_is_claimed(c, what->need)) {
         return CONFORM_NOT_CLAIMED;
     }
-    what->run(c);
-    check_scratch(c);
+    begin_case(c, what);
+    if (!conform_has_failed(c)) {
+        what->run(c);
+        check_scratch(c);
+    }
+    if (c->skipped) {
+        return CONFORM_SKIPPED;
+    }
     return conform_has_failed(c) ? CONFORM_FAILED : CONFORM_HELD;
 }
 
@@ -161,8 +201,8 @@ static int run(const struct request *r, struct conform *c)
         }
         uint64_t start_us = clock_monotonic_us();
         enum conform_verdict verdict = run_case(c, &conform_cases[i]);
-        report_case(&report, &conform_cases[i], verdict, c->seen.data,
-                    clock_monotonic_us() - start_us);
+        const char *seen = verdict == CONFORM_SKIPPED ? c->skipped : c->seen.data;
+        report_case(&report, &conform_cases[i], verdict, seen, clock_monotonic_us() - start_us);
     }
     bool has_failed = report.failed > 0;
     report_end(&report, c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a run begins and ends with. */
 #include "common/process.h"
-#include "conform/conform.h"
+#include "conform/offline.h"
 #include "registry/events.h"
 
 #include <stdio.h>
@@ -44,25 +44,7 @@ static HRESULT use_plugin(struct config_section *section, const char *path, stru
     if (!value) {
         return error_set(err, VSS_E_OBJECT_NOT_FOUND, "there is no plug-in %s", path);
     }
-    for (size_t i = 0; i < section->pair_count; i++) {
-        if (strcmp(section->pairs[i].key, "provider") == 0) {
-            free(section->pairs[i].value);
-            section->pairs[i].value = value;
-            return S_OK;
-        }
-    }
-    struct config_pair *pairs = realloc(section->pairs, (section->pair_count + 1) * sizeof(*pairs));
-    char *key = text_copy("provider");
-    if (pairs) {
-        section->pairs = pairs;
-    }
-    if (!pairs || !key) {
-        free(key);
-        free(value);
-        return error_set(err, E_OUTOFMEMORY, "out of memory reading the configuration");
-    }
-    section->pairs[section->pair_count++] = (struct config_pair){key, value};
-    return S_OK;
+    return offline_set_key(section, "provider", value, err);
 }
 
 static HRESULT read_config(struct conform *c, const struct conform_options *options,
@@ -79,8 +61,12 @@ static HRESULT read_config(struct conform *c, const struct conform_options *opti
                          *c->config->path ? c->config->path : "the configuration", options->array);
     }
     /* The section is an element of what was just read into this run's own memory. */
-    return options->plugin ? use_plugin((struct config_section *)c->section, options->plugin, err)
-                           : S_OK;
+    struct config_section *section = (struct config_section *)c->section;
+    hr = options->plugin ? use_plugin(section, options->plugin, err) : S_OK;
+    if (SUCCEEDED(hr) && options->record) {
+        hr = offline_record_to(c, section, options->record, err);
+    }
+    return hr;
 }
 
 /* ---- the scratch LUNs ------------------------------------------------------------------------ */
@@ -186,19 +172,28 @@ static HRESULT open_provider(struct conform *c, struct error *err)
     return hr;
 }
 
-void conform_renew(struct conform *c)
+void conform_stop(struct conform *c)
 {
-    struct error err = {0};
-    if (!c->provider) {
-        return;
-    }
     providers_close(c->env.providers);
     c->env.providers = NULL;
     c->provider = NULL;
+}
+
+void conform_start(struct conform *c)
+{
+    struct error err = {0};
     if (FAILED(open_provider(c, &err))) {
         conform_fail(c, "the provider does not start again: %s", error_text(&err));
     } else if (!c->provider) {
         conform_fail(c, "the provider does not start again: %s", error_text(&c->refusal));
+    }
+}
+
+void conform_renew(struct conform *c)
+{
+    if (c->provider) {
+        conform_stop(c);
+        conform_start(c);
     }
 }
 
@@ -216,9 +211,9 @@ static HRESULT open_state(struct conform *c, struct error *err)
     return store_open(c->state_directory, &c->env.store, err);
 }
 
-HRESULT conform_open(struct conform *c, const struct conform_options *options, struct error *err)
+static HRESULT open_array(struct conform *c, const struct conform_options *options,
+                          struct error *err)
 {
-    *c = (struct conform){0};
     HRESULT hr = read_config(c, options, err);
     if (SUCCEEDED(hr)) {
         c->env.config = c->config;
@@ -231,6 +226,9 @@ HRESULT conform_open(struct conform *c, const struct conform_options *options, s
     if (SUCCEEDED(hr)) {
         hr = read_scratch(c, err);
     }
+    if (SUCCEEDED(hr) && c->record_path) {
+        hr = offline_note_run(c, err);
+    }
     if (SUCCEEDED(hr)) {
         hr = open_state(c, err);
     }
@@ -240,6 +238,28 @@ HRESULT conform_open(struct conform *c, const struct conform_options *options, s
             hr = error_set(err, VSS_E_UNEXPECTED, "%s", c->seen.data);
         }
     }
+    return hr;
+}
+
+/* Nothing of it is about this machine: no lock, no LUN. */
+static HRESULT open_recording(struct conform *c, const char *path, struct error *err)
+{
+    HRESULT hr = open_state(c, err);
+    char *position = SUCCEEDED(hr) ? text_printf("%s/position", c->state_directory) : NULL;
+    if (SUCCEEDED(hr)) {
+        hr = position ? offline_open(c, path, position, err)
+                      : error_set(err, E_OUTOFMEMORY, "out of memory");
+    }
+    c->env.config = c->config;
+    free(position);
+    return hr;
+}
+
+HRESULT conform_open(struct conform *c, const struct conform_options *options, struct error *err)
+{
+    *c = (struct conform){0};
+    HRESULT hr =
+        options->offline ? open_recording(c, options->offline, err) : open_array(c, options, err);
     return SUCCEEDED(hr) ? open_provider(c, err) : hr;
 }
 
@@ -265,6 +285,7 @@ void conform_close(struct conform *c)
         free(c->to_do[op]);
     }
     buffer_free(&c->seen);
+    offline_close(c);
     free(c->initiator);
     lock_release(c->lock);
     config_free(c->config);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const verdict_names[] = {"ok", "FAIL", "not claimed"};
+static const char *const verdict_names[] = {"ok", "FAIL", "not claimed", "skipped"};
 
 /* Each line of text behind its own indent; the label stands before the first. */
 static void print_lines(const char *label, const char *text)
@@ -23,7 +23,7 @@ void report_begin(struct report *r, const struct conform *c, bool is_json)
     if (is_json) {
         return;
     }
-    (void)printf("array %s", c->section->name);
+    (void)printf("%sarray %s", c->is_offline ? "recorded " : "", c->section->name);
     if (c->provider) {
         const struct vss_provider_table *table = provider_table(c->provider);
         (void)printf(": provider %s %s, %s", table->name, table->version,
@@ -41,6 +41,9 @@ static void print_case(const struct conform_case *what, enum conform_verdict ver
     (void)printf("%-12s %s", verdict_names[verdict], what->name);
     if (verdict == CONFORM_NOT_CLAIMED) {
         (void)printf(" (%s)", conform_need_name(what->need));
+    }
+    if (verdict == CONFORM_SKIPPED) {
+        (void)printf(" (%s)", seen);
     }
     (void)putchar('\n');
     if (verdict == CONFORM_FAILED) {
@@ -61,7 +64,7 @@ static json_t *case_json(const struct conform_case *what)
 void report_case(struct report *r, const struct conform_case *what, enum conform_verdict verdict,
                  const char *seen, uint64_t taken_us)
 {
-    size_t *const counts[] = {&r->held, &r->failed, &r->not_claimed};
+    size_t *const counts[] = {&r->held, &r->failed, &r->not_claimed, &r->skipped};
     (*counts[verdict])++;
     if (!r->is_json) {
         print_case(what, verdict, seen);
@@ -83,8 +86,12 @@ static void print_end(const struct report *r, const struct conform *c)
             has_more = true;
         }
     }
-    (void)printf("\nconform: %zu of %zu cases held, %zu not claimed\n", r->held,
-                 r->held + r->failed, r->not_claimed);
+    (void)printf("\nconform: %zu of %zu cases held, %zu not claimed", r->held, r->held + r->failed,
+                 r->not_claimed);
+    if (c->is_offline) {
+        (void)printf(", %zu skipped without LUNs", r->skipped);
+    }
+    (void)putchar('\n');
 }
 
 static json_t *to_do_json(const struct conform *c)
@@ -114,9 +121,10 @@ void report_end(struct report *r, const struct conform *c)
         json_decref(r->cases);
         return;
     }
-    print_json(json_pack("{s:s, s:I, s:I, s:I, s:o, s:o}", "array", c->section->name, "held",
+    print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "array", c->section->name, "held",
                          (json_int_t)r->held, "failed", (json_int_t)r->failed, "not_claimed",
-                         (json_int_t)r->not_claimed, "to_do", to_do_json(c), "cases", r->cases));
+                         (json_int_t)r->not_claimed, "skipped", (json_int_t)r->skipped, "to_do",
+                         to_do_json(c), "cases", r->cases));
 }
 
 void report_list(bool is_json)

@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-enum conform_verdict { CONFORM_HELD, CONFORM_FAILED, CONFORM_NOT_CLAIMED };
+enum conform_verdict { CONFORM_HELD, CONFORM_FAILED, CONFORM_NOT_CLAIMED, CONFORM_SKIPPED };
 
 /* What comes of a run: lines as the cases end, or one JSON document at the end. */
 struct report {
@@ -15,9 +15,11 @@ struct report {
     size_t held;
     size_t failed;
     size_t not_claimed;
+    size_t skipped; /* offline only */
 };
 
 void report_begin(struct report *r, const struct conform *c, bool is_json);
+/* seen: what was not as it must be, or why the case was skipped. */
 void report_case(struct report *r, const struct conform_case *what, enum conform_verdict verdict,
                  const char *seen, uint64_t taken_us);
 

@@ -93,7 +93,7 @@ static bool change_destinations(struct resync *r, uint32_t flag)
 /* The array is about to write: to those LUNs still? */
 static bool destinations_are_scratch(struct resync *r)
 {
-    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+    for (size_t i = 0; !r->t.c->is_offline && i < TRIAL_LUNS; i++) {
         lun_close(scratch_open(r->t.c, i, true));
     }
     return !conform_has_failed(r->t.c);

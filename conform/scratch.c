@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The LUNs that may be overwritten, and the content of LUNs. */
-#include "common/id.h"
 #include "conform/conform.h"
 
 #include <stdlib.h>
@@ -23,6 +22,9 @@ struct lun *scratch_open(struct conform *c, size_t index, bool read_only)
 {
     struct error err = {0};
     struct lun *lun = NULL;
+    if (conform_skip_offline(c, CONFORM_LOOKS)) {
+        return NULL;
+    }
     if (FAILED(lun_open(c->scratch[index].url, &c->env.lun, read_only, &lun, &err))) {
         conform_fail(c, "scratch LUN %s: %s", c->scratch[index].url, error_text(&err));
         return NULL;
@@ -67,6 +69,9 @@ bool conform_digest(struct conform *c, const char *url, uint64_t *out)
 {
     struct error err = {0};
     struct lun *lun = NULL;
+    if (conform_skip_offline(c, CONFORM_LOOKS)) {
+        return false;
+    }
     if (FAILED(lun_open(url, &c->env.lun, true, &lun, &err))) {
         conform_fail(c, "%s cannot be opened: %s", url, error_text(&err));
         return false;
@@ -107,6 +112,9 @@ static HRESULT write_marks(struct lun *lun, size_t index, unsigned seed, uint8_t
 void scratch_fill(struct conform *c, size_t index, unsigned seed)
 {
     struct error err = {0};
+    if (c->is_offline) {
+        return; /* it was written when the recording was made */
+    }
     uint8_t *data = malloc(MARK_BYTES);
     struct lun *lun = data ? scratch_open(c, index, false) : NULL;
     c->rewrites = true;
@@ -121,14 +129,11 @@ void scratch_fill(struct conform *c, size_t index, unsigned seed)
 
 struct vss_lun_info conform_foreign_lun(void)
 {
-    VSS_ID id = id_new();
-    uint8_t naa[16];
+    /* NAA 6, OpenFabrics' OUI, and once drawn at random: the same in each run, so that a recording
+     * of one answers the next. */
+    uint8_t naa[16] = {0x60, 0x01, 0x40, 0x5e, 0x1b, 0xd3, 0x0f, 0x2a,
+                       0x97, 0x44, 0xc8, 0x61, 0x7d, 0x05, 0xb2, 0xe9};
     char serial[] = "CONFORM-FOREIGN";
-    id_to_bytes(&id, naa);
-    naa[0] = 0x60; /* NAA 6, OpenFabrics' OUI */
-    naa[1] = 0x01;
-    naa[2] = 0x40;
-    naa[3] = 0x50 | (naa[3] & 0xf);
     struct vss_storage_identifier designator = {VDSStorageIdCodeSetBinary, VDSStorageIdTypeFCPHName,
                                                 sizeof(naa), naa};
     struct vss_lun_info borrowed = {.version = 1,

@@ -277,6 +277,9 @@ void trial_look(struct trial *t)
     struct error err = {0};
     struct visible visible;
     forget_urls(t);
+    if (conform_skip_offline(t->c, CONFORM_LOOKS)) {
+        return;
+    }
     if (FAILED(visible_scan(&t->c->env, NULL, &visible, &err))) {
         conform_fail(t->c, "%s", error_text(&err));
         return;

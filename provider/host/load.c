@@ -103,10 +103,15 @@ static HRESULT load_plugin(struct provider *p, const char *name, struct error *e
     return hr;
 }
 
-/* What stands between the host and the plug-in has a table as a plug-in has. */
+/* What stands between the host and the plug-in, or in its place, has a table as a plug-in has. */
 static HRESULT add_shims(struct provider *p, const char *value, struct error *err)
 {
-    HRESULT hr = shims_stack(p->section, value, &p->table, &p->shims, err);
+    const struct vss_provider_table *below = p->library ? &p->table : NULL;
+    HRESULT hr = shims_stack(p->section, value, below, &p->shims, err);
+    if (SUCCEEDED(hr) && !below) {
+        p->path = text_copy(shims_recording(p->shims));
+        hr = p->path ? S_OK : error_set(err, E_OUTOFMEMORY, "out of memory loading a recording");
+    }
     if (SUCCEEDED(hr) && p->shims) {
         p->self = p->shims;
         hr = provider_adopt_table(p, shims_table(p->shims), err);
@@ -134,7 +139,7 @@ HRESULT provider_load(const struct config_section *section, struct store *store,
     }
     p->section = section;
     p->store = store;
-    HRESULT hr = load_plugin(p, name, err);
+    HRESULT hr = shims_is_replay(name) ? S_OK : load_plugin(p, name, err);
     if (SUCCEEDED(hr)) {
         hr = add_shims(p, value, err);
     }

@@ -128,7 +128,7 @@ HRESULT registration_find(const struct config_section *section, const struct pro
     VSS_ID id;
     const char *wanted = config_value(section, "provider", NULL);
     wanted = wanted ? shims_rest(wanted) : NULL;
-    if (!wanted || strchr(wanted, '/')) {
+    if (!wanted || strchr(wanted, '/') || shims_is_replay(wanted)) {
         return S_OK;
     }
     HRESULT hr = id_parse(wanted, &id) ? find_id(section, &id, all, count, out, err)

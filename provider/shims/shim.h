@@ -55,7 +55,14 @@ HRESULT shim_items(const struct config_section *section, const char *key,
 /* The operation of that name, as lunshadow-provider(7) has it; "*" is SHIM_ANY_OP. */
 bool shim_find_op(const char *name, enum vss_provider_op *out);
 
+/* Callbacks that end in call(): of the operations in ops (bit N: operation N), and OnLoad and
+ * OnUnload in any case, which concern the shim too. */
+void shim_fill_table(struct shim_layer *layer, uint64_t ops);
+
 extern const struct shim shim_trace;
 extern const struct shim shim_fault;
+extern const struct shim shim_delay;
+extern const struct shim shim_record; /* replay, above a provider */
+extern const struct shim shim_play; /* replay, in a provider's place; its open() makes the table */
 
 #endif

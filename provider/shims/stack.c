@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct shim *const shims[] = {&shim_trace, &shim_fault};
+static const struct shim *const shims[] = {&shim_trace, &shim_fault, &shim_delay, &shim_record};
 enum { SHIMS = sizeof(shims) / sizeof(shims[0]) };
 
 /* ---- calls -------------------------------------------------------------------------------------
@@ -120,8 +120,16 @@ const char *shims_rest(const char *value)
     return value;
 }
 
-/* Where below is NULL the layer has no callback either, but OnLoad and OnUnload, which concern the
- * shim too. */
+void shim_fill_table(struct shim_layer *layer, uint64_t ops)
+{
+    ops |= UINT64_C(1) << VSS_OP_ON_LOAD | UINT64_C(1) << VSS_OP_ON_UNLOAD;
+    for (size_t op = 0; op < VSS_OP_COUNT; op++) {
+        layer->ops[op] = ops >> op & 1 ? forwards[op] : NULL;
+    }
+    layer->table.op_count = VSS_OP_COUNT;
+    layer->table.ops = layer->ops;
+}
+
 static struct shim_layer *make_layer(const struct shim *shim,
                                      const struct vss_provider_table *table,
                                      struct shim_layer *below)
@@ -132,13 +140,12 @@ static struct shim_layer *make_layer(const struct shim *shim,
     }
     uint32_t count = table->op_count < VSS_OP_COUNT ? table->op_count : VSS_OP_COUNT;
     memcpy(layer->below, table->ops, count * sizeof(table->ops[0]));
+    uint64_t has = 0;
     for (size_t op = 0; op < VSS_OP_COUNT; op++) {
-        bool is_ours = op == VSS_OP_ON_LOAD || op == VSS_OP_ON_UNLOAD;
-        layer->ops[op] = layer->below[op] || is_ours ? forwards[op] : NULL;
+        has |= layer->below[op] ? UINT64_C(1) << op : 0;
     }
     layer->table = *table;
-    layer->table.op_count = VSS_OP_COUNT;
-    layer->table.ops = layer->ops;
+    shim_fill_table(layer, has);
     layer->shim = shim;
     layer->below_self = below;
     layer->next = below;
@@ -171,12 +178,37 @@ static HRESULT stack(const struct config_section *section, const char *value,
     return hr;
 }
 
+bool shims_is_replay(const char *name)
+{
+    return strcmp(name, shim_play.name) == 0;
+}
+
+/* What stands in the provider's place: nothing is below it. */
+static HRESULT play(const struct config_section *section, struct shim_layer **out,
+                    struct error *err)
+{
+    struct shim_layer *layer = calloc(1, sizeof(*layer));
+    *out = layer;
+    if (!layer) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory loading a shim");
+    }
+    layer->shim = &shim_play;
+    HRESULT hr = shim_play.open(layer, section, err);
+    if (FAILED(hr)) {
+        error_prefix(err, "[array %s]: shim %s", section->name, shim_play.name);
+    }
+    return hr;
+}
+
 HRESULT shims_stack(const struct config_section *section, const char *value,
                     const struct vss_provider_table *table, struct shim_layer **out,
                     struct error *err)
 {
     *out = NULL;
-    HRESULT hr = stack(section, value, table, out, err);
+    HRESULT hr = table ? S_OK : play(section, out, err);
+    if (SUCCEEDED(hr)) {
+        hr = stack(section, value, *out ? &(*out)->table : table, out, err);
+    }
     if (FAILED(hr)) {
         shims_free(*out);
         *out = NULL;

@@ -30,7 +30,11 @@ if ! command -v tgtd >/dev/null && [ ! -x /usr/sbin/tgtd ]; then
 fi
 "$lunshadow" lab up --luns 2 --size 4M "$work/lab" >"$work/out" 2>&1 || die "lab up"
 lab=$work/lab
-setting() { sed -n "s/^$1 = //p" "$lab/lunshadow.conf" | head -n 1; }
+# Of the array or its portal.
+setting() {
+    awk -v key="$1 = " '/^\[/ { is_other = /^\[writers/ } !is_other && index($0, key) == 1 { print substr($0, length(key) + 1); exit }' \
+        "$lab/lunshadow.conf"
+}
 target=$(awk '$1 == "LUN" { print $2 }' "$work/out" | head -n 1)
 target=${target%/1}
 

@@ -67,6 +67,22 @@ out_has '"failed": 0'
 out_has "\"held\": $((cases - 2))," # neither OnUnload nor differential copies
 nothing_left
 
+# ---- recorded, and judged once more without the array ----
+configure tgt fault/tgt "portal = $(setting address)" "allow_hold = yes" "fault = GetTargetLuns:identity"
+record=(--config "$work/conform.conf" --array tgt --record)
+run 1 "${record[@]}" "$work/lie" --case targets.unique --case begin.new-set --case commit.content
+out_has '^FAIL +targets\.unique'
+run 2 "${record[@]}" "$work/lie"
+out_has 'is there already'
+run 1 --offline "$work/lie" --verbose
+out_has '^FAIL +targets\.unique'
+out_has 'has the identity of the original'
+out_has '^ok +begin\.new-set'
+out_has '^skipped +commit\.content \(looks at LUNs\)'
+out_has '^skipped +life\.whole \(not recorded\)'
+out_has '^conform: 1 of 2 cases held, 1 not claimed, '
+nothing_left
+
 # ---- interrupted, and in the way of another one ----
 "$conform" --config "$work/conform.conf" --array files >"$work/first" 2>&1 </dev/null &
 first=$!

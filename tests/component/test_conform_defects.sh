@@ -53,6 +53,7 @@ locates-nothing locate.visible
 locates-read-only locate.writable
 open-to-all locate.alone
 locates-once locate.again
+first-host-only locate.other-host
 never-read-only final.read-only
 stays-read-only state.read-write
 stays-read-only state.pre-recovery

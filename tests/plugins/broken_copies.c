@@ -139,6 +139,13 @@ static HRESULT locate_once(const struct way *w)
     return is_shown ? refuse(w) : forward(w);
 }
 
+/* Whoever asks, this host sees them. */
+static HRESULT first_host_only(const struct way *w)
+{
+    const struct vss_set_in *in = w->in;
+    return in->initiator && strstr(in->initiator, "stranger") ? pretend(w) : forward(w);
+}
+
 static uint32_t flags_of(const struct way *w)
 {
     const struct vss_state_change_in *in = w->in;
@@ -336,6 +343,7 @@ const struct spoil copy_spoils[] = {
     {"locates-read-only", VSS_OP_LOCATE_LUNS, locate_read_only},
     {"open-to-all", VSS_OP_LOCATE_LUNS, open_to_all},
     {"locates-once", VSS_OP_LOCATE_LUNS, locate_once},
+    {"first-host-only", VSS_OP_LOCATE_LUNS, first_host_only},
     {"never-read-only", VSS_OP_ON_LUN_STATE_CHANGE, never_read_only},
     {"stays-read-only", VSS_OP_ON_LUN_STATE_CHANGE, stay_read_only},
     {"never-masks", VSS_OP_ON_LUN_STATE_CHANGE, never_mask},

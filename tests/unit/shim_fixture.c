@@ -94,6 +94,7 @@ static const vss_provider_callback ops[VSS_OP_COUNT] = {
 static const struct vss_provider_table table = {.magic = VSS_PROVIDER_MAGIC,
                                                 .struct_size = sizeof(table),
                                                 .name = "below",
+                                                .version = "1",
                                                 .op_count = VSS_OP_COUNT,
                                                 .ops = ops};
 
@@ -131,6 +132,7 @@ int shim_set_up(void **state)
     (void)snprintf(h->directory, sizeof(h->directory), "/tmp/lunshadow-shims-XXXXXX");
     assert_non_null(mkdtemp(h->directory));
     below = (struct shim_below){0};
+    h->device = "iscsi://host/target/1";
     *state = h;
     return 0;
 }
@@ -162,7 +164,8 @@ HRESULT shim_host_open(struct shim_host *h, const char *value, const char *lines
     h->error[0] = '\0';
     (void)snprintf(text, sizeof(text), "[array one]\nprovider = %s\n%s\n", value, lines);
     assert_int_equal(config_parse(text, "test", &h->config, &err), S_OK);
-    HRESULT hr = shims_stack(&h->config->sections[0], value, &table, &h->layer, &err);
+    const struct vss_provider_table *own = shims_is_replay(shims_rest(value)) ? NULL : &table;
+    HRESULT hr = shims_stack(&h->config->sections[0], value, own, &h->layer, &err);
     (void)snprintf(h->error, sizeof(h->error), "%s", FAILED(hr) ? error_text(&err) : "");
     return hr;
 }
@@ -176,15 +179,19 @@ HRESULT shim_host_call(struct shim_host *h, enum vss_provider_op op, void *out)
     struct vss_set_lun luns[SHIM_LUNS];
     for (uint8_t i = 0; i < SHIM_LUNS; i++) {
         make_info((uint8_t)(i + 17), &identifiers[i], bytes[i], &infos[i]);
-        devices[i] = "iscsi://host/target/1";
-        luns[i] = (struct vss_set_lun){.device = devices[i],
+        devices[i] = h->device;
+        luns[i] = (struct vss_set_lun){.snapshot_id = h->set_id,
+                                       .device = devices[i],
                                        .source = infos[i],
                                        .state = {.bytes = 6, .data = (const uint8_t *)"hidden"}};
     }
     struct vss_luns_in luns_in = {
         .struct_size = sizeof(luns_in), .lun_count = SHIM_LUNS, .devices = devices, .luns = infos};
-    struct vss_set_in set_in = {
-        .struct_size = sizeof(set_in), .context = 9, .lun_count = SHIM_LUNS, .luns = luns};
+    struct vss_set_in set_in = {.struct_size = sizeof(set_in),
+                                .context = 9,
+                                .set_id = h->set_id,
+                                .lun_count = SHIM_LUNS,
+                                .luns = luns};
     struct vss_on_load_in load = {.struct_size = sizeof(load)};
     struct vss_on_unload_in unload = {.struct_size = sizeof(unload), .is_forced = 1};
     struct vss_call call = {

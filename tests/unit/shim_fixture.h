@@ -15,8 +15,10 @@ struct shim_host {
     struct config *config;
     struct shim_layer *layer;
     struct provider_arena arena;
-    char error[512]; /* the first line of the last call */
-    char log[512];   /* the last line */
+    VSS_ID set_id;      /* of the calls to come */
+    const char *device; /* likewise */
+    char error[512];    /* the first line of the last call */
+    char log[512];      /* the last line */
 };
 
 /* What the provider below has seen. */
