@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/id.h"
 #include "provider/host/host.h"
+#include "provider/shims/stack.h"
 #include "registry/events.h"
 #include "registry/providers.h"
 
@@ -155,6 +156,23 @@ static json_t *capabilities_json(const struct vss_capabilities_out *capabilities
     return json;
 }
 
+/* "trace/fault" of "provider = trace/fault/tgt", malloc'ed; NULL where no shim stands there. */
+static char *shims_of(const struct view *view, const char *array)
+{
+    const struct config_section *section = config_find(view->config, "array", array);
+    const char *value = section ? config_value(section, "provider", "") : "";
+    size_t length = (size_t)(shims_rest(value) - value);
+    return length ? strndup(value, length - 1) : NULL;
+}
+
+static json_t *shims_json(const struct view *view, const char *array)
+{
+    char *shims = shims_of(view, array);
+    json_t *json = text_to_json(shims);
+    free(shims);
+    return json;
+}
+
 static json_t *array_json(const struct view *view, const char *array)
 {
     struct provider *provider = providers_find(view->providers, array);
@@ -164,7 +182,7 @@ static json_t *array_json(const struct view *view, const char *array)
     }
     const struct vss_provider_table *table = provider_table(provider);
     const struct vss_capabilities_out *capabilities = provider_capabilities(provider);
-    return json_pack("{s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o}", "array",
+    return json_pack("{s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "array",
                      text_to_json(array), "usable", 1, "name", text_to_json(table->name), "version",
                      text_to_json(table->version), "provider", text_id_to_json(&table->provider_id),
                      "version_id", text_id_to_json(&table->version_id), "path",
@@ -172,7 +190,8 @@ static json_t *array_json(const struct view *view, const char *array)
                      text_to_json(capabilities->description), "capabilities",
                      capabilities_json(capabilities), "max_snapshots_per_lun",
                      (json_int_t)capabilities->max_snapshots_per_lun, "registered",
-                     registered_json(find_registered(view, &table->provider_id)));
+                     registered_json(find_registered(view, &table->provider_id)), "shims",
+                     shims_json(view, array));
 }
 
 static json_t *unused_json(const struct provider_record *provider)
@@ -220,6 +239,11 @@ static void add_row(const struct view *view, const char *array, struct table *ta
     }
     note_capabilities(table, capabilities);
     table_note(table, "%s", provider_path(provider));
+    char *shims = shims_of(view, array);
+    if (shims) {
+        table_note(table, "behind shims: %s", shims);
+    }
+    free(shims);
     const struct provider_record *registered = find_registered(view, &entry->provider_id);
     if (registered) {
         note_registered(table, registered, "");

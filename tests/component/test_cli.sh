@@ -175,6 +175,18 @@ out_has "^b +tgt"
 out_has "^ +$work/moved.so$"
 run 0 provider list --json --config "$work/registered.conf"
 [ "$(grep -c '"rank": 1' "$work/out")" -eq 2 ] || fail "two arrays of a registered provider do not say so"
+printf '[array a]\nprovider = trace/%s\n[array b]\nprovider = trace/fault/%s\nfault = OnLoad:7:abort\n' "$tgt" "$plugin" >"$work/shims.conf"
+run 0 provider show --config "$work/shims.conf" $tgt
+out_has "^ +$work/moved.so$"
+out_has "^ +$plugin$"
+out_has '^ +behind shims: trace$'
+out_has '^ +behind shims: trace/fault$'
+run 0 provider list --json --config "$work/shims.conf"
+out_has '"shims": "trace/fault"'
+sed -i 's/OnLoad:7:abort/OnLoad:0:abort/' "$work/shims.conf"
+run 0 provider show b --config "$work/shims.conf"
+out_has 'not usable'
+out_has 'shim fault: "OnLoad:0:abort": calls are counted from 1'
 run 1 provider show $tgt --state-dir "$work/other-state"
 err_has 'VSS_E_PROVIDER_NOT_REGISTERED'
 run 1 provider register "$work/registered.conf"
