@@ -34,6 +34,8 @@ out_has '^ok +resync\.progress$'
 out_has '^skipped +commit\.content \(looks at LUNs\)$'
 out_has '^skipped +commit\.quick '
 out_has '^skipped +mask\.hides \(not recorded\)$'
+LUNSHADOW_PROVIDER_IN_PROCESS=1 run 0 --offline "$work/whole" # where a debugger finds it
+out_has '^conform: 30 of 30 cases held, '
 run 0 --offline "$work/whole" --json --case targets.unique --case commit.content
 out_has '"held": 1,'
 out_has '"skipped": 1,'
