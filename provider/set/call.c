@@ -297,9 +297,15 @@ HRESULT set_call_lun_empty(struct provider *provider, struct set_record *set, si
     }
     struct provider_arena arena = PROVIDER_ARENA_INIT;
     struct vss_set_in in = set_in(set, &view, NULL);
-    HRESULT hr = provider_call(provider, VSS_OP_ON_LUN_EMPTY, &in, NULL, &arena, 0, err);
+    struct error why = {0};
+    HRESULT hr = provider_call(provider, VSS_OP_ON_LUN_EMPTY, &in, NULL, &arena, 0, &why);
+    if (hr == VSS_E_OBJECT_NOT_FOUND) {
+        hr = S_OK; /* as after a deletion whose answer got lost; the event of the call stays */
+    }
     if (SUCCEEDED(hr)) {
         set->luns[lun_index].is_empty = true;
+    } else {
+        (void)error_set(err, hr, "%s", error_text(&why));
     }
     provider_arena_free(&arena);
     view_free(&view);

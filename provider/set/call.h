@@ -27,7 +27,8 @@ HRESULT set_call_target_luns(struct provider *provider, struct set_record *set, 
 HRESULT set_call_state_change(struct provider *provider, struct set_record *set, uint32_t flag,
                               struct error *err);
 
-/* OnLunEmpty for one copy; marks it empty. */
+/* OnLunEmpty for one copy; marks it empty. One that the array does not know is gone: a success,
+ * too. */
 HRESULT set_call_lun_empty(struct provider *provider, struct set_record *set, size_t lun_index,
                            struct error *err);
 

@@ -179,7 +179,11 @@ static HRESULT play_call(struct shim_layer *layer, enum vss_provider_op op,
         provider_arena_free(&arena);
         return answer_with_process(p, op, call, in, out);
     }
-    if (hr != S_OK) {
+    if (FAILED(hr)) {
+        hr = complain(call, text_printf("replay: what is behind call %llu of the recording cannot "
+                                        "be read",
+                                        (unsigned long long)number));
+    } else if (hr != S_OK) {
         hr = complain(call, text_printf("replay: the recording ends after %llu calls; %s was not "
                                         "recorded",
                                         (unsigned long long)number, op_find(op)->name));

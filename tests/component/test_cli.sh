@@ -187,6 +187,9 @@ sed -i 's/OnLoad:7:abort/OnLoad:0:abort/' "$work/shims.conf"
 run 0 provider show b --config "$work/shims.conf"
 out_has 'not usable'
 out_has 'shim fault: "OnLoad:0:abort": calls are counted from 1'
+printf '[array a]\nprovider = trace/fault/\n' >"$work/shims.conf"
+run 0 provider show a --config "$work/shims.conf"
+out_has 'names shims and no provider behind them'
 run 1 provider show $tgt --state-dir "$work/other-state"
 err_has 'VSS_E_PROVIDER_NOT_REGISTERED'
 run 1 provider register "$work/registered.conf"

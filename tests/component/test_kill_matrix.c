@@ -545,9 +545,31 @@ static void lies_make_no_set(void **state)
     free(plain_config);
 }
 
+/* The process dies when it has deleted a copy; asked again, its array knows no such copy, as it may
+ * say. The set can be deleted all the same. */
+static void a_copy_that_is_gone_keeps_no_set(void **state)
+{
+    struct array *a = *state;
+    struct cell c = {.array = a};
+    struct error err = {0};
+    struct set_record set;
+    plain_config = read_text(a->config);
+    start_cell(&c);
+    configure_faults(a, "OnLunEmpty:1:after:abort, OnLunEmpty:2:VSS_E_OBJECT_NOT_FOUND", "");
+    array_reopen(a);
+    create(a, ROLLBACK, SET_LUNS, &set);
+    assert_refused(try_delete(a, &set, &err), VSS_E_UNEXPECTED_PROVIDER_ERROR, &err,
+                   "(SIGABRT) in OnLunEmpty");
+    delete_set(a, &set);
+    assert_true(has_event(a, "OnLunEmpty failed: fault: OnLunEmpty:2:VSS_E_OBJECT_NOT_FOUND"));
+    assert_whole(&c);
+    free(plain_config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(lies_make_no_set),
+                                       cmocka_unit_test(a_copy_that_is_gone_keeps_no_set),
                                        cmocka_unit_test(every_callback_in_every_way)};
     return cmocka_run_group_tests(tests, array_start, array_stop);
 }
