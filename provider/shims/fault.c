@@ -193,5 +193,8 @@ static void fault_close(struct shim_layer *layer)
     free(f);
 }
 
-const struct shim shim_fault = {
-    .name = "fault", .open = fault_open, .call = fault_call, .close = fault_close};
+const struct shim shim_fault = {.name = "fault",
+                                .is_loaded_itself = true,
+                                .open = fault_open,
+                                .call = fault_call,
+                                .close = fault_close};

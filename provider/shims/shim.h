@@ -5,6 +5,7 @@
 #include "common/config.h"
 
 #include <lunshadow/provider.h>
+#include <stdbool.h>
 
 /* What a shim is made of. A layer is one shim above one table of callbacks, and is such a table
  * itself: all of its callbacks come to call(), which passes on what it does not answer. */
@@ -17,7 +18,8 @@ typedef HRESULT (*shim_call_op)(struct shim_layer *layer, enum vss_provider_op o
 
 struct shim {
     const char *name;
-    shim_open open; /* reads the section's keys; puts what it needs into layer->data */
+    bool is_loaded_itself; /* has OnLoad and OnUnload also where the layer below has not */
+    shim_open open;        /* reads the section's keys; puts what it needs into layer->data */
     shim_call_op call;
     void (*close)(struct shim_layer *layer); /* also after an open that failed; data may be NULL */
 };
@@ -55,8 +57,7 @@ HRESULT shim_items(const struct config_section *section, const char *key,
 /* The operation of that name, as lunshadow-provider(7) has it; "*" is SHIM_ANY_OP. */
 bool shim_find_op(const char *name, enum vss_provider_op *out);
 
-/* Callbacks that end in call(): of the operations in ops (bit N: operation N), and OnLoad and
- * OnUnload in any case, which concern the shim too. */
+/* Callbacks that end in call(), of the operations in ops (bit N: operation N). */
 void shim_fill_table(struct shim_layer *layer, uint64_t ops);
 
 extern const struct shim shim_trace;

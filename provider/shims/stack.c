@@ -122,7 +122,6 @@ const char *shims_rest(const char *value)
 
 void shim_fill_table(struct shim_layer *layer, uint64_t ops)
 {
-    ops |= UINT64_C(1) << VSS_OP_ON_LOAD | UINT64_C(1) << VSS_OP_ON_UNLOAD;
     for (size_t op = 0; op < VSS_OP_COUNT; op++) {
         layer->ops[op] = ops >> op & 1 ? forwards[op] : NULL;
     }
@@ -140,7 +139,8 @@ static struct shim_layer *make_layer(const struct shim *shim,
     }
     uint32_t count = table->op_count < VSS_OP_COUNT ? table->op_count : VSS_OP_COUNT;
     memcpy(layer->below, table->ops, count * sizeof(table->ops[0]));
-    uint64_t has = 0;
+    const uint64_t own = UINT64_C(1) << VSS_OP_ON_LOAD | UINT64_C(1) << VSS_OP_ON_UNLOAD;
+    uint64_t has = shim->is_loaded_itself ? own : 0;
     for (size_t op = 0; op < VSS_OP_COUNT; op++) {
         has |= layer->below[op] ? UINT64_C(1) << op : 0;
     }

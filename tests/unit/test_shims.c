@@ -88,8 +88,11 @@ static void a_layer_looks_like_the_provider_below(void **state)
     assert_string_equal(seen->name, "below");
     assert_null(seen->ops[VSS_OP_RESYNC_START]); /* what it has not, it has not through shims */
     assert_null(seen->ops[VSS_OP_ON_LUN_STATE_CHANGE]);
-    assert_non_null(seen->ops[VSS_OP_ON_UNLOAD]); /* but a shim is unloaded too */
+    assert_non_null(seen->ops[VSS_OP_ON_UNLOAD]); /* but a fault may be wanted there */
     assert_int_equal(shim_host_call(h, VSS_OP_ON_UNLOAD, NULL), S_OK);
+    shim_host_close(h);
+    open_ok(h, "trace/tgt", "");
+    assert_null(shims_table(h->layer)->ops[VSS_OP_ON_UNLOAD]);
 }
 
 static void self_is_that_of_the_provider_below(void **state)
@@ -366,7 +369,7 @@ static void a_trace_in_json_is_an_object_a_line(void **state)
     struct vss_supported_out supported = {.struct_size = sizeof(supported)};
     struct vss_on_load_out loaded = {.struct_size = sizeof(loaded)};
     char path[96];
-    open_trace(h, "trace/tgt", "trace_format = json\n", path);
+    open_trace(h, "trace/fault/tgt", "trace_format = json\n", path);
     assert_int_equal(shim_host_call(h, VSS_OP_ON_LOAD, &loaded), S_OK);
     assert_int_equal(shim_host_call(h, VSS_OP_GET_TARGET_LUNS, &targets), S_OK);
     assert_int_equal(shim_host_call(h, VSS_OP_ARE_LUNS_SUPPORTED, &supported), S_OK);
