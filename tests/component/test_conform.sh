@@ -82,6 +82,7 @@ out_has '^skipped +commit\.content \(looks at LUNs\)'
 out_has '^skipped +life\.whole \(not recorded\)'
 out_has '^conform: 1 of 2 cases held, '
 nothing_left
+configure files "$example"
 
 # ---- interrupted, and in the way of another one ----
 "$conform" --config "$work/conform.conf" --array files >"$work/first" 2>&1 </dev/null &
