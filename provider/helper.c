@@ -22,8 +22,8 @@ static void own_directory(char out[PATH_MAX])
 }
 
 /* The first that is there of: where a build has it (only for programs of that build: an installed
- * one must not run what lies in a build directory), beside us, beside a program in libexec; else
- * the configured place. */
+ * one must not run what lies in a build directory), beside us, beside a program in libexec or a
+ * folder of it; else the configured place. */
 static void find(const char *environment, const char *build, const char *relative,
                  const char *configured, const char *file, char out[PATH_MAX])
 {
@@ -40,7 +40,7 @@ static void find(const char *environment, const char *build, const char *relativ
             return;
         }
     }
-    static const char *const ups[] = {"..", "../.."};
+    static const char *const ups[] = {"..", "../..", "../../.."};
     for (size_t i = 0; *own && i < sizeof(ups) / sizeof(ups[0]); i++) {
         (void)snprintf(out, PATH_MAX, "%s/%s/%s/%s", own, ups[i], relative, file);
         if (access(out, R_OK) == 0) {

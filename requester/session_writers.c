@@ -64,6 +64,7 @@ static void describe_set(struct vss_backup_components *s, struct writer *w)
     (void)snprintf(context, sizeof(context), "0x%x", s->context);
     set_id(w, "snapshot-set", &s->set_id);
     writer_set(w, "context", context);
+    writer_set(w, "keep-writable", store_path(s->env->store));
     for (size_t i = 0; i < set->snapshot_count; i++) {
         writer_set(w, "volume", set->snapshots[i].original_volume);
     }

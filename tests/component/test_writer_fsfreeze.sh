@@ -1,0 +1,170 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# usage: test_writer_fsfreeze.sh LUNSHADOW FSFREEZE
+# The fsfreeze writer on a real ext4 that lies on a LUN: frozen at the cut, and never for longer, whoever dies.
+set -euo pipefail
+lunshadow=${1:?usage: test_writer_fsfreeze.sh LUNSHADOW FSFREEZE}
+program=${2:?}
+PATH=$PATH:/usr/sbin:/sbin
+skip() {
+    printf 'skipped: %s\n' "$*"
+    exit 77
+}
+[ "$(id -u)" -eq 0 ] || skip "freezing a filesystem needs root"
+for tool in tgtd losetup mkfs.ext4 dumpe2fs e2fsck; do
+    command -v "$tool" >/dev/null || skip "no $tool here"
+done
+[ -e /dev/loop-control ] || skip "no loop devices here"
+work=$(mktemp -d "${TMPDIR:-/tmp}/lunshadow-fsfreeze.XXXXXX")
+lab=''
+mounted=''
+loader=''
+cleanup() {
+    [ -z "$loader" ] || { rm -f "$work/go"; wait "$loader" 2>/dev/null || true; }
+    if [ -n "$mounted" ]; then
+        umount "$work/mnt" || echo "left mounted: $work/mnt" >&2
+    fi
+    if [ -n "$lab" ]; then
+        "$lunshadow" lab down "$lab" >/dev/null || echo "left behind: $lab" >&2
+    fi
+    rm -rf "$work"
+}
+trap cleanup EXIT
+fail() {
+    printf 'FAILED: %s\n' "$*"
+    cat "$work"/out "$work"/err 2>/dev/null || true
+    fsfreeze -u "$work/mnt" 2>/dev/null || true
+    exit 1
+}
+export LUNSHADOW_LOCK_DIR=$work/locks
+mkdir "$LUNSHADOW_LOCK_DIR" "$work/mnt"
+"$lunshadow" lab up --luns 1 --size 64M "$work/lab" >/dev/null
+lab=$work/lab
+export LUNSHADOW_CONFIG=$lab/lunshadow.conf LUNSHADOW_STATE_DIR=$lab/state
+lun=iscsi://$(sed -n 's/^address = //p' "$LUNSHADOW_CONFIG")/iqn.2026-11.lunshadow:lab/1
+mkfs.ext4 -q "$lab/disks/lun1.img"
+mount -o loop "$lab/disks/lun1.img" "$work/mnt" || skip "no loop mount here"
+mounted=yes
+
+# add HOLD_MS MOUNTS: the writer.
+add() {
+    printf '[writer]\nprogram = %s\nlevel = system\n[environment]\nHOLD_MS = %s\nMOUNTS = %s\n' "$program" "$1" "$2" \
+        >"$lab/writers.d/fsfreeze.conf"
+}
+# slow SECONDS: one that keeps the others frozen for so long, and says so.
+cat >"$work/slow-writer" <<'END'
+#!/bin/sh
+while read -r event number rest; do
+    case $event in
+    set) continue ;;
+    identify) cat "$0.answer" ;;
+    freeze) : >"$0.frozen"; sleep "$SECONDS_FROZEN" ;;
+    esac
+    echo "ok $number"
+done
+END
+chmod 755 "$work/slow-writer"
+cat >"$work/slow-writer.answer" <<'END'
+lunshadow-writer 1
+metadata
+<WRITER_METADATA xmlns="x-schema:#VssWriterMetadataInfo" version="1.2">
+<IDENTIFICATION writerId="5a3c1f62-6c1f-4c6c-9f0b-0d2b8d3f6a12" instanceId="d8b1f0f4-58a7-4c0b-8a39-1a2f4c7be912"
+ friendlyName="slow" usage="OTHER" dataSource="OTHER"/>
+<RESTORE_METHOD method="RESTORE_IF_CAN_BE_REPLACED" writerRestore="never" rebootRequired="no"/>
+<BACKUP_LOCATIONS/>
+</WRITER_METADATA>
+.
+END
+slow() {
+    rm -f "$work/slow-writer.frozen"
+    printf '[writer]\nprogram = %s\nlevel = system\n[environment]\nSECONDS_FROZEN = %s\n' "$work/slow-writer" "$1" \
+        >"$lab/writers.d/slow.conf"
+}
+await_frozen() {
+    for _ in $(seq 500); do
+        [ ! -e "$work/slow-writer.frozen" ] || break
+        sleep 0.02
+    done
+    sleep 0.3
+}
+# A write goes through within so many seconds; what waits for a frozen filesystem cannot be killed, so it is left alone.
+writes_within() {
+    rm -f "$work/wrote"
+    (: >"$work/mnt/probe" && : >"$work/wrote") &
+    for _ in $(seq $(($1 * 50))); do
+        [ ! -e "$work/wrote" ] || return 0
+        sleep 0.02
+    done
+    return 1
+}
+copy_of() { find "$lab/disks" -type f ! -name lun1.img | head -n 1; }
+delete_set() { "$lunshadow" delete "$(awk '$1 == "Set" { print $2 }' "$work/out")" >/dev/null; }
+
+# ---- refusals, by hand ----
+answer() { MOUNTS=$1 HOLD_MS=${3:-1000} "$program" <<<"$2" | tail -n 1; }
+answer / "prepare-backup 1" | grep -q '^failed 1 ' || fail "the root filesystem would be frozen"
+answer "$work" "prepare-backup 1" | grep -q '^failed 1 non-retryable nothing is mounted' || fail "a plain directory"
+answer "$work/none" "prepare-backup 1" | grep -q '^failed 1 ' || fail "no directory"
+answer relative "prepare-backup 1" | grep -q 'no absolute path' || fail "a relative path"
+answer "" "prepare-backup 1" | grep -q 'no mount point' || fail "no mount point at all"
+answer "$work/mnt" "prepare-backup 1" 10001 | grep -q 'HOLD_MS' || fail "a hold that is too long"
+answer "$work/mnt" "freeze 1" | grep -q '^failed 1 ' || fail "freeze without prepare-snapshot"
+answer "$work/mnt" "set keep-writable $work/mnt
+prepare-snapshot 1" | grep -q "^failed 1 .*would stop what has to thaw" || fail "what must stay writable would be frozen"
+answer "$work/mnt" "prepare-backup 1" | grep -q '^ok 1$' || fail "a good mount is refused"
+
+# ---- frozen at the cut, under load ----
+: >"$work/go"
+(
+    i=0
+    while [ -e "$work/go" ]; do
+        i=$(((i + 1) % 200))
+        echo "$i" >"$work/mnt/file$i"
+    done
+) &
+loader=$!
+add 10000 "$work/mnt"
+"$lunshadow" create --transportable "$lun" >"$work/out" 2>"$work/err" || fail "create with fsfreeze"
+copy=$(copy_of)
+! dumpe2fs -h "$copy" 2>/dev/null | grep -q needs_recovery || fail "the copy was not frozen"
+e2fsck -fn "$copy" >"$work/err" 2>&1 || fail "the copy is not clean"
+delete_set
+"$lunshadow" create --no-writers --transportable "$lun" >"$work/out" 2>"$work/err" || fail "create --no-writers"
+dumpe2fs -h "$(copy_of)" 2>/dev/null | grep -q needs_recovery || fail "without the writer it is the same: no proof"
+delete_set
+rm "$work/go"
+wait "$loader"
+loader=
+writes_within 5 || fail "frozen after a set"
+
+# ---- the hold has an end of its own ----
+add 300 "$work/mnt"
+slow 2
+code=0
+"$lunshadow" create "$lun" >"$work/out" 2>"$work/err" || code=$?
+[ "$code" -eq 1 ] || fail "a hold that ended before the cut gave exit code $code"
+grep -q "writer fsfreeze failed at thaw" "$work/err" || fail "not told that the hold had ended"
+"$lunshadow" list >"$work/out"
+! grep -q '^Set' "$work/out" || fail "a copy that was not frozen stayed"
+writes_within 5 || fail "frozen after the deadline"
+
+# ---- who dies while it is frozen: lunshadow, then the writer ----
+for victim in lunshadow writer; do
+    add 10000 "$work/mnt"
+    slow 6
+    "$lunshadow" create "$lun" >"$work/out" 2>"$work/err" &
+    creator=$!
+    await_frozen
+    pid=$creator
+    [ $victim = lunshadow ] || pid=$(pgrep -P "$creator" -f "^$program")
+    ! writes_within 1 || fail "not frozen, so nothing is proven"
+    kill -KILL "$pid"
+    for _ in $(seq 150); do
+        [ ! -e "$work/wrote" ] || break
+        sleep 0.02
+    done
+    [ -e "$work/wrote" ] || fail "still frozen 3 s after the $victim died"
+    wait "$creator" 2>/dev/null || true
+    "$lunshadow" recover --rollback >/dev/null 2>&1 || true
+done
+echo "all well"
