@@ -17,7 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define QUICK "[limits]\nfreeze_ms = 300\nthaw_ms = 300\nidentify_ms = 2000\nstatus_ms = 300\n"
+/* For one that will be late; all others may take what a busy machine makes them take. */
+#define QUICK "[limits]\nfreeze_ms = 300\nthaw_ms = 300\nidentify_ms = 2000\n"
 
 struct misdeed {
     const char *what;
@@ -105,7 +106,7 @@ static void check_misdeed(const struct misdeed *deed)
     assert_int_equal(writers_setup(&state), 0);
     struct writers_fixture *f = state;
     writers_add(f, "good", NULL, ":");
-    writers_add(f, "bad", QUICK, deed->body);
+    writers_add(f, "bad", strstr(deed->words, "in time") ? QUICK : NULL, deed->body);
     struct vss_backup_components *s = writers_session(f, VSS_CTX_APP_ROLLBACK);
     assert_int_equal(writers_gathered(s), VSS_S_ASYNC_FINISHED);
     assert_int_equal(writers_prepared(s), VSS_S_ASYNC_FINISHED);
@@ -198,23 +199,23 @@ static void test_introductions(void **state)
     static const char open[] = "<WRITER_METADATA xmlns=\"x-schema:#VssWriterMetadataInfo\"";
     char huge[256];
     writers_add(f, "good", NULL, ":");
-    writers_add_with(f, "not-xml", QUICK, ":", "hello");
-    writers_add_with(f, "entity", QUICK, ":",
+    writers_add_with(f, "not-xml", NULL, ":", "hello");
+    writers_add_with(f, "entity", NULL, ":",
                      "<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///etc/passwd\">]><a>&b;</a>");
-    writers_add_with(f, "root", QUICK, ":", "<BACKUP_COMPONENTS/>");
-    writers_add_with(f, "cut", QUICK, ":", open);
+    writers_add_with(f, "root", NULL, ":", "<BACKUP_COMPONENTS/>");
+    writers_add_with(f, "cut", NULL, ":", open);
     writers_add(
-        f, "version", QUICK,
+        f, "version", NULL,
         "[ $event = identify ] && { introduce | sed 's/writer 1/writer 2/'; echo ok $number; "
         "continue; }");
-    writers_add(f, "silent", QUICK, "[ $event = identify ] && { echo ok $number; continue; }");
+    writers_add(f, "silent", NULL, "[ $event = identify ] && { echo ok $number; continue; }");
     writers_add(f, "endless", QUICK,
                 "[ $event = identify ] && { introduce | grep -v '^[.]$'; sleep 1000; }");
     (void)snprintf(
         huge, sizeof(huge),
         "[ $event = identify ] && { echo lunshadow-writer 1; echo metadata; yes '<a>'; }");
-    writers_add(f, "huge", QUICK, huge);
-    writers_add(f, "refuses", QUICK,
+    writers_add(f, "huge", NULL, huge);
+    writers_add(f, "refuses", NULL,
                 "[ $event = identify ] && { echo failed $number retryable not now; continue; }");
     struct vss_backup_components *s = writers_session(f, VSS_CTX_APP_ROLLBACK);
     uint32_t count = 0;
