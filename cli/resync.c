@@ -5,6 +5,7 @@
 #include "cli/resync_plan.h"
 #include "cli/session.h"
 #include "cli/text.h"
+#include "cli/writer_view.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "requester/dry_run.h"
@@ -24,6 +25,7 @@ static const struct cli_option options[] = {
     {"no-volume-check", 0, NULL, "overwrite volumes that are not in the set, too"},
     {"wait", 'w', "SECONDS", "where another resync runs, wait for it that long"},
     {"dry-run", 'n', NULL, "check everything, print which label bytes would change, write nothing"},
+    {"writers", 0, NULL, "let the writers stop their applications before, and start them after"},
     {"yes", 'y', NULL, "overwrite; without it only the plan is printed"},
 };
 
@@ -73,6 +75,53 @@ static HRESULT recover(const struct cli *cli, struct vss_backup_components *sess
     flags |= cli_has(cli, "no-volume-check") ? (uint32_t)VSS_RECOVERY_NO_VOLUME_CHECK : 0u;
     HRESULT hr = vss_backup_components_recover_set(session, flags, &async);
     return session_wait(session, hr, async, "resync", err);
+}
+
+static HRESULT tell(struct vss_backup_components *session,
+                    HRESULT (*method)(struct vss_backup_components *, struct vss_async **),
+                    const char *what, struct error *err)
+{
+    struct vss_async *async = NULL;
+    HRESULT hr = method(session, &async);
+    return session_wait(session, hr, async, what, err);
+}
+
+/* Where one cannot let go of its data nothing is written, and all go on as they were. */
+static HRESULT stop_applications(struct vss_backup_components *session, struct error *err)
+{
+    struct error why = {0};
+    HRESULT hr =
+        tell(session, vss_backup_components_gather_writer_metadata, "asking the writers", err);
+    if (SUCCEEDED(hr)) {
+        hr = tell(session, vss_backup_components_pre_restore, "stopping the applications", err);
+    }
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = writer_rows_check(session, &why);
+    if (FAILED(hr)) {
+        (void)tell(session, vss_backup_components_post_restore, "starting the applications", NULL);
+        return error_set(err, hr, "%s; nothing was written", why.text);
+    }
+    return S_OK;
+}
+
+/* After a failure applications stay down: what is on the LUNs may be neither the old nor the new.
+ */
+static HRESULT recover_with_writers(const struct cli *cli, struct vss_backup_components *session,
+                                    struct error *err)
+{
+    HRESULT hr = stop_applications(session, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = recover(cli, session, err);
+    if (FAILED(hr)) {
+        error_prefix(err, "the applications that writers stopped stay stopped");
+        return hr;
+    }
+    hr = tell(session, vss_backup_components_post_restore, "starting the applications", err);
+    return SUCCEEDED(hr) ? writer_rows_check(session, err) : hr;
 }
 
 static void print_field(const json_t *member, const char *key)
@@ -170,7 +219,9 @@ static int resync(const struct cli *cli, const char *xml, const struct resync_pl
         exit_code = exit_code == CLI_OK ? CLI_UNUSABLE : exit_code;
         goto out;
     }
-    hr = recover(cli, session, &err);
+    hr = cli_has(cli, "writers") && !cli_has(cli, "dry-run")
+             ? recover_with_writers(cli, session, &err)
+             : recover(cli, session, &err);
     if (cli_has(cli, "dry-run")) {
         exit_code = label_changes_report(cli, session, hr, &err);
         hr = S_OK; /* said */
@@ -233,6 +284,10 @@ const struct cli_command command_resync = {
             "those that\n"
             "failed. A part of the set needs --partial. Ctrl-C leaves what the same command makes "
             "whole.\n"
+            "\n"
+            "With --writers the writers (see: lunshadow writers) are told before and after. "
+            "Without it\n"
+            "stop what uses the LUNs yourself.\n"
             "\n"
             "By default a LUN keeps the disk IDs it has now. A DOCUMENT of - is standard input.",
     .options = options,

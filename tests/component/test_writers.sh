@@ -131,6 +131,37 @@ grep -q "failed at identify" "$work/out" || fail "its failure is not shown"
 "$lunshadow" create --no-writers "$lun" >"$work/out" 2>"$work/err" || fail "create --no-writers"
 "$lunshadow" delete "$(awk '$1 == "Set" { print $2 }' "$work/out")" >/dev/null
 
+# ---- around a resync ----
+# It notes what is on the LUN when it is told.
+image=$lab/disks/lun1.img
+put() { printf '%s' "$1" | dd of="$image" bs=1 seek=10000000 conv=notrunc,fsync status=none; }
+at() { dd if="$image" bs=1 skip=10000000 count="$1" status=none; }
+sed "s#^    thaw#    p*-restore) dd if='$image' bs=1 skip=10000000 count=4 of=\"\$APP/\$event\" status=none ;;\n&#" \
+    "$work/app-writer" >"$work/restoring"
+chmod 755 "$work/restoring"
+add app "$work/restoring"
+put good
+"$lunshadow" create --transportable -o "$work/set.xml" "$lun" >"$work/out" 2>"$work/err" || fail "create"
+set=$(awk '$1 == "Set" { print $2 }' "$work/out")
+put poor
+"$lunshadow" import "$work/set.xml" >"$work/out" 2>"$work/err" || fail "import"
+"$lunshadow" resync --yes "$work/set.xml" >"$work/out" 2>"$work/err" || fail "resync"
+[ ! -e "$work/app/pre-restore" ] || fail "resync told the writers unasked"
+put poor
+"$lunshadow" resync --writers --yes "$work/set.xml" >"$work/out" 2>"$work/err" || fail "resync --writers"
+[ "$(cat "$work/app/pre-restore")" = poor ] || fail "pre-restore came too late"
+[ "$(cat "$work/app/post-restore")" = good ] || fail "post-restore came too early"
+put poor
+sed "s|^    set) |    pre-restore) echo \"failed \$number retryable still open\"; continue ;;\n&|" "$work/app-writer" \
+    >"$work/failing"
+add app "$work/failing"
+code=0
+"$lunshadow" resync --writers --yes "$work/set.xml" >"$work/out" 2>"$work/err" || code=$?
+[ "$code" -eq 1 ] || fail "resync over an application that is still open: exit code $code"
+grep -q "still open; nothing was written" "$work/err" || fail "not told why"
+[ "$(at 4)" = poor ] || fail "written all the same"
+"$lunshadow" delete "$set" >/dev/null
+
 # ---- whoever kills lunshadow while it is frozen ----
 sed 's|flock 9; sync.*|flock 9; : >"$APP/is-frozen" ;;|' "$work/app-writer" >"$work/held"
 sed -i 's|^    thaw|    prepare-snapshot) sleep 0.2 ;;\n&|' "$work/held"
