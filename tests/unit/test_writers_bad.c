@@ -77,7 +77,7 @@ static const struct misdeed misdeeds[] = {
      VSS_WS_FAILED_AT_POST_SNAPSHOT, VSS_E_WRITER_NOT_RESPONDING, "exit code 1"},
     {"dies after post-snapshot", "[ $event = post-snapshot ] && { echo ok $number; exit 1; }",
      VSS_WS_UNKNOWN, VSS_E_WRITER_NOT_RESPONDING, "at status"},
-    {"closes its input", "[ $event = post-snapshot ] && { echo ok $number; exec <&-; sleep 1000; }",
+    {"closes its input", "[ $event = post-snapshot ] && { exec <&-; echo ok $number; sleep 1000; }",
      VSS_WS_UNKNOWN, VSS_E_WRITER_NOT_RESPONDING, "at status"},
 };
 
