@@ -123,7 +123,7 @@ static char *next(char **rest)
     return word;
 }
 
-static char *trimmed(char *rest)
+static const char *trimmed(char *rest)
 {
     rest += strspn(rest, " \t");
     size_t length = strlen(rest);
@@ -181,12 +181,6 @@ static bool read_component(char **rest, struct protocol_line *out)
     out->text = trimmed(*rest);
     return (is_database || strcmp(type, "file-group") == 0) && *path != '\0' &&
            protocol_read_word(path) && protocol_read_word(name) && *name != '\0';
-}
-
-/* What a component wants kept may have lines of its own, so %XX is undone in it. */
-static bool read_free_text(struct protocol_line *out)
-{
-    return *out->text != '\0' && protocol_read_word(out->text);
 }
 
 /* An answer: its number, then its text. */
@@ -261,7 +255,7 @@ static bool read_rest(char **rest, struct protocol_line *out)
     case LINE_FAILED_COMPONENT:
         return read_kind(next(rest), &out->code) && read_component(rest, out);
     case LINE_COMPONENT_TEXT:
-        return read_component(rest, out) && read_free_text(out);
+        return read_component(rest, out) && *out->text != '\0';
     case LINE_GARBAGE:
         break;
     }
@@ -270,8 +264,7 @@ static bool read_rest(char **rest, struct protocol_line *out)
 
 struct protocol_line protocol_parse(char *line)
 {
-    static char none[] = "";
-    struct protocol_line out = {.path = "", .component = "", .text = none};
+    struct protocol_line out = {.path = "", .component = "", .text = ""};
     char *rest = line;
     out.kind = kind_of(next(&rest), &out);
     if (!read_rest(&rest, &out)) {

@@ -73,7 +73,7 @@ struct protocol_line {
     int32_t component_type; /* enum vss_component_type */
     const char *path;       /* of a component; "" for none */
     const char *component;
-    char *text; /* free text to the end of the line; "" for none */
+    const char *text; /* free text to the end of the line; "" for none */
 };
 
 /* line has no newline. Borrows from it. */

@@ -230,13 +230,18 @@ static void no_description(void *user, struct writer *w, enum writer_event event
     (void)event;
 }
 
-static HRESULT keep_notes(struct writer *w, const struct writers_call *call, struct error *err)
+/* What writers said of their components. Never between freeze and thaw: it may be logged. */
+static HRESULT keep_notes(struct writer *const *list, size_t count, const struct writers_call *call,
+                          struct error *err)
 {
     HRESULT hr = S_OK;
-    if (call && call->keep && w->note_count && w->answer != ANSWER_GARBAGE) {
-        hr = call->keep(call->user, w, err);
+    for (size_t i = 0; i < count; i++) {
+        struct writer *w = list[i];
+        if (SUCCEEDED(hr) && call && call->keep && w->note_count && w->answer != ANSWER_GARBAGE) {
+            hr = call->keep(call->user, w, err);
+        }
+        writer_forget_notes(w);
     }
-    writer_forget_notes(w);
     return hr;
 }
 
@@ -248,8 +253,6 @@ static HRESULT finish(struct writer *const *list, size_t count, const struct wri
     HRESULT hr = writers_wait(list, count, cancelled);
     for (size_t i = 0; i < count; i++) {
         judge(list[i]);
-        HRESULT kept = keep_notes(list[i], call, err);
-        hr = SUCCEEDED(hr) ? kept : hr;
     }
     if (hr == E_ABORT) {
         return error_set(err, hr, "cancelled while the writers were at work");
@@ -314,6 +317,8 @@ HRESULT writers_tell(struct writers *ws, enum writer_event event, const struct w
         list[count++] = w;
     }
     HRESULT hr = finish(list, count, call, event != EVENT_ABORT, err);
+    HRESULT kept = keep_notes(list, count, call, SUCCEEDED(hr) ? err : NULL);
+    hr = SUCCEEDED(hr) ? kept : hr;
     ws->has_lost = false;
     for (size_t i = 0; i < count; i++) {
         ws->has_lost = ws->has_lost || list[i]->answer >= ANSWER_LATE;
@@ -438,6 +443,8 @@ HRESULT writers_thaw(struct writers *ws, bool is_transacted, const struct writer
         HRESULT thawed = thaw_level(ws, (enum writer_level)level, call, SUCCEEDED(hr) ? err : NULL);
         hr = SUCCEEDED(hr) ? thawed : hr;
     }
+    HRESULT kept = keep_notes(ws->items, ws->count, call, SUCCEEDED(hr) ? err : NULL);
+    hr = SUCCEEDED(hr) ? kept : hr;
     if (SUCCEEDED(hr) && is_transacted) {
         hr = check_transactions(ws, EVENT_THAW, VSS_E_TRANSACTION_THAW_TIMEOUT, err);
     }
@@ -488,7 +495,9 @@ static HRESULT identify(struct writers *ws, const struct writers_call *call, str
             list[count++] = ws->items[i];
         }
     }
-    return finish(list, count, call, true, err);
+    HRESULT hr = finish(list, count, call, true, err);
+    (void)keep_notes(list, count, NULL, NULL); /* no component is known yet */
+    return hr;
 }
 
 /* A writer whose introduction is not accepted. */

@@ -54,7 +54,8 @@ HRESULT writers_tell(struct writers *ws, enum writer_event event, const struct w
                      struct error *err);
 
 /* Freezes, level by level, all of a level at once, within WRITER_FROZEN_MAX_MS together. Writes no
- * file and no log, and neither does writers_thaw(). VSS_E_TRANSACTION_FREEZE_TIMEOUT:
+ * file and no log, and neither does writers_thaw() before all are thawed; what writers say of
+ * components on the way is kept then. VSS_E_TRANSACTION_FREEZE_TIMEOUT:
  * is_transacted, and one that coordinates transactions did not freeze. */
 HRESULT writers_freeze(struct writers *ws, bool is_transacted, const struct writers_call *call,
                        struct error *err);

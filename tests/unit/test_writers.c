@@ -460,7 +460,6 @@ static void test_lines(void **unused)
         {"failed-component timeout database", LINE_GARBAGE},
         {"backup-stamp file-group a%20b files stamp 1", LINE_COMPONENT_TEXT},
         {"backup-stamp file-group - files", LINE_GARBAGE},
-        {"backup-stamp file-group - files 100%", LINE_GARBAGE},
         {"backup-metadata file-group - files one%0Atwo", LINE_COMPONENT_TEXT},
         {"", LINE_GARBAGE},
         {"hello", LINE_GARBAGE},
