@@ -2,6 +2,7 @@
 #ifndef LUNSHADOW_TESTS_CONTRACT_CONTRACT_H
 #define LUNSHADOW_TESTS_CONTRACT_CONTRACT_H
 
+#include <lunshadow/component.h>
 #include <lunshadow/metadata.h>
 #include <lunshadow/requester.h>
 #include <stdbool.h>
@@ -34,6 +35,8 @@ struct trial {
     struct vss_wm_component *component;
     struct vss_wm_filedesc *filedesc;
     struct vss_wm_dependency *dependency;
+    struct vss_writer_components *writer;
+    struct vss_component *noted;
     char *text;
     char *second_text;
     VSS_ID id;

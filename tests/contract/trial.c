@@ -112,6 +112,8 @@ void trial_drop(struct trial *t)
     vss_enum_object_release(t->clone);
     vss_free_snapshot_properties(&t->snapshot);
     vss_free_object_properties(&t->object);
+    vss_component_release(t->noted);
+    vss_writer_components_release(t->writer);
     vss_wm_dependency_release(t->dependency);
     vss_wm_filedesc_release(t->filedesc);
     vss_wm_component_release(t->component);
