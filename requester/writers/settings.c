@@ -153,12 +153,15 @@ static HRESULT read_environment(struct writer_settings *s, const struct config *
     s->environment[count++] = text_printf("HOME=%s", home);
     s->environment[count++] = text_printf("LUNSHADOW_WRITER=%s", s->name);
     free(home);
+    bool is_whole = true;
     for (size_t i = 0; i < count; i++) {
-        if (!s->environment[i]) {
-            return E_OUTOFMEMORY;
-        }
+        is_whole = is_whole && s->environment[i];
     }
-    return S_OK;
+    for (size_t i = 0; !is_whole && i < count; i++) { /* whoever frees it stops at the first NULL */
+        free(s->environment[i]);
+        s->environment[i] = NULL;
+    }
+    return is_whole ? S_OK : E_OUTOFMEMORY;
 }
 
 static HRESULT read_config(struct writer_settings *s, const struct config *config,

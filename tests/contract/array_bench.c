@@ -107,7 +107,7 @@ char *array_bench_make_set(struct array_bench *ab, uint32_t context, size_t coun
     add_volumes(ab, &t, count, out_snapshot_id);
     HRESULT hr = trial_finish(&t, vss_backup_components_do_snapshot_set(t.session, &t.async));
     if (FAILED(hr)) {
-        (void)fprintf(stderr, "no set: %s\n", t.text);
+        (void)fprintf(stderr, "no set: %s\n", t.status_text);
         exit(2);
     }
     trial_must(&t, vss_backup_components_save_as_xml(t.session, &xml));

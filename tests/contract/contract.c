@@ -112,7 +112,7 @@ void contract_expect(const char *heading, HRESULT hr, HRESULT code, const char *
 void contract_expect_on(const struct trial *t, const char *heading, HRESULT hr, HRESULT code)
 {
     const char *text = vss_backup_components_error_text(t->session);
-    contract_expect(heading, hr, code, t->text && !*text ? t->text : text);
+    contract_expect(heading, hr, code, *text ? text : t->status_text);
 }
 
 void contract_skip(const char *heading, HRESULT code, const char *why)

@@ -37,8 +37,9 @@ struct trial {
     struct vss_wm_dependency *dependency;
     struct vss_writer_components *writer;
     struct vss_component *noted;
-    char *text;
+    char *text; /* outputs */
     char *second_text;
+    char status_text[256]; /* what the last operation said */
     VSS_ID id;
 };
 

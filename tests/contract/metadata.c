@@ -400,7 +400,7 @@ static void try_senseless(const struct bench *b)
 static void try_ends(const struct bench *b)
 {
     struct trial t = {.bench = b};
-    ready_files(&t);
+    ready(&t);
     contract_expect("ExamineWriterMetadata GetComponent",
                     vss_examine_writer_metadata_get_component(t.metadata, 2, &t.component),
                     VSS_E_OBJECT_NOT_FOUND, "");

@@ -97,8 +97,8 @@ HRESULT trial_finish(struct trial *t, HRESULT hr)
     if (hr == S_OK) {
         (void)vss_async_wait(t->async, VSS_INFINITE);
         (void)vss_async_query_status(t->async, &status);
-        free(t->text);
-        t->text = strdup(vss_async_error_text(t->async));
+        (void)snprintf(t->status_text, sizeof(t->status_text), "%s",
+                       vss_async_error_text(t->async));
         vss_async_release(t->async);
         t->async = NULL;
     }
