@@ -50,7 +50,8 @@ void array_bench_stop(struct array_bench *ab)
     free(ab->config_text);
 }
 
-void array_bench_fault(struct array_bench *ab, const char *fault)
+/* lines in the place of that which names the provider */
+static void write_config(struct array_bench *ab, const char *lines)
 {
     static const char plain[] = "provider = tgt\n";
     char *at = strstr(ab->config_text, plain);
@@ -60,13 +61,23 @@ void array_bench_fault(struct array_bench *ab, const char *fault)
         exit(2);
     }
     (void)fwrite(ab->config_text, 1, (size_t)(at - ab->config_text), file);
-    if (fault) {
-        (void)fprintf(file, "provider = fault/tgt\nfault = %s\n", fault);
-    } else {
-        (void)fputs(plain, file);
-    }
+    (void)fputs(lines ? lines : plain, file);
     (void)fputs(at + strlen(plain), file);
     (void)fclose(file);
+}
+
+void array_bench_fault(struct array_bench *ab, const char *fault)
+{
+    char lines[256];
+    (void)snprintf(lines, sizeof(lines), "provider = fault/tgt\nfault = %s\n", fault ? fault : "");
+    write_config(ab, fault ? lines : NULL);
+}
+
+void array_bench_provider(struct array_bench *ab, const char *path)
+{
+    char lines[1024];
+    (void)snprintf(lines, sizeof(lines), "provider = %s\n", path);
+    write_config(ab, lines);
 }
 
 static void nothing_is_left(void **state)

@@ -21,6 +21,9 @@ void array_bench_stop(struct array_bench *ab);
  */
 void array_bench_fault(struct array_bench *ab, const char *fault);
 
+/* Sessions created from now on find this plug-in in the place of tgt's. */
+void array_bench_provider(struct array_bench *ab, const char *path);
+
 /* What is not in the registry must not be on the array either. */
 void array_bench_check_nothing_left(struct array_bench *ab);
 

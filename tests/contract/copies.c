@@ -222,6 +222,9 @@ static void try_refused_members(void)
     expect_member(&stranger, NULL, VSS_E_SNAPSHOT_NOT_IN_SET);
     expect_member(&copy_id, NOWHERE, VSS_E_OBJECT_NOT_FOUND);
     expect_member(&copy_id, url, VSS_E_VOLUME_NOT_SUPPORTED);
+    array_bench_provider(&ab, LEGACY_PATH); /* a version of the plug-in that has no ResyncLuns */
+    expect_member(&copy_id, NULL, VSS_E_LEGACY_PROVIDER);
+    array_bench_fault(&ab, NULL);
     ready_to_recover(&first);
     expect_member(&copy_id, NULL, VSS_E_RESYNC_IN_PROGRESS);
     trial_drop(&first);

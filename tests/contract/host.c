@@ -177,6 +177,39 @@ static void try_revert_without_array(void)
     array_bench_fault(&ab, NULL);
 }
 
+/* Its plug-in is a version that has no ResyncLuns. */
+static void try_revert_by_legacy_provider(void)
+{
+    struct trial t = {.bench = &ab.bench};
+    array_bench_provider(&ab, LEGACY_PATH);
+    ready(&t);
+    contract_expect_on(&t, "RevertToSnapshot", revert(&t, 0), E_NOTIMPL);
+    contract_expect_on(&t, "QueryRevertStatus", query_revert(&t, 0), E_NOTIMPL);
+    trial_drop(&t);
+    array_bench_fault(&ab, NULL);
+}
+
+/* Another session is about to bring something back. */
+static void try_two_at_once(void)
+{
+    struct trial t = {.bench = &ab.bench};
+    struct trial restoring = {.bench = &ab.bench};
+    VSS_ID other_set;
+    VSS_ID other_copy;
+    char *xml = array_bench_make_set(&ab, (uint32_t)(PERSISTENT | VSS_VOLSNAP_ATTR_TRANSPORTABLE),
+                                     1, &other_set, &other_copy);
+    trial_create(&restoring);
+    trial_must(&restoring, vss_backup_components_initialize_for_restore(restoring.session, xml));
+    trial_must(&restoring, vss_backup_components_add_snapshot_to_recovery_set(
+                               restoring.session, &other_copy, 0, NULL));
+    ready(&t);
+    contract_expect_on(&t, "RevertToSnapshot", revert(&t, 0), VSS_E_REVERT_IN_PROGRESS);
+    trial_drop(&t);
+    trial_drop(&restoring);
+    array_bench_delete_set(&ab, &other_set);
+    vss_free_string(xml);
+}
+
 static void try_registry_without_content(void)
 {
     struct trial t = {.bench = &ab.bench};
@@ -257,6 +290,8 @@ int main(void)
     CONTRACT_TRY(&ab.bench, reverting);
     try_revert();
     try_revert_without_array();
+    try_revert_by_legacy_provider();
+    try_two_at_once();
     try_registry_without_content();
     array_bench_delete_set(&ab, &set_id);
     try_revert_of_a_part();
