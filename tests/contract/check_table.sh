@@ -18,7 +18,10 @@ seen[$1, $3]++ { bad("twice: " $1 " " $3) }
 # S_OK is a row of every method, and documented for one.
 $3 != "S_OK" || $1 == "CoInitializeEx" { pairs++ }
 END {
-    for (heading in function_of) headings++
+    for (heading in function_of) {
+        headings++
+        if (function_of[heading] ~ /^vss_/ && !((heading, "S_OK") in seen)) bad("no S_OK of " heading)
+    }
     if (pairs != 522 || headings != 107) {
         printf "%s: %d pairs of %d headings instead of 522 of 107\n", FILENAME, pairs, headings
         wrong++
