@@ -168,7 +168,7 @@ run 0 import "$work/set.xml"
 run 0 break --dry-run "$set_id"
 out_has '^ +[0-9]+  old'
 run 0 break --dry-run --mask "$set_id"
-"$lunshadow" list | grep -q "$set_id" || fail "a dry break broke the set"
+"$lunshadow" list | grep "$set_id" >/dev/null || fail "a dry break broke the set"
 run 0 recover --list
 out_has 'No operation'
 run 0 delete "$set_id"
