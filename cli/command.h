@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Exit codes of every subcommand; `drill` uses them as its own page says. */
+/* Exit codes of every subcommand that has none of its own. */
 #define CLI_OK       0
 #define CLI_FAILED   1 /* the operation failed; its code was printed */
 #define CLI_UNUSABLE 2 /* wrong use, or it could not start; nothing was changed */
@@ -30,6 +30,7 @@ struct cli_command {
     const char *summary;   /* one line for the list of commands */
     const char *arguments; /* as the usage line shows them; "" for none */
     const char *help;      /* what it does; paragraphs of lines up to 78 columns */
+    const char *exit_codes; /* where they are its own; NULL: those above */
     const struct cli_option *options;
     size_t option_count;
     int min_arguments;

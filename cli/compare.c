@@ -160,9 +160,8 @@ const struct cli_command command_compare = {
         "file or a local block device each. What both are known to have as holes is not read. On "
         "a\n"
         "difference the first byte that differs is named (the first byte of a device is byte 0),\n"
-        "and bytes and blocks that differ are counted.\n"
-        "\n"
-        "Exit codes here: 0 equal; 1 different, in content or in size; 2 it could not be told.",
+        "and bytes and blocks that differ are counted.",
+    .exit_codes = "0 equal; 1 different, in content or in size; 2 it could not be told.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .min_arguments = 2,

@@ -111,10 +111,9 @@ const struct cli_command command_drill = {
         "names\n"
         "by address and identity ([scratch NAME]), and to no others. \"verify REPORT\" tells "
         "whether a\n"
-        "report is what a drill wrote, and what it says.\n"
-        "\n"
-        "Exit codes here: 0 every check held; 1 a check failed; 2 it could not run, nothing was\n"
-        "written; 3 it passed but left something behind, which it lists.",
+        "report is what a drill wrote, and what it says.",
+    .exit_codes = "0 every check held; 1 a check failed; 2 it could not run, nothing was written;\n"
+                  "3 it passed but left something behind, which it lists.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .min_arguments = 0,

@@ -188,11 +188,9 @@ const struct cli_command command_lint = {
             "host that\n"
             "the kernel still takes for another LUN. Each finding has a stable name, the LUNs, "
             "and the\n"
-            "command that mends it. Several paths to one LUN are no finding. Nothing is written.\n"
-            "\n"
-            "Exits with 1 where something was found or no portal answered, with 3 where nothing "
-            "was found\n"
-            "but not everything answered.",
+            "command that mends it. Several paths to one LUN are no finding. Nothing is written.",
+    .exit_codes = "0 nothing was found; 1 something was, or no portal answered; 2 wrong use or "
+                  "could not\nstart; 3 nothing was found, but not everything answered.",
     .min_arguments = 0,
     .max_arguments = -1,
     .run = run,

@@ -188,8 +188,9 @@ void options_help(const struct cli_command *command, FILE *stream)
     }
     (void)fputs("\nOptions of every command:\n", stream);
     print_options(common_options, COMMON_COUNT, stream);
-    (void)fputs(
-        "\nExit codes: 0 done; 1 failed, the code is printed; 2 wrong use or could not start;\n"
-        "3 done in part, what is missing is printed.\n",
-        stream);
+    (void)fprintf(stream, "\nExit codes: %s\n",
+                  command->exit_codes ? command->exit_codes
+                                      : "0 done; 1 failed, the code is printed; 2 wrong use or "
+                                        "could not start;\n3 done in part, what is missing is "
+                                        "printed.");
 }
