@@ -50,21 +50,24 @@ prepare() {
     sync
 }
 
-# What may be seen of the LUN before anything repairs it.
+# What may be seen of the LUN before anything repairs it. It is marked before its first byte is written, and until its
+# last one is.
 check_as_found() {
-    local now
+    local now mark=''
     now=$(digest "$lun")
     if "$lunshadow" recover --list --json | grep -q '"destination_invalid": true'; then
-        if blkid -p "$lun" >/dev/null || sgdisk -v "$lun" | grep -q 'No problems found'; then
-            die "a half-written LUN looks valid"
-        fi
-        echo "found: half-written, without a label"
-    elif [ "$now" = "$(cat $data/copied.sha256)" ]; then
-        echo "found: whole, as it was copied"
+        mark=', marked'
+    fi
+    if [ "$now" = "$(cat $data/copied.sha256)" ]; then
+        echo "found: whole, as it was copied$mark"
     elif [ "$now" = "$(cat $data/changed.sha256)" ]; then
-        echo "found: untouched"
-    else
+        echo "found: untouched$mark"
+    elif [ -z "$mark" ]; then
         die "no operation is unfinished, and the LUN is neither what it was nor what it was to be"
+    elif blkid -p "$lun" || sgdisk -v "$lun" | grep -q 'No problems found'; then
+        die "a half-written LUN looks valid"
+    else
+        echo "found: half-written, marked, without a label"
     fi
 }
 
