@@ -15,6 +15,9 @@ die() { printf 'power: %s\n' "$*"; tail -n 5 /run/power.err; exit 1; }
 
 digest() { sha256sum "$1" | cut -d ' ' -f 1; }
 
+# Of all but the first and the last MiB, which hold the label.
+digest_of_body() { dd if="$1" bs=1M skip=1 count=62 status=none | sha256sum | cut -d ' ' -f 1; }
+
 # An array as its host starts it: it has the LUN, and no word of any copy.
 start_array() {
     mkdir -p /run/tgtd
@@ -37,6 +40,7 @@ prepare() {
     sgdisk -n 1:0:+32M -n 2:0:0 "$lun" >/dev/null
     head -c 48M /dev/urandom | dd of="$lun" bs=1M seek=8 conv=notrunc status=none
     digest "$lun" >$data/copied.sha256
+    digest_of_body "$lun" >$data/copied.body
     start_array
     "$lunshadow" create --transportable -o $data/set.xml "$url" >/dev/null 2>&1
     "$lunshadow" import $data/set.xml >/dev/null
@@ -51,7 +55,7 @@ prepare() {
 }
 
 # What may be seen of the LUN before anything repairs it. It is marked before its first byte is written, and until its
-# last one is.
+# last one is; the label comes after all that it describes.
 check_as_found() {
     local now mark=''
     now=$(digest "$lun")
@@ -64,6 +68,8 @@ check_as_found() {
         echo "found: untouched$mark"
     elif [ -z "$mark" ]; then
         die "no operation is unfinished, and the LUN is neither what it was nor what it was to be"
+    elif [ "$(digest_of_body "$lun")" = "$(cat $data/copied.body)" ]; then
+        echo "found: all copied, marked, the disk ids not yet its own"
     elif blkid -p "$lun" || sgdisk -v "$lun" | grep -q 'No problems found'; then
         die "a half-written LUN looks valid"
     else

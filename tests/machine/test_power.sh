@@ -43,8 +43,7 @@ step() {
 }
 
 rounds=${LUNSHADOW_POWER_ROUNDS:-2}
-RANDOM=${LUNSHADOW_POWER_SEED:-$(date +%s)}
-seed=$RANDOM
+seed=${LUNSHADOW_POWER_SEED:-$(($(date +%s) % 32768))}
 RANDOM=$seed
 echo "LUNSHADOW_POWER_SEED=$seed"
 step 0 prepare
