@@ -49,6 +49,7 @@ prepare() {
         printf 'changed %s' "$i" | dd of="$lun" bs=4096 seek=$((2560 + i * 70)) conv=notrunc status=none
     done
     sgdisk -G "$lun" >/dev/null
+    digest_of_body "$lun" >$data/changed.body
     cp --reflink=always "$lun" $data/changed.img
     digest "$lun" >$data/changed.sha256
     sync
@@ -57,8 +58,9 @@ prepare() {
 # What may be seen of the LUN before anything repairs it. It is marked before its first byte is written, and until its
 # last one is; the label comes after all that it describes.
 check_as_found() {
-    local now mark=''
+    local now body mark=''
     now=$(digest "$lun")
+    body=$(digest_of_body "$lun")
     if "$lunshadow" recover --list --json | grep -q '"destination_invalid": true'; then
         mark=', marked'
     fi
@@ -68,8 +70,10 @@ check_as_found() {
         echo "found: untouched$mark"
     elif [ -z "$mark" ]; then
         die "no operation is unfinished, and the LUN is neither what it was nor what it was to be"
-    elif [ "$(digest_of_body "$lun")" = "$(cat $data/copied.body)" ]; then
-        echo "found: all copied, marked, the disk ids not yet its own"
+    elif [ "$body" = "$(cat $data/copied.body)" ]; then
+        echo "found: all copied, marked, the label not yet its own"
+    elif [ "$body" = "$(cat $data/changed.body)" ]; then
+        echo "found: marked, a part of the label wiped and nothing copied"
     elif blkid -p "$lun" || sgdisk -v "$lun" | grep -q 'No problems found'; then
         die "a half-written LUN looks valid"
     else
