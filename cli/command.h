@@ -27,9 +27,9 @@ struct cli_option {
 /* One subcommand: a row of main.c's table. */
 struct cli_command {
     const char *name;
-    const char *summary;   /* one line for the list of commands */
-    const char *arguments; /* as the usage line shows them; "" for none */
-    const char *help;      /* what it does; paragraphs of lines up to 78 columns */
+    const char *summary;    /* one line for the list of commands */
+    const char *arguments;  /* as the usage line shows them; "" for none */
+    const char *help;       /* what it does; paragraphs of lines up to 78 columns */
     const char *exit_codes; /* where they are its own; NULL: those above */
     const struct cli_option *options;
     size_t option_count;
