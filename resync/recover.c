@@ -27,7 +27,10 @@ static const struct row rows[] = {
      "process "
      "that asked for it: roll it back and create the set again",
      NULL},
-    {JOURNAL_IMPORT, NULL, NULL, NULL},
+    {JOURNAL_IMPORT, NULL, "nothing had been done: roll it back, then import its document again",
+     NULL},
+    {JOURNAL_IMPORT, IS_KNOWN_STEP, NULL, NULL},
+    {JOURNAL_IMPORT, IS_NEW_STEP, NULL, NULL},
     {JOURNAL_BREAK, NULL, NULL, NULL},
     {JOURNAL_DELETE, NULL, NULL, NULL},
     {JOURNAL_DELETE, LUN_EMPTY_STEP, NULL,

@@ -155,8 +155,8 @@ HRESULT claimed_break(struct set_environment *env, const VSS_ID *set_id, uint32_
     }
     if (SUCCEEDED(hr)) {
         hr = change_luns(env, provider, &set, flags, journal_id, &out->is_torn, err);
-        if (FAILED(hr)) {
-            (void)sets_save(env->store, &set, NULL); /* with the ids that the copies have now */
+        if (FAILED(hr)) { /* with the ids that the copies have now */
+            out->is_torn = out->is_torn || FAILED(sets_save(env->store, &set, NULL));
         }
     }
     if (SUCCEEDED(hr)) {

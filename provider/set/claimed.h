@@ -9,7 +9,7 @@
  * failure leaves it to the caller. */
 
 struct claimed_failure {
-    bool is_torn; /* a label is neither the old nor the new one: the entry must stay open */
+    bool is_torn; /* a label is not what the registry says: the entry must stay open */
     bool is_new;  /* the set was not in the registry before, and is now */
 };
 
@@ -29,6 +29,7 @@ HRESULT claimed_delete(struct set_environment *env, const VSS_ID *object_id, int
 /* Steps by which `recover` tells how far a dead process came, beside PLAN_STEP and OLD_LABEL_STEP.
  */
 #define LUN_EMPTY_STEP "lun-empty" /* this copy may be deleted from here on */
-#define IS_NEW_STEP    "is-new"    /* an import: the registry did not know the set before */
+#define IS_KNOWN_STEP  "is-known"  /* an import: the registry knew the set before */
+#define IS_NEW_STEP    "is-new"    /* an import: it did not, and now it does */
 
 #endif

@@ -192,6 +192,7 @@ HRESULT set_import_copies(struct set_environment *env, struct provider *provider
     }
     hr = label_change_copies(env, provider, set, LABEL_CHANGE_FRESH, journal_id, out_is_torn, err);
     if (SUCCEEDED(hr)) {
+        *out_is_torn = true; /* until the registry says what the labels are now */
         hr = set_call_state_change(provider, set, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY,
                                    err);
     }
@@ -310,6 +311,8 @@ HRESULT claimed_import(struct set_environment *env, struct set_record *set,
     if (SUCCEEDED(result) && known == S_FALSE) {
         result = announce(env, provider, set, journal_id, err);
         out->is_new = SUCCEEDED(result);
+    } else if (SUCCEEDED(result)) {
+        result = journal_step(env->store, journal_id, IS_KNOWN_STEP, NULL, NULL, 0, err);
     }
     bool was_shown = set_is_imported(set);
     if (SUCCEEDED(result)) {

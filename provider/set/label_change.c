@@ -248,6 +248,7 @@ HRESULT label_change_copies(struct set_environment *env, struct provider *provid
         const char *why =
             change == LABEL_CHANGE_FRESH ? "written by an import" : "written by a break";
         hr = keep_ids(env, set, &c, why, err);
+        *out_is_torn = FAILED(hr);
     }
     change_free(&c);
     return hr;

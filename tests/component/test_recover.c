@@ -191,6 +191,7 @@ static bool import_half(struct set_environment *env, const struct set_record *se
     return SUCCEEDED(set_record_copy(set, &copy)) &&
            SUCCEEDED(claim_open(env->store, JOURNAL_IMPORT, &set->set_id, "import", json_object(),
                                 &entry, NULL)) &&
+           SUCCEEDED(journal_step(env->store, &entry, IS_KNOWN_STEP, NULL, NULL, 0, NULL)) &&
            SUCCEEDED(set_import_copies(env, providers_at(env->providers, 0), &copy, &entry,
                                        &is_torn, NULL));
 }

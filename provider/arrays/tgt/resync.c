@@ -20,6 +20,8 @@
 #define CLONE_BYTES_MIN  (4ull << 20)
 #define CLONE_BYTES_MAX  (1ull << 30)
 #define COPY_BYTES       (16ull << 20)
+#define HEAD_BYTES       (128ull << 10)
+#define FIRST_BYTES      4096u /* a boot record, and a GPT header where blocks have 512 bytes */
 #define EDGE_BYTES_LIMIT (1ull << 30)
 
 /* One copy and the LUN that it goes over. Between from and to lies the body, in whole blocks of the
@@ -369,6 +371,24 @@ static int sync_file(int fd)
     return fdatasync(fd) == 0 ? 0 : errno;
 }
 
+/* The head from its end: what stands in the first block makes a disk out of the rest, and is
+ * written when all of that is durable. */
+static int copy_head(struct tgt_copier *copier, const struct pair *pair)
+{
+    int fd = pair->destination.fd;
+    int errnum = 0;
+    for (uint64_t end = pair->from; errnum == 0 && end > FIRST_BYTES;) {
+        uint64_t bytes = end - FIRST_BYTES < HEAD_BYTES ? end - FIRST_BYTES : HEAD_BYTES;
+        end -= bytes;
+        errnum = tgt_file_equalize(copier, fd, pair->fd, end, bytes);
+    }
+    if (errnum == 0) {
+        errnum = sync_file(fd);
+    }
+    uint64_t first = pair->from < FIRST_BYTES ? pair->from : FIRST_BYTES;
+    return errnum == 0 ? tgt_file_equalize(copier, fd, pair->fd, 0, first) : errnum;
+}
+
 /* The tail first: a label counts from its head, so that comes last of all. */
 static int copy_edges(struct tgt_copier *copier, const struct pair *pair, struct progress *p)
 {
@@ -382,7 +402,7 @@ static int copy_edges(struct tgt_copier *copier, const struct pair *pair, struct
         errnum = sync_file(fd);
     }
     if (errnum == 0) {
-        errnum = tgt_file_equalize(copier, fd, pair->fd, 0, pair->from);
+        errnum = copy_head(copier, pair);
     }
     if (errnum == 0) {
         errnum = sync_file(fd);

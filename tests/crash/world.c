@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "crash/world.h"
+
+#include "common/buffer.h"
+#include "common/clock.h"
+#include "lun/lun.h"
+#include "lun/scsi.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define START_MS 5000
+
+static const char *const scsi_ids[WORLD_LUNS] = {"6001405000000000000000000000c001",
+                                                 "6001405000000000000000000000c002"};
+static const char *const scripts[WORLD_LUNS] = {
+    "truncate -s 8M \"$F\"; printf 'label: dos\\nlabel-id: "
+    "0x11223344\\nstart=2048,size=4M,type=83\\n' "
+    "| sfdisk -q --no-reread \"$F\"",
+    "truncate -s 8M \"$F\"; sgdisk -a 8 -n 1:2048:+2M -n 2:0:+2M \"$F\"",
+};
+/* New disk ids, by other tools than ours. */
+static const char *const id_scripts[WORLD_LUNS] = {
+    "sfdisk -q --no-reread --disk-id \"$F\" 0x55667788",
+    "sgdisk -G \"$F\"",
+};
+
+void world_fail(struct world *w, const char *format, ...)
+{
+    va_list arguments;
+    char line[4096];
+    w->failures++;
+    (void)printf("FAILED at %s: ", w->point ? w->point : "the start");
+    va_start(arguments, format);
+    (void)vprintf(format, arguments);
+    va_end(arguments);
+    (void)putchar('\n');
+    FILE *log = fopen(w->log, "re");
+    while (log && fgets(line, sizeof(line), log)) {
+        (void)printf("    %s", line);
+    }
+    if (log) {
+        (void)fclose(log);
+    }
+    (void)fflush(stdout);
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+uint8_t *world_read(const char *path)
+{
+    uint8_t *data = malloc(WORLD_BYTES);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (!data || fd < 0 || pread(fd, data, WORLD_BYTES, 0) != (ssize_t)WORLD_BYTES) {
+        free(data);
+        data = NULL;
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return data;
+}
+
+bool world_equals(const char *path, const uint8_t *content)
+{
+    uint8_t *now = world_read(path);
+    bool is_equal = now && memcmp(now, content, WORLD_BYTES) == 0;
+    free(now);
+    return is_equal;
+}
+
+static bool write_file(const char *path, const uint8_t *content)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && pwrite(fd, content, WORLD_BYTES, 0) == (ssize_t)WORLD_BYTES;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return ok;
+}
+
+void world_write_all(struct world *w, uint8_t *const content[WORLD_LUNS])
+{
+    for (size_t i = 0; i < WORLD_LUNS; i++) {
+        if (!write_file(w->files[i], content[i])) {
+            world_fail(w, "%s cannot be written", w->files[i]);
+        }
+    }
+}
+
+static bool run_script(const char *path, const char *script)
+{
+    char *line = text_printf("F='%s'; PATH=$PATH:/usr/sbin:/sbin; %s", path, script);
+    const char *const argv[] = {"sh", "-ec", line, NULL};
+    bool ok = line && SUCCEEDED(process_run(argv, 30000, NULL, NULL));
+    free(line);
+    return ok;
+}
+
+/* Content all over the disk but where labels are. */
+static void fill(uint8_t *content, uint8_t seed)
+{
+    for (size_t at = WORLD_EDGE; at < WORLD_BYTES - WORLD_EDGE; at++) {
+        content[at] = (uint8_t)(seed + at + at / 4096 * 7);
+    }
+}
+
+static bool make_content(struct world *w, size_t i)
+{
+    bool ok = run_script(w->files[i], scripts[i]);
+    w->golden[i] = ok ? world_read(w->files[i]) : NULL;
+    if (!w->golden[i]) {
+        return false;
+    }
+    fill(w->golden[i], (uint8_t)(i + 1));
+    ok = write_file(w->files[i], w->golden[i]) && run_script(w->files[i], id_scripts[i]);
+    w->damaged[i] = ok ? world_read(w->files[i]) : NULL;
+    if (!w->damaged[i]) {
+        return false;
+    }
+    fill(w->damaged[i], (uint8_t)(i + 101));
+    return write_file(w->files[i], w->golden[i]);
+}
+
+/* ---- lab ------------------------------------------------------------------------------------- */
+
+static HRESULT add_lun(struct world *w, size_t i, struct error *err)
+{
+    char name[16];
+    (void)snprintf(name, sizeof(name), "lun%zu.img", i + 1);
+    struct lab_lun_options lun = {.target = WORLD_TARGET,
+                                  .lun = (uint32_t)(i + 1),
+                                  .file = name,
+                                  .block_bytes = 512,
+                                  .scsi_id = scsi_ids[i],
+                                  .serial = scsi_ids[i]};
+    return lab_add_lun(w->lab, &lun, err);
+}
+
+static bool serve_luns(struct world *w)
+{
+    struct error err = {0};
+    for (size_t i = 0; i < WORLD_LUNS; i++) {
+        if (FAILED(add_lun(w, i, &err))) {
+            (void)printf("%s\n", error_text(&err));
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool spawn_target(struct world *w)
+{
+    char control[16];
+    char portal[48];
+    char socket_name[256];
+    static const char search[] = "PATH=/usr/sbin:/sbin:/usr/bin:/bin";
+    const char *const argv[] = {"setpriv", "--pdeathsig", "KILL",    "tgtd", "-f",
+                                "-C",      control,       "--iscsi", portal, NULL};
+    const char *const environment[] = {socket_name, search, NULL};
+    struct process_options options = PROCESS_OPTIONS_INIT;
+    (void)snprintf(control, sizeof(control), "%u", w->lab->control_port);
+    (void)snprintf(portal, sizeof(portal), "portal=%s", w->lab->portal);
+    (void)snprintf(socket_name, sizeof(socket_name), "TGT_IPC_SOCKET=%s", w->lab->socket);
+    options.new_session = true;
+    options.environment = environment;
+    options.err_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    HRESULT hr = process_start(argv, &options, &w->lab->tgtd, NULL);
+    (void)close(options.err_fd);
+    if (FAILED(hr)) {
+        return false;
+    }
+    w->lab->tgtd_pid = w->lab->tgtd.pid;
+    return true;
+}
+
+void world_revive_target(struct world *w)
+{
+    int status;
+    if (process_wait(&w->lab->tgtd, 200, &status) == S_FALSE) {
+        return; /* it lives */
+    }
+    uint64_t deadline = clock_monotonic_us() + START_MS * 1000u;
+    bool ok = false;
+    while (!ok && clock_monotonic_us() < deadline && spawn_target(w)) {
+        while (!ok && process_wait(&w->lab->tgtd, 10, &status) == S_FALSE &&
+               clock_monotonic_us() < deadline) {
+            ok = SUCCEEDED(lab_show(w->lab, NULL, NULL));
+        }
+    }
+    if (!ok || !serve_luns(w)) {
+        world_fail(w, "tgtd cannot be started again");
+    }
+}
+
+static bool write_config(const struct world *w)
+{
+    struct buffer text = BUFFER_INIT;
+    bool ok = SUCCEEDED(lab_config(w->lab, &text));
+    buffer_add_text(&text, "[initiator]\nname = iqn.2026-01.org.lunshadow.test:host\n");
+    FILE *file = fopen(w->config, "we");
+    ok = ok && file && fwrite(text.data, 1, text.length, file) == text.length;
+    ok = file && fclose(file) == 0 && ok;
+    buffer_free(&text);
+    return ok;
+}
+
+static bool has_tools(void)
+{
+    static const char *const tools[] = {"tgtd -V", "sgdisk --version", "sfdisk --version"};
+    for (size_t i = 0; i < sizeof(tools) / sizeof(tools[0]); i++) {
+        char line[64];
+        (void)snprintf(line, sizeof(line), "PATH=$PATH:/usr/sbin:/sbin %s", tools[i]);
+        const char *const argv[] = {"sh", "-c", line, NULL};
+        if (FAILED(process_run(argv, 5000, NULL, NULL))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool set_up(struct world *w)
+{
+    struct error err = {0};
+    char locks[96];
+    char directory[96];
+    (void)snprintf(w->config, sizeof(w->config), "%s/lunshadow.conf", w->base);
+    (void)snprintf(w->state, sizeof(w->state), "%s/state", w->base);
+    (void)snprintf(w->document, sizeof(w->document), "%s/set.xml", w->base);
+    (void)snprintf(w->log, sizeof(w->log), "%s/log", w->base);
+    (void)snprintf(locks, sizeof(locks), "%s/locks", w->base);
+    (void)snprintf(directory, sizeof(directory), "%s/lab", w->base);
+    if (mkdir(locks, 0700) != 0 || setenv("LUNSHADOW_LOCK_DIR", locks, 1) != 0) {
+        return false;
+    }
+    struct lab_options options = {.directory = directory, .image_bytes = 512ull << 20};
+    if (FAILED(lab_up(&options, &w->lab, &err))) {
+        (void)printf("%s\n", error_text(&err));
+        return false;
+    }
+    for (size_t i = 0; i < WORLD_LUNS; i++) {
+        (void)snprintf(w->files[i], sizeof(w->files[i]), "%s/lun%zu.img", w->lab->disks, i + 1);
+        (void)snprintf(w->urls[i], sizeof(w->urls[i]), "iscsi://%s/" WORLD_TARGET "/%zu",
+                       w->lab->portal, i + 1);
+        if (!make_content(w, i)) {
+            return false;
+        }
+    }
+    return serve_luns(w) && write_config(w);
+}
+
+bool world_open(struct world *w, const char *lunshadow, const char **out_why)
+{
+    *w = (struct world){.base = "/tmp/lunshadow-crash-XXXXXX"};
+    *out_why = NULL;
+    if (!has_tools()) {
+        *out_why = "tgtd, sgdisk or sfdisk does not run here";
+        return false;
+    }
+    (void)snprintf(w->lunshadow, sizeof(w->lunshadow), "%s", lunshadow);
+    if (!mkdtemp(w->base) || !set_up(w)) {
+        *out_why = "the lab cannot be made";
+        return false;
+    }
+    return true;
+}
+
+void world_close(struct world *w)
+{
+    struct error err = {0};
+    const char *const argv[] = {"rm", "-rf", "--one-file-system", w->base, NULL};
+    if (w->lab && FAILED(lab_down(w->lab, &err))) {
+        world_fail(w, "lab_down: %s", error_text(&err));
+    }
+    for (size_t i = 0; i < WORLD_LUNS; i++) {
+        free(w->golden[i]);
+        free(w->damaged[i]);
+    }
+    (void)process_run(argv, 10000, NULL, NULL);
+}
+
+/* ---- commands -------------------------------------------------------------------------------- */
+
+const char *const *world_argv(struct world *w, const char *const arguments[])
+{
+    static const char *argv[WORLD_ARGUMENTS];
+    size_t n = 0;
+    argv[n++] = w->lunshadow;
+    argv[n++] = arguments[0];
+    argv[n++] = "--config";
+    argv[n++] = w->config;
+    argv[n++] = "--state-dir";
+    argv[n++] = w->state;
+    for (size_t i = 1; arguments[i] && n < WORLD_ARGUMENTS - 1; i++) {
+        argv[n++] = arguments[i];
+    }
+    argv[n] = NULL;
+    return argv;
+}
+
+int world_open_log(struct world *w)
+{
+    return open(w->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+}
+
+int world_run(struct world *w, const char *const arguments[])
+{
+    int status = -1;
+    struct process p = PROCESS_INIT;
+    struct process_options options = PROCESS_OPTIONS_INIT;
+    options.out_fd = options.err_fd = world_open_log(w);
+    HRESULT hr = process_start(world_argv(w, arguments), &options, &p, NULL);
+    if (SUCCEEDED(hr) && process_wait(&p, 120000, &status) != S_OK) {
+        process_kill(&p);
+        status = -1;
+    }
+    (void)close(options.out_fd);
+    return SUCCEEDED(hr) && status != -1 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* ---- the registry ---------------------------------------------------------------------------- */
+
+size_t world_sets(struct world *w, struct set_record **out)
+{
+    struct store *store = NULL;
+    struct error err = {0};
+    size_t count = 0;
+    *out = NULL;
+    HRESULT hr = store_open(w->state, &store, &err);
+    if (SUCCEEDED(hr)) {
+        hr = sets_load_all(store, out, &count, &err);
+    }
+    if (FAILED(hr)) {
+        world_fail(w, "the registry: %s", error_text(&err));
+    }
+    store_close(store);
+    return count;
+}
+
+size_t world_entries(struct world *w, struct journal_entry **out)
+{
+    struct store *store = NULL;
+    struct error err = {0};
+    size_t count = 0;
+    *out = NULL;
+    HRESULT hr = store_open(w->state, &store, &err);
+    if (SUCCEEDED(hr)) {
+        hr = journal_load_open(store, false, out, &count, &err);
+    }
+    if (FAILED(hr)) {
+        world_fail(w, "the registry: %s", error_text(&err));
+    }
+    store_close(store);
+    return count;
+}
+
+/* ---- order ----------------------------------------------------------------------------------- */
+
+/* Does the name have the id of one of these sets in it? */
+static bool is_of_set(const char *name, const struct set_record *sets, size_t count,
+                      const VSS_ID *also)
+{
+    char id[ID_TEXT_BYTES];
+    if (also && strstr(name, id_text(also, id))) {
+        return true;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (strstr(name, id_text(&sets[i].set_id, id))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_files(struct world *w, const struct set_record *sets, size_t count,
+                        const VSS_ID *also)
+{
+    DIR *dir = opendir(w->lab->disks);
+    for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
+        if (strncmp(e->d_name, ".lunshadow-", 11) == 0 &&
+            !is_of_set(e->d_name, sets, count, also)) {
+            world_fail(w, "%s was left, and no set has it", e->d_name);
+        }
+    }
+    if (dir) {
+        (void)closedir(dir);
+    }
+}
+
+static void check_targets(struct world *w, const struct set_record *sets, size_t count,
+                          const VSS_ID *also)
+{
+    struct buffer shown = BUFFER_INIT;
+    struct error err = {0};
+    if (FAILED(lab_show(w->lab, &shown, &err))) {
+        world_fail(w, "tgtd does not answer: %s", error_text(&err));
+    }
+    char *rest = NULL;
+    for (char *line = shown.data ? strtok_r(shown.data, "\n", &rest) : NULL; line;
+         line = strtok_r(NULL, "\n", &rest)) {
+        if (strncmp(line, "Target ", 7) == 0 && !strstr(line, WORLD_TARGET) &&
+            !is_of_set(line, sets, count, also)) {
+            world_fail(w, "%s was left, and no set has it", line);
+        }
+    }
+    buffer_free(&shown);
+}
+
+void world_check_order(struct world *w, const VSS_ID *also)
+{
+    struct set_record *sets = NULL;
+    struct journal_entry *entries = NULL;
+    size_t count = world_sets(w, &sets);
+    size_t open = world_entries(w, &entries);
+    if (open) {
+        world_fail(w, "%zu journal entries are open, the first of a %s", open,
+                   journal_operation_name(entries[0].operation));
+    }
+    check_files(w, sets, count, also);
+    check_targets(w, sets, count, also);
+    journal_free_all(entries, open);
+    sets_free_all(sets, count);
+}
+
+static void remove_copies(struct world *w)
+{
+    DIR *dir = opendir(w->lab->disks);
+    for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
+        if (strncmp(e->d_name, ".lunshadow-", 11) == 0) {
+            (void)unlinkat(dirfd(dir), e->d_name, 0);
+        }
+    }
+    if (dir) {
+        (void)closedir(dir);
+    }
+}
+
+static void remove_targets(struct world *w)
+{
+    struct buffer shown = BUFFER_INIT;
+    char *rest = NULL;
+    (void)lab_show(w->lab, &shown, NULL);
+    for (char *line = shown.data ? strtok_r(shown.data, "\n", &rest) : NULL; line;
+         line = strtok_r(NULL, "\n", &rest)) {
+        char *name = strncmp(line, "Target ", 7) == 0 ? strstr(line, ": ") : NULL;
+        if (name && strcmp(name + 2, WORLD_TARGET) != 0) {
+            (void)lab_remove_target(w->lab, name + 2, NULL);
+        }
+    }
+    buffer_free(&shown);
+}
+
+void world_clear(struct world *w)
+{
+    struct set_record *sets = NULL;
+    size_t count = world_sets(w, &sets);
+    for (size_t i = 0; i < count; i++) {
+        char id[ID_TEXT_BYTES];
+        const char *const arguments[] = {"delete", id_text(&sets[i].set_id, id), NULL};
+        if (world_run(w, arguments) != 0) {
+            world_fail(w, "a set cannot be deleted");
+        }
+    }
+    sets_free_all(sets, count);
+    remove_targets(w);
+    remove_copies(w);
+    (void)unlink(w->document);
+}
+
+void world_forget(struct world *w)
+{
+    const char *const argv[] = {"rm", "-rf", w->state, NULL};
+    (void)process_run(argv, 10000, NULL, NULL);
+}
+
+void world_check_no_fence(struct world *w)
+{
+    struct lun_options options = {.initiator_name = "iqn.2026-01.org.lunshadow.test:other"};
+    for (size_t i = 0; i < WORLD_LUNS; i++) {
+        struct lun *lun = NULL;
+        struct error err = {0};
+        uint64_t keys[4];
+        size_t count = 0;
+        HRESULT hr = lun_open(w->urls[i], &options, true, &lun, &err);
+        if (SUCCEEDED(hr)) {
+            hr = scsi_pr_read_keys(lun->session, lun->address.lun, keys, 4, &count, &err);
+        }
+        if (FAILED(hr) || count) {
+            world_fail(w, "%s: %zu reservation keys are left: %s", w->urls[i], count,
+                       error_text(&err));
+        }
+        lun_close(lun);
+    }
+}
