@@ -6,6 +6,7 @@
 #include "common/id.h"
 #include "provider/set/environment.h"
 #include "registry/set_marks.h"
+#include "resync/recovery.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -43,25 +44,41 @@ struct leftovers {
     size_t entry_count;
     VSS_ID *sets; /* auto-release ones */
     size_t set_count;
+    struct safety_copy *copies;
+    size_t copy_count;
 };
 
-static HRESULT load(struct store *store, struct leftovers *out, struct error *err)
+static HRESULT load(struct store *store, const struct config *config, struct leftovers *out,
+                    struct error *err)
 {
     *out = (struct leftovers){0};
     HRESULT hr = journal_load_open(store, true, &out->entries, &out->entry_count, err);
-    return SUCCEEDED(hr) ? set_marks_load_abandoned(store, &out->sets, &out->set_count, err) : hr;
+    if (SUCCEEDED(hr)) {
+        hr = set_marks_load_abandoned(store, &out->sets, &out->set_count, err);
+    }
+    return SUCCEEDED(hr) ? undo_list(store, config, &out->copies, &out->copy_count, err) : hr;
 }
 
 static void leftovers_free(struct leftovers *left)
 {
     journal_free_all(left->entries, left->entry_count);
     free(left->sets);
+    free(left->copies);
+}
+
+static json_t *copy_json(const struct safety_copy *copy)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I}", "resync", text_id_to_json(&copy->resync_id),
+                     "set", text_id_to_json(&copy->set_id), "taken", text_time_to_json(copy->taken),
+                     "expires", copy->expires ? text_time_to_json(copy->expires) : json_null(),
+                     "luns", (json_int_t)copy->lun_count, "bytes", (json_int_t)copy->bytes);
 }
 
 static int print_json(const struct cli *cli, const struct leftovers *left)
 {
     json_t *entries = json_array();
     json_t *sets = json_array();
+    json_t *copies = json_array();
     int status = 0;
     for (size_t i = 0; i < left->entry_count; i++) {
         status |= json_array_append_new(entries, entry_json(&left->entries[i]));
@@ -69,7 +86,11 @@ static int print_json(const struct cli *cli, const struct leftovers *left)
     for (size_t i = 0; i < left->set_count; i++) {
         status |= json_array_append_new(sets, text_id_to_json(&left->sets[i]));
     }
-    json_t *list = json_pack("{s:o, s:o}", "entries", entries, "abandoned_sets", sets);
+    for (size_t i = 0; i < left->copy_count; i++) {
+        status |= json_array_append_new(copies, copy_json(&left->copies[i]));
+    }
+    json_t *list = json_pack("{s:o, s:o, s:o}", "entries", entries, "abandoned_sets", sets,
+                             "safety_copies", copies);
     if (status) {
         json_decref(list);
         list = NULL;
@@ -129,6 +150,19 @@ static void print_set(const VSS_ID *set_id)
                  id_text(set_id, id));
 }
 
+static void print_copy(const struct safety_copy *copy)
+{
+    char id[ID_TEXT_BYTES];
+    char when[CLOCK_TEXT_BYTES];
+    char size[TEXT_SIZE_BYTES];
+    (void)printf("safety copy of what resync %s overwrote\n", id_text(&copy->resync_id, id));
+    (void)printf("  set %s, %zu LUNs, %s, taken %s", id_text(&copy->set_id, id), copy->lun_count,
+                 text_size(copy->bytes, size), clock_text(copy->taken, when));
+    (void)printf(copy->expires ? ", kept until %s\n" : "%s\n",
+                 copy->expires ? clock_text(copy->expires, when) : "");
+    (void)puts("  --undo      puts it back\n  --discard   deletes it");
+}
+
 static int print_list(const struct cli *cli, const struct leftovers *left)
 {
     if (cli->json) {
@@ -140,6 +174,9 @@ static int print_list(const struct cli *cli, const struct leftovers *left)
     for (size_t i = 0; i < left->set_count; i++) {
         print_set(&left->sets[i]);
     }
+    for (size_t i = 0; i < left->copy_count; i++) {
+        print_copy(&left->copies[i]);
+    }
     if (left->entry_count + left->set_count == 0) {
         (void)puts("No operation was left unfinished.");
     }
@@ -149,15 +186,20 @@ static int print_list(const struct cli *cli, const struct leftovers *left)
 static int list(struct cli *cli)
 {
     struct store *store = NULL;
+    struct config *config = NULL;
     struct leftovers left = {0};
     struct error err = {0};
-    HRESULT hr = store_open(cli->state_directory, &store, &err);
+    HRESULT hr = config_load(cli->config_path, &config, &err);
     if (SUCCEEDED(hr)) {
-        hr = load(store, &left, &err);
+        hr = store_open(cli->state_directory, &store, &err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = load(store, config, &left, &err);
     }
     int exit_code = SUCCEEDED(hr) ? print_list(cli, &left) : cli_fail(cli, &err);
     leftovers_free(&left);
     store_close(store);
+    config_free(config);
     return exit_code;
 }
 
@@ -286,7 +328,7 @@ static int deal_with(struct cli *cli, enum recover_way way)
     int exit_code = CLI_UNUSABLE;
     HRESULT hr = set_environment_open(cli->config_path, cli->state_directory, &env, &err);
     if (SUCCEEDED(hr)) {
-        hr = load(env->store, &left, &err);
+        hr = load(env->store, env->config, &left, &err);
     }
     if (FAILED(hr)) {
         exit_code = cli_fail(cli, &err);
@@ -302,24 +344,87 @@ static int deal_with(struct cli *cli, enum recover_way way)
     return exit_code;
 }
 
+/* ---- safety copies --------------------------------------------------------------------------- */
+
+static int say(const struct cli *cli, const char *word, const char *key, int number)
+{
+    if (cli->json) {
+        return cli_print_json(cli, json_pack("{s:i}", key, number));
+    }
+    (void)printf("%s %d.\n", word, number);
+    return CLI_OK;
+}
+
+static int undo(struct cli *cli, struct set_environment *env, const VSS_ID *id)
+{
+    struct error err = {0};
+    return FAILED(undo_run(env, id, &err)) ? cli_fail(cli, &err)
+                                           : say(cli, "Put back", "put_back", 1);
+}
+
+/* Those named, or all whose time is over. */
+static int discard(struct cli *cli, struct set_environment *env)
+{
+    int32_t deleted = 0;
+    struct error err = {0};
+    HRESULT hr = cli->argument_count ? S_OK : undo_expire(env, &deleted, &err);
+    for (int i = 0; SUCCEEDED(hr) && i < cli->argument_count; i++) {
+        VSS_ID id;
+        (void)id_parse(cli->arguments[i], &id);
+        hr = undo_discard(env, &id, &err);
+        deleted += SUCCEEDED(hr);
+    }
+    int exit_code = FAILED(hr) ? cli_fail(cli, &err) : CLI_OK;
+    int said = say(cli, "Deleted", "deleted", deleted);
+    return exit_code == CLI_OK ? said : exit_code;
+}
+
+static int deal_with_copies(struct cli *cli, bool is_undo)
+{
+    struct set_environment *env = NULL;
+    struct error err = {0};
+    VSS_ID id = id_null;
+    for (int i = 0; i < cli->argument_count; i++) {
+        if (!id_parse(cli->arguments[i], &id)) {
+            return cli_misuse(cli, "%s is not an id: see --list", cli->arguments[i]);
+        }
+    }
+    if (is_undo && cli->argument_count != 1) {
+        return cli_misuse(cli, "--undo takes the id of one resync: see --list");
+    }
+    HRESULT hr = set_environment_open(cli->config_path, cli->state_directory, &env, &err);
+    int exit_code = FAILED(hr) ? cli_fail(cli, &err)
+                    : is_undo  ? undo(cli, env, &id)
+                               : discard(cli, env);
+    set_environment_close(env);
+    return exit_code;
+}
+
 static int run(struct cli *cli)
 {
-    bool is_list = cli_has(cli, "list");
-    bool is_resume = cli_has(cli, "resume");
-    bool is_rollback = cli_has(cli, "rollback");
-    if (is_list + is_resume + is_rollback != 1) {
-        return cli_misuse(cli, "say what to do: --list, --resume or --rollback");
+    static const char *const actions[] = {"list", "resume", "rollback", "undo", "discard"};
+    int given = 0;
+    for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+        given += cli_has(cli, actions[i]);
     }
-    if (is_list && cli->argument_count) {
-        return cli_misuse(cli, "--list takes no arguments");
+    if (given != 1) {
+        return cli_misuse(cli, "say what to do: --list, --resume, --rollback, --undo or --discard");
     }
-    return is_list ? list(cli) : deal_with(cli, is_resume ? RECOVER_RESUME : RECOVER_ROLLBACK);
+    if (cli_has(cli, "list")) {
+        return cli->argument_count ? cli_misuse(cli, "--list takes no arguments") : list(cli);
+    }
+    if (cli_has(cli, "undo") || cli_has(cli, "discard")) {
+        return deal_with_copies(cli, cli_has(cli, "undo"));
+    }
+    return deal_with(cli, cli_has(cli, "resume") ? RECOVER_RESUME : RECOVER_ROLLBACK);
 }
 
 static const struct cli_option options[] = {
     {"list", 'l', NULL, "print them, and what can be done about each"},
     {"resume", 0, NULL, "finish those named, or all"},
     {"rollback", 0, NULL, "take back those named, or all"},
+    {"undo", 0, NULL, "put back what the resync named overwrote"},
+    {"discard", 0, NULL, "delete the safety copies named, or all whose time is over"},
 };
 
 const struct cli_command command_recover = {
@@ -335,6 +440,9 @@ const struct cli_command command_recover = {
         "half-written destinations whole. Copies that should have ended with a session that is "
         "gone\n"
         "are named too; --rollback deletes them.\n\n"
+        "Safety copies of what resyncs overwrote are listed too: --undo puts one back, byte for "
+        "byte,\n"
+        "and leaves it where it is; --discard deletes it.\n\n"
         "An ID is that of an entry, or of the set or resync that it is about.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),

@@ -26,6 +26,8 @@ static const struct cli_option options[] = {
     {"wait", 'w', "SECONDS", "where another resync runs, wait for it that long"},
     {"dry-run", 'n', NULL, "check everything, print which label bytes would change, write nothing"},
     {"writers", 0, NULL, "let the writers stop their applications before, and start them after"},
+    {"undo", 'u', NULL, "only with a safety copy of what is overwritten"},
+    {"no-undo", 0, NULL, "without one, even where it is cheap"},
     {"yes", 'y', NULL, "overwrite; without it only the plan is printed"},
 };
 
@@ -167,7 +169,7 @@ static void print_failed(const json_t *report)
 /* What RecoverSet did, member by member; also after a failure, when some were done. */
 static int print_report(const struct cli *cli, struct vss_backup_components *session)
 {
-    static const char *const keys[] = {"destination", "method", "ids", "result", "error"};
+    static const char *const keys[] = {"destination", "method", "ids", "undo", "result", "error"};
     char *text = NULL;
     if (FAILED(vss_backup_components_recovery_report(session, &text))) {
         return CLI_OK; /* it did not come so far */
@@ -193,12 +195,19 @@ static int print_report(const struct cli *cli, struct vss_backup_components *ses
     return CLI_OK;
 }
 
+static uint32_t wanted_undo(const struct cli *cli)
+{
+    return cli_has(cli, "undo")      ? VSS_UNDO_REQUIRED
+           : cli_has(cli, "no-undo") ? VSS_UNDO_NONE
+                                     : VSS_UNDO_WHERE_CHEAP;
+}
+
 static int resync(const struct cli *cli, const char *xml, const struct resync_plan *plan)
 {
     struct vss_backup_components *session = NULL;
     struct error err = {0};
     int exit_code = CLI_FAILED;
-    HRESULT hr = session_open(cli, &session, &err);
+    HRESULT hr = session_open_with_undo(cli, wanted_undo(cli), &session, &err);
     if (FAILED(hr)) {
         return cli_fail(cli, &err);
     }
@@ -247,6 +256,9 @@ static int run(struct cli *cli)
     if (!cli_number(cli, "wait", 1, WAIT_MAX_S, 0, &wait_s)) {
         return CLI_UNUSABLE;
     }
+    if (cli_has(cli, "undo") && cli_has(cli, "no-undo")) {
+        return cli_misuse(cli, "--undo and --no-undo exclude each other");
+    }
     HRESULT hr = session_read_document(cli->arguments[0], &xml, &err);
     if (FAILED(hr)) {
         exit_code = cli_fail(cli, &err);
@@ -272,24 +284,28 @@ const struct cli_command command_resync = {
     .name = "resync",
     .summary = "overwrite LUNs with their shadow copies",
     .arguments = "DOCUMENT",
-    .help = "Brings the LUNs of the set that the document describes back to the moment of the "
-            "copy: all,\n"
-            "or the snapshots named, over the original or over another LUN. Everything written to "
-            "these\n"
-            "LUNs since then is lost. All checks run first, the plan is printed, and without --yes "
-            "that\n"
-            "is all. Other initiators are logged out of the LUNs. The copies stay and can be used "
-            "again.\n"
-            "All or nothing: where one LUN is refused none is written to, and the report names "
-            "those that\n"
-            "failed. A part of the set needs --partial. Ctrl-C leaves what the same command makes "
-            "whole.\n"
-            "\n"
-            "With --writers the writers (see: lunshadow writers) are told before and after. "
-            "Without it\n"
-            "stop what uses the LUNs yourself.\n"
-            "\n"
-            "By default a LUN keeps the disk IDs it has now. A DOCUMENT of - is standard input.",
+    .help =
+        "Brings the LUNs of the set that the document describes back to the moment of the "
+        "copy: all,\n"
+        "or the snapshots named, over the original or over another LUN. Everything written to "
+        "these\n"
+        "LUNs since then is lost. All checks run first, the plan is printed, and without --yes "
+        "that\n"
+        "is all. Other initiators are logged out of the LUNs. The copies stay and can be used "
+        "again.\n"
+        "All or nothing: where one LUN is refused none is written to, and the report names "
+        "those that\n"
+        "failed. A part of the set needs --partial. Ctrl-C leaves what the same command makes "
+        "whole.\n"
+        "\n"
+        "With --writers the writers (see: lunshadow writers) are told before and after. "
+        "Without it\n"
+        "stop what uses the LUNs yourself.\n"
+        "\n"
+        "Where the array makes differential copies, a safety copy of the LUNs is taken first, and\n"
+        "lunshadow recover --undo puts it back.\n"
+        "\n"
+        "By default a LUN keeps the disk IDs it has now. A DOCUMENT of - is standard input.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .min_arguments = 1,

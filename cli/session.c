@@ -15,7 +15,14 @@
 
 HRESULT session_open(const struct cli *cli, struct vss_backup_components **out, struct error *err)
 {
+    return session_open_with_undo(cli, VSS_UNDO_NONE, out, err);
+}
+
+HRESULT session_open_with_undo(const struct cli *cli, uint32_t undo,
+                               struct vss_backup_components **out, struct error *err)
+{
     struct vss_session_options options = VSS_SESSION_OPTIONS_INIT;
+    options.undo = undo;
     options.config_path = cli->config_path;
     options.state_directory = cli->state_directory;
     char *text = NULL;

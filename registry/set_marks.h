@@ -18,4 +18,20 @@ HRESULT set_marks_own(struct store *store, const VSS_ID *set_id, struct error *e
 HRESULT set_marks_load_abandoned(struct store *store, VSS_ID **out, size_t *out_count,
                                  struct error *err);
 
+/* A set holds what a resync overwrote. */
+struct safety_mark {
+    VSS_ID set_id;
+    VSS_ID resync_id;
+    int64_t taken; /* FILETIME */
+};
+
+/* A set is marked for the last resync that it serves; the time is that of the first.
+ * VSS_E_OBJECT_NOT_FOUND. */
+HRESULT set_marks_add_safety(struct store *store, const VSS_ID *set_id, const VSS_ID *resync_id,
+                             struct error *err);
+
+/* All, oldest set first. *out is freed with free(). */
+HRESULT set_marks_load_safety(struct store *store, struct safety_mark **out, size_t *out_count,
+                              struct error *err);
+
 #endif

@@ -137,6 +137,9 @@ HRESULT session_read_options(const struct vss_session_options *options,
     if (out->platform_level > VSS_PLATFORM_2003) {
         return error_set(err, E_INVALIDARG, "%u is no platform level", out->platform_level);
     }
+    if (out->undo > VSS_UNDO_REQUIRED) {
+        return error_set(err, E_INVALIDARG, "%u is no kind of undo", out->undo);
+    }
     return S_OK;
 }
 
@@ -185,6 +188,7 @@ static HRESULT open_session(const struct vss_session_options *options,
         return session_creation_result(hr, err);
     }
     session->platform_level = known.platform_level;
+    session->undo = known.undo;
     (void)pthread_mutex_init(&session->mutex, NULL);
     session->session_id = id_new();
     session->context = VSS_CTX_BACKUP;

@@ -29,6 +29,7 @@ struct vss_backup_components {
     struct document *document;
     uint32_t context;
     uint32_t platform_level; /* enum vss_platform_level */
+    uint32_t undo;           /* enum vss_undo */
 
     /* of GatherWriterMetadata: filled by its operation; kept when a caller frees what it can see */
     struct gathered_writers writers;

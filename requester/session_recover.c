@@ -56,8 +56,12 @@ static HRESULT need_recovery(struct vss_backup_components *session)
     }
     if (FAILED(hr)) {
         drop_recovery(session);
+        return hr;
     }
-    return hr;
+    recovery_set_undo(session->recovery, session->undo == VSS_UNDO_REQUIRED      ? UNDO_REQUIRED
+                                         : session->undo == VSS_UNDO_WHERE_CHEAP ? UNDO_WHERE_CHEAP
+                                                                                 : UNDO_NONE);
+    return S_OK;
 }
 
 static HRESULT add_member(struct vss_backup_components *session, const VSS_ID *snapshot_id,
@@ -119,11 +123,12 @@ static json_t *text_to_json(const char *text)
 static json_t *member_to_json(const struct recovery_member_result *member)
 {
     char id[ID_TEXT_BYTES];
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "snapshot",
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "snapshot",
                      id_text(&member->snapshot_id, id), "destination",
                      text_to_json(member->destination_url), "method", text_to_json(member->method),
-                     "ids", text_to_json(member->ids_note), "result", code_to_json(member->result),
-                     "error", text_to_json(member->text));
+                     "ids", text_to_json(member->ids_note), "undo",
+                     text_to_json(member->undo_note[0] ? member->undo_note : NULL), "result",
+                     code_to_json(member->result), "error", text_to_json(member->text));
 }
 
 /* NULL when memory is short. */

@@ -94,7 +94,8 @@ static json_t *plan_json(const struct recovery *r, uint32_t flags)
             members = NULL;
         }
     }
-    return json_pack("{s:I, s:o}", "flags", (json_int_t)flags, "members", members);
+    return json_pack("{s:I, s:b, s:i, s:o}", "flags", (json_int_t)flags, "verbatim",
+                     (int)r->is_verbatim, "undo", (int)r->undo, "members", members);
 }
 
 static HRESULT journal_plan(struct recovery *r, uint32_t flags, struct error *err)

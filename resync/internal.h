@@ -54,6 +54,9 @@ struct recovery {
     VSS_ID journal_id;
     bool is_written;  /* a destination's bytes were touched */
     bool was_invalid; /* or had been, by an earlier resync that did not end */
+    bool is_verbatim; /* destinations get the copy's content as it is, labels too: an undo */
+    enum recovery_undo undo;
+    char *undo_note;
     char *method;
     struct journal_entry
         *adopted; /* of earlier resyncs; the first adopted_kept are made whole by this one */
@@ -92,7 +95,8 @@ HRESULT ids_check_collisions(struct recovery *r, uint32_t flags, struct error *e
 
 /* Steps of a resync's journal entry beside PLAN_STEP (flags, and destination by snapshot) and those
  * of single disks. */
-#define RESYNC_STEP_WIPE "wipe" /* from here on destinations are not what they were */
+#define RESYNC_STEP_SAFETY "safety-copy" /* the id of the set that holds what is overwritten */
+#define RESYNC_STEP_WIPE   "wipe"        /* from here on destinations are not what they were */
 
 /* Opens the journal entry, with all that is known of the destinations, in one transaction.
  * VSS_E_BAD_STATE where a copy is gone or somebody is at work on the set. */

@@ -40,6 +40,7 @@ static const struct row rows[] = {
     {JOURNAL_RESYNC, RESYNC_STEP_WIPE, NULL,
      "its destinations were being overwritten and no safety copy of them was taken, so what they "
      "held is gone: resume it, which makes them whole"},
+    {JOURNAL_RESYNC, RESYNC_STEP_SAFETY, NULL, NULL},
     {JOURNAL_DISK_IDS, NULL,
      "the journal keeps the old disk IDs, not the wanted ones: roll it back and set them again",
      NULL},

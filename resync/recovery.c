@@ -21,6 +21,11 @@ HRESULT recovery_new(struct set_environment *env, const struct set_record *set,
     return S_OK;
 }
 
+void recovery_set_undo(struct recovery *r, enum recovery_undo undo)
+{
+    r->undo = undo;
+}
+
 void recovery_free(struct recovery *r)
 {
     if (!r) {
@@ -33,6 +38,7 @@ void recovery_free(struct recovery *r)
     free(r->disks);
     free(r->members);
     free(r->method);
+    free(r->undo_note);
     unfinished_free(r);
     lock_release(r->lock);
     free(r);

@@ -23,12 +23,20 @@ HRESULT recovery_new(struct set_environment *env, const struct set_record *set,
 HRESULT recovery_add(struct recovery *recovery, const VSS_ID *snapshot_id, const char *destination,
                      struct error *err);
 
+/* Whether recovery_run() copies the destinations before it overwrites them, so that undo_run() can
+ * put them back. WHERE_CHEAP: where the array's copies share blocks with their originals; should
+ * that fail, the resync goes on, and its results say so. REQUIRED: or it fails before anything is
+ * written. */
+enum recovery_undo { UNDO_NONE, UNDO_WHERE_CHEAP, UNDO_REQUIRED };
+void recovery_set_undo(struct recovery *recovery, enum recovery_undo undo); /* UNDO_NONE at first */
+
 /* Per member, after recovery_run(). */
 struct recovery_member_result {
     VSS_ID snapshot_id;
     char *destination_url;
-    char *method;   /* how the array copied */
-    char *ids_note; /* said aloud: which disk ids it has now and why */
+    char *method;    /* how the array copied */
+    char *ids_note;  /* said aloud: which disk ids it has now and why */
+    char *undo_note; /* how it can be undone, or why not; "" where nobody asked */
     HRESULT result; /* S_OK: all of it; E_ABORT: left alone or unfinished because of another member;
                        else what went wrong with this one, or with all */
     char *text;     /* a line for a failure; "" for S_OK */
@@ -47,11 +55,35 @@ HRESULT recovery_run(struct recovery *recovery, uint32_t flags, struct error *er
 HRESULT recovery_resume(struct set_environment *env, const struct journal_entry *entry,
                         struct error *err);
 
-/* Takes back what a dead resync only began: removes its fence and closes its entry. VSS_E_BAD_STATE
- * where it had begun to write: only the same resync, run again, makes those destinations whole.
- * VSS_E_RESYNC_IN_PROGRESS. */
+/* Takes back what a dead resync began: removes its fence and closes its entry; where it had begun
+ * to write, puts the destinations back from its safety copy, and without one: VSS_E_BAD_STATE, only
+ * the same resync, run again, makes them whole. VSS_E_RESYNC_IN_PROGRESS. */
 HRESULT recovery_rollback(struct set_environment *env, const struct journal_entry *entry,
                           struct error *err);
+
+/* What a resync overwrote, as a snapshot set. */
+struct safety_copy {
+    VSS_ID resync_id;
+    VSS_ID set_id;
+    int64_t taken;   /* FILETIME */
+    int64_t expires; /* 0: never */
+    size_t lun_count;
+    uint64_t bytes; /* of the LUNs; an array that shares blocks needs less */
+};
+
+/* All, oldest first; one set may stand for several resyncs. *out is freed with free(). Limits come
+ * from the configuration's [limits]: E_INVALIDARG where they are not numbers. */
+HRESULT undo_list(struct store *store, const struct config *config, struct safety_copy **out,
+                  size_t *out_count, struct error *err);
+
+/* Puts back what a resync overwrote, byte for byte, disk ids included. id: of the resync, or of the
+ * safety copy, which stays. A resync like any other: same checks, fence and journal; resumed by
+ * recovery_resume(). VSS_E_OBJECT_NOT_FOUND: no safety copy; else as recovery_run(). */
+HRESULT undo_run(struct set_environment *env, const VSS_ID *id, struct error *err);
+
+/* Deletes one; those whose time is over. */
+HRESULT undo_discard(struct set_environment *env, const VSS_ID *id, struct error *err);
+HRESULT undo_expire(struct set_environment *env, int32_t *out_deleted, struct error *err);
 
 /* The checks of recovery_run() that need nothing done, for a caller that wants to know first: its
  * codes, S_OK where they hold now. Nothing is written. */

@@ -15,6 +15,7 @@ void results_free(struct recovery *r)
         free(r->results[i].destination_url);
         free(r->results[i].method);
         free(r->results[i].ids_note);
+        free(r->results[i].undo_note);
         free(r->results[i].text);
     }
     free(r->results);
@@ -69,11 +70,12 @@ HRESULT results_keep(struct recovery *r, HRESULT result)
             .destination_url = volume_text(&m->destination),
             .method = text_copy(r->method ? r->method : ""),
             .ids_note = text_copy(d->ids_note ? d->ids_note : ""),
+            .undo_note = text_copy(r->undo_note ? r->undo_note : ""),
             .result = own,
             .text = text_copy(text),
         };
         bool has_all = r->results[i].destination_url && r->results[i].method &&
-                       r->results[i].ids_note && r->results[i].text;
+                       r->results[i].ids_note && r->results[i].undo_note && r->results[i].text;
         hr = has_all ? hr : E_OUTOFMEMORY;
     }
     return hr;

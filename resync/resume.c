@@ -3,7 +3,7 @@
  * over. */
 #include "common/id.h"
 #include "provider/set/claim.h"
-#include "resync/unfinished.h"
+#include "resync/undo.h"
 
 #include <string.h>
 
@@ -74,6 +74,10 @@ static HRESULT run_again(struct set_environment *env, const struct set_record *s
         hr = add_members(r, plan, err);
     }
     if (SUCCEEDED(hr)) {
+        json_int_t undo = json_integer_value(json_object_get(plan, "undo"));
+        r->is_verbatim = json_is_true(json_object_get(plan, "verbatim"));
+        r->undo = undo == UNDO_WHERE_CHEAP || undo == UNDO_REQUIRED ? (enum recovery_undo)undo
+                                                                    : UNDO_NONE;
         hr = recovery_run(r, (uint32_t)json_integer_value(json_object_get(plan, "flags")), err);
     }
     recovery_free(r);
@@ -86,6 +90,9 @@ HRESULT recovery_resume(struct set_environment *env, const struct journal_entry 
     struct set_record set = {0};
     json_t *plan = NULL;
     HRESULT hr = claim_plan(entry, &plan, err);
+    if (SUCCEEDED(hr)) {
+        hr = undo_clear_half(env, entry, err);
+    }
     if (SUCCEEDED(hr)) {
         hr = load_set(env->store, entry, &set, err);
     }

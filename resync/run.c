@@ -7,6 +7,7 @@
 #include "provider/set/label_change.h"
 #include "registry/events.h"
 #include "resync/copy.h"
+#include "resync/undo.h"
 #include "resync/unfinished.h"
 
 #include <stdlib.h>
@@ -98,7 +99,7 @@ static HRESULT check_and_plan(struct recovery *r, uint32_t flags, struct error *
     if (SUCCEEDED(hr)) {
         hr = check_disks(r, flags, err);
     }
-    return SUCCEEDED(hr) ? ids_check_collisions(r, flags, err) : hr;
+    return SUCCEEDED(hr) && !r->is_verbatim ? ids_check_collisions(r, flags, err) : hr;
 }
 
 /* Keeps on which destination a step failed; returns hr. */
@@ -198,6 +199,9 @@ static HRESULT overwrite(struct recovery *r, struct error *err)
     if (SUCCEEDED(hr)) {
         hr = copy_cancel_earlier(r, err);
     }
+    if (SUCCEEDED(hr) && !r->is_verbatim) {
+        hr = undo_prepare(r, err);
+    }
     if (SUCCEEDED(hr)) {
         hr = wipe(r, err);
     }
@@ -207,7 +211,7 @@ static HRESULT overwrite(struct recovery *r, struct error *err)
     for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
         hr = blame(&r->disks[i], destination_check_identity(&r->disks[i], err), err);
     }
-    return SUCCEEDED(hr) ? apply_ids(r, err) : hr;
+    return SUCCEEDED(hr) && !r->is_verbatim ? apply_ids(r, err) : hr;
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "resync/unfinished.h"
 
+#include "resync/undo.h"
+
 #include "common/log.h"
 #include "provider/set/visible.h"
 
@@ -169,14 +171,9 @@ static HRESULT unfence(struct set_environment *env, const struct visible *visibl
     return hr;
 }
 
-static HRESULT rollback_locked(struct set_environment *env, const struct journal_entry *entry,
-                               struct error *err)
+static HRESULT drop_fences(struct set_environment *env, const struct journal_entry *entry,
+                           struct error *err)
 {
-    if (entry->destination_invalid) {
-        return error_set(err, VSS_E_BAD_STATE,
-                         "its destinations were being overwritten and carry no label: what they "
-                         "held is gone. Run the same resync again, which makes them whole");
-    }
     struct visible visible;
     HRESULT hr = visible_scan(env, NULL, &visible, err);
     if (FAILED(hr)) {
@@ -188,13 +185,39 @@ static HRESULT rollback_locked(struct set_environment *env, const struct journal
         }
     }
     visible_free(&visible);
+    return hr;
+}
+
+static HRESULT rollback_locked(struct set_environment *env, const struct journal_entry *entry,
+                               struct error *err)
+{
+    HRESULT hr = undo_clear_half(env, entry, err);
+    if (SUCCEEDED(hr)) {
+        hr = drop_fences(env, entry, err);
+    }
     return SUCCEEDED(hr) ? journal_close(env->store, &entry->entry_id, err) : hr;
+}
+
+/* What was overwritten comes back from the safety copy, by a resync that takes the entry over. */
+static HRESULT rollback_written(struct set_environment *env, const struct journal_entry *entry,
+                                struct error *err)
+{
+    VSS_ID set_id;
+    if (undo_of_entry(entry, &set_id) == S_OK) {
+        return undo_run(env, &set_id, err);
+    }
+    return error_set(err, VSS_E_BAD_STATE,
+                     "its destinations were being overwritten and carry no label: what they "
+                     "held is gone. Run the same resync again, which makes them whole");
 }
 
 HRESULT recovery_rollback(struct set_environment *env, const struct journal_entry *entry,
                           struct error *err)
 {
     struct lock *lock = NULL; /* a resync that runs may have taken the entry over */
+    if (entry->destination_invalid) {
+        return rollback_written(env, entry, err);
+    }
     HRESULT hr = lock_take(LOCK_RESYNC, &lock, err);
     if (SUCCEEDED(hr)) {
         hr = rollback_locked(env, entry, err);

@@ -62,6 +62,17 @@ enum vss_platform_level {
     VSS_PLATFORM_2003 = 3    /* Windows Server 2003, Windows XP */
 };
 
+/* What a RecoverSet of this session does before it overwrites LUNs; no VSS has it. A safety copy is
+ * a snapshot set of what is about to be lost, made by the array after every other initiator was
+ * shut out; `lunshadow recover --undo` puts it back byte for byte. The report says what became of
+ * it. */
+enum vss_undo {
+    VSS_UNDO_NONE = 0,
+    VSS_UNDO_WHERE_CHEAP = 1, /* where the array makes differential copies by itself; should that
+                                 fail, the LUNs are overwritten all the same */
+    VSS_UNDO_REQUIRED = 2     /* no safety copy, no resync */
+};
+
 /* Where a session finds its configuration and registry. Fields are only appended: a structure of an
  * older header, with its smaller struct_size, is taken with the defaults for the rest. */
 struct vss_session_options {
@@ -70,7 +81,7 @@ struct vss_session_options {
     const char *config_path;     /* NULL: the default configuration */
     const char *state_directory; /* NULL: the default state directory */
     uint32_t platform_level;     /* enum vss_platform_level */
-    uint32_t reserved2;
+    uint32_t undo;               /* enum vss_undo */
 };
 #define VSS_SESSION_OPTIONS_INIT                                                                   \
     {                                                                                              \
@@ -79,8 +90,8 @@ struct vss_session_options {
 
 /* CreateVssBackupComponents. A session that is not initialized yet. The plug-ins of all
  * configured arrays are loaded; one that cannot be is left out, with an event.
- * options: NULL for all defaults; start from VSS_SESSION_OPTIONS_INIT. A platform level that is
- * none is E_INVALIDARG. out: the session, to be released with
+ * options: NULL for all defaults; start from VSS_SESSION_OPTIONS_INIT. A platform level or an undo
+ * that is none is E_INVALIDARG. out: the session, to be released with
  * vss_backup_components_release().
  * out_error: may be NULL; on failure a plain line, freed with vss_free_string(); NULL where
  * there was no memory for it.

@@ -39,8 +39,8 @@ static HRESULT check_context(uint32_t context, struct error *err)
     return S_OK;
 }
 
-HRESULT set_start(struct set_environment *env, uint32_t context, struct set_builder **out,
-                  VSS_ID *out_set_id, struct error *err)
+HRESULT set_start_beside(struct set_environment *env, uint32_t context, struct set_builder **out,
+                         VSS_ID *out_set_id, struct error *err)
 {
     *out = NULL;
     *out_set_id = id_null;
@@ -56,9 +56,6 @@ HRESULT set_start(struct set_environment *env, uint32_t context, struct set_buil
     b->record.set_id = id_new();
     b->record.context = context;
     hr = lock_take(LOCK_SET_IN_PROGRESS, &b->lock, err);
-    if (SUCCEEDED(hr)) {
-        hr = journal_check_clean(env->store, err);
-    }
     char host[256] = "";
     (void)gethostname(host, sizeof(host) - 1);
     b->record.originating_machine = text_copy(host);
@@ -73,6 +70,21 @@ HRESULT set_start(struct set_environment *env, uint32_t context, struct set_buil
     *out = b;
     *out_set_id = b->record.set_id;
     return S_OK;
+}
+
+HRESULT set_start(struct set_environment *env, uint32_t context, struct set_builder **out,
+                  VSS_ID *out_set_id, struct error *err)
+{
+    HRESULT hr = set_start_beside(env, context, out, out_set_id, err);
+    if (SUCCEEDED(hr)) { /* under the lock */
+        hr = journal_check_clean(env->store, err);
+    }
+    if (FAILED(hr)) {
+        set_builder_free(*out);
+        *out = NULL;
+        *out_set_id = id_null;
+    }
+    return hr;
 }
 
 void set_builder_free(struct set_builder *b)

@@ -28,6 +28,11 @@ struct set_builder;
 HRESULT set_start(struct set_environment *env, uint32_t context, struct set_builder **out,
                   VSS_ID *out_set_id, struct error *err);
 
+/* The same for an operation that is under way itself and has looked at what dead processes left: a
+ * resync that copies what it is about to overwrite. */
+HRESULT set_start_beside(struct set_environment *env, uint32_t context, struct set_builder **out,
+                         VSS_ID *out_set_id, struct error *err);
+
 /* Volume to LUNs, identity, label, provider's consent, BeginPrepareSnapshot. provider_id NULL or
  * null: the first array, as providers_open() orders them, that supports all LUNs.
  * VSS_E_OBJECT_NOT_FOUND (no such portal, target, LUN, partition or name),

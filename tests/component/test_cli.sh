@@ -64,13 +64,13 @@ help_names() {
     for option in "$@"; do out_has "$option"; done
 }
 help_names create --context --differential --plex --transportable --output --provider --exec
-help_names resync --snapshot --partial --order --revert-identity --no-volume-check --wait --dry-run --yes
+help_names resync --snapshot --partial --order --revert-identity --no-volume-check --undo --no-undo --wait --dry-run --yes
 help_names import --dry-run
 help_names drill --volume --onto --check --max-rto --plan --keep
 help_names break --mask --read-write --revert-identity --no-revert-identity --dry-run
 help_names ids --fresh --set --restore --repair --dry-run --yes
 help_names lab --luns --size --block-size
-help_names recover --list --resume --rollback
+help_names recover --list --resume --rollback --undo --discard
 help_names list --providers
 help_names events --limit
 
@@ -283,7 +283,24 @@ out_has "overwrites ${luns[0]}"
 run 2 resync --snapshot 00000000-0000-0000-0000-000000000001 --yes "$work/set.xml"
 run 0 resync --yes --partial --snapshot "$snapshot_id" "$work/set.xml"
 out_has 'result +S_OK'
+out_has 'undo +safety copy'
 same_content || fail "resync did not bring the content back"
+run 0 recover --list
+resync_id=$(awk '/^safety copy/ { print $6 }' "$work/out")
+run 2 recover --undo
+run 1 recover --undo 00000000-0000-0000-0000-000000000001
+err_has 'VSS_E_OBJECT_NOT_FOUND'
+run 0 recover --undo "$resync_id"
+! same_content || fail "the undo did not put back what the resync overwrote"
+run 2 resync --undo --no-undo --yes "$work/set.xml"
+run 0 resync --yes --no-undo --partial --snapshot "$snapshot_id" "$work/set.xml"
+same_content || fail "resync did not bring the content back once more"
+run 0 recover --discard
+out_has 'Deleted 0'
+run 0 recover --discard --json "$resync_id"
+out_has '"deleted": 1'
+run 0 recover --list
+out_has 'No operation'
 run 0 import "$work/set.xml"
 out_has '^ +copy: iscsi://'
 run 1 break --revert-identity "$set_id"

@@ -34,7 +34,7 @@ struct scenario {
     const char *arguments[8];           /* SET and DOCUMENT stand for what they say */
     void (*judge_raw)(struct run *run); /* right after the kill; NULL: nothing to see */
     void (*judge)(struct run *run);
-    bool is_resync;
+    bool is_undo; /* a resync from the golden content to the damaged */
 };
 
 /* What was done about a kill. */
@@ -45,6 +45,7 @@ struct run {
     const struct scenario *scenario;
     VSS_ID set_id; /* of the set that the scenario begins with */
     char set_text[ID_TEXT_BYTES];
+    char safety_text[ID_TEXT_BYTES]; /* of the safety copy that an undo begins with */
     char copy_files[WORLD_LUNS][400];
     uint8_t *copies[WORLD_LUNS]; /* their content at the beginning */
     uint8_t *resynced[WORLD_LUNS];
@@ -62,6 +63,13 @@ struct row {
     long points;
     char name[96];
 };
+
+static void expect(struct run *run, bool held, const char *what)
+{
+    if (!held) {
+        world_fail(&run->w, "%s", what);
+    }
+}
 
 /* ---- starting states ------------------------------------------------------------------------- */
 
@@ -168,6 +176,23 @@ static void prepare_damaged(struct run *run)
     world_write_all(&run->w, run->w.damaged);
 }
 
+/* What is golden again by a resync, and can be undone. */
+static void prepare_undo(struct run *run)
+{
+    const char *const arguments[] = {"resync", "--yes", "--undo", run->w.document, NULL};
+    struct set_record *sets = NULL;
+    prepare_damaged(run);
+    expect(run, world_run(&run->w, arguments) == 0, "a resync failed");
+    size_t count = world_sets(&run->w, &sets);
+    for (size_t i = 0; i < count; i++) {
+        if (!id_equal(&sets[i].set_id, &run->set_id)) {
+            (void)id_text(&sets[i].set_id, run->safety_text);
+        }
+    }
+    expect(run, count == 2, "a resync made no safety copy");
+    sets_free_all(sets, count);
+}
+
 /* ---- judges ---------------------------------------------------------------------------------- */
 
 static void judge_originals(struct run *run)
@@ -208,13 +233,6 @@ static bool read_ids(const char *path, struct vss_disk_ids *out)
     label_free(label);
     block_close(dev);
     return ok;
-}
-
-static void expect(struct run *run, bool held, const char *what)
-{
-    if (!held) {
-        world_fail(&run->w, "%s", what);
-    }
 }
 
 static void judge_create(struct run *run)
@@ -363,8 +381,10 @@ static void judge_resync(struct run *run)
     world_check_no_fence(&run->w);
     judge_pristine(run, "a resync has changed a copy");
     for (size_t i = 0; i < WORLD_LUNS; i++) {
-        bool is_old = world_equals(run->w.files[i], run->w.damaged[i]);
-        bool is_new = run->resynced[i] && world_equals(run->w.files[i], run->resynced[i]);
+        bool is_damaged = world_equals(run->w.files[i], run->w.damaged[i]);
+        bool is_golden = run->resynced[i] && world_equals(run->w.files[i], run->resynced[i]);
+        bool is_old = run->scenario->is_undo ? is_golden : is_damaged;
+        bool is_new = run->scenario->is_undo ? is_damaged : is_golden;
         expect(run, is_old || is_new, "a destination is neither what it was nor what it shall be");
         expect(run, run->outcome != OUTCOME_RESUMED || is_new,
                "a resync was finished and is not done");
@@ -396,12 +416,19 @@ static const struct scenario scenarios[] = {
     {"break", prepare_imported, {"break", "--read-write", "SET"}, NULL, judge_break, false},
     {"break --mask", prepare_imported, {"break", "--mask", "SET"}, NULL, judge_break, false},
     {"delete", prepare_imported, {"delete", "SET"}, NULL, judge_delete, false},
-    {"resync",
+    {"resync --no-undo",
      prepare_damaged,
-     {"resync", "--yes", "DOCUMENT"},
+     {"resync", "--yes", "--no-undo", "DOCUMENT"},
      judge_resync_raw,
      judge_resync,
-     true},
+     false},
+    {"resync --undo",
+     prepare_damaged,
+     {"resync", "--yes", "--undo", "DOCUMENT"},
+     judge_resync_raw,
+     judge_resync,
+     false},
+    {"undo", prepare_undo, {"recover", "--undo", "SAFETY"}, judge_resync_raw, judge_resync, true},
 };
 
 /* ---- one point ------------------------------------------------------------------------------- */
@@ -415,6 +442,7 @@ static const char *const *arguments_of(struct run *run)
         const char *value;
     } words[] = {{"DOCUMENT", w->document},
                  {"SET", run->set_text},
+                 {"SAFETY", run->safety_text},
                  {"LUN1", w->urls[0]},
                  {"LUN2", w->urls[1]}};
     for (size_t i = 0; i < 8; i++) {
@@ -574,10 +602,10 @@ static struct row *add_row(struct matrix *m, const struct scenario *s, enum vict
 
 static void keep_resynced(struct run *run)
 {
+    const char *const arguments[] = {"resync", "--yes", "--no-undo", run->w.document, NULL};
     struct vss_disk_ids ids[WORLD_LUNS];
-    run->scenario = &scenarios[sizeof(scenarios) / sizeof(scenarios[0]) - 1];
     prepare_damaged(run);
-    expect(run, world_run(&run->w, arguments_of(run)) == 0, "a resync failed");
+    expect(run, world_run(&run->w, arguments) == 0, "a resync failed");
     for (size_t i = 0; i < WORLD_LUNS; i++) {
         const size_t from = WORLD_EDGE;
         run->resynced[i] = world_read(run->w.files[i]);

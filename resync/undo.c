@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "resync/undo.h"
+
+#include "common/buffer.h"
+#include "common/clock.h"
+#include "common/id.h"
+#include "common/log.h"
+#include "provider/set/claim.h"
+#include "provider/set/rollback.h"
+#include "registry/set_marks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MIB           (1ull << 20)
+#define HOUR_FILETIME (3600 * 10000000ll)
+
+struct limits {
+    uint64_t age_hours; /* 0: kept until they are deleted */
+    uint64_t mib;       /* of all destinations that have one; 0: no limit */
+};
+
+static HRESULT read_limits(const struct config *config, struct limits *out, struct error *err)
+{
+    const struct config_section *section = config_find(config, "limits", "");
+    HRESULT hr =
+        config_number(section, "undo_max_age_hours", 0, 24 * 3650, 168, &out->age_hours, err);
+    return SUCCEEDED(hr) ? config_number(section, "undo_max_mib", 0, UINT32_MAX, 0, &out->mib, err)
+                         : hr;
+}
+
+/* ---- what there is --------------------------------------------------------------------------- */
+
+static HRESULT describe(struct store *store, const struct limits *limits,
+                        const struct safety_mark *mark, struct safety_copy *out, struct error *err)
+{
+    struct set_record set = {0};
+    HRESULT hr = sets_load(store, &mark->set_id, &set, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    *out = (struct safety_copy){
+        .set_id = mark->set_id, .resync_id = mark->resync_id, .taken = mark->taken};
+    for (size_t i = 0; i < set.lun_count; i++) {
+        out->lun_count += !set.luns[i].is_empty;
+        out->bytes += set.luns[i].block_bytes * set.luns[i].block_count;
+    }
+    out->expires = limits->age_hours ? mark->taken + (int64_t)limits->age_hours * HOUR_FILETIME : 0;
+    set_record_free(&set);
+    return S_OK;
+}
+
+HRESULT undo_list(struct store *store, const struct config *config, struct safety_copy **out,
+                  size_t *out_count, struct error *err)
+{
+    struct limits limits;
+    struct safety_mark *marks = NULL;
+    size_t count = 0;
+    *out = NULL;
+    *out_count = 0;
+    HRESULT hr = read_limits(config, &limits, err);
+    if (SUCCEEDED(hr)) {
+        hr = set_marks_load_safety(store, &marks, &count, err);
+    }
+    struct safety_copy *all = calloc(count + 1, sizeof(*all));
+    if (SUCCEEDED(hr) && !all) {
+        hr = error_set(err, E_OUTOFMEMORY, "out of memory listing safety copies");
+    }
+    for (size_t i = 0; SUCCEEDED(hr) && i < count; i++) {
+        hr = describe(store, &limits, &marks[i], &all[i], err);
+    }
+    free(marks);
+    if (FAILED(hr)) {
+        free(all);
+        return hr;
+    }
+    *out = all;
+    *out_count = count;
+    return S_OK;
+}
+
+HRESULT undo_expire(struct set_environment *env, int32_t *out_deleted, struct error *err)
+{
+    struct safety_copy *all = NULL;
+    size_t count = 0;
+    int64_t now = clock_filetime();
+    *out_deleted = 0;
+    HRESULT first = undo_list(env->store, env->config, &all, &count, err);
+    for (size_t i = 0; i < count; i++) {
+        int32_t deleted = 0;
+        if (all[i].expires && all[i].expires <= now) {
+            HRESULT hr = set_delete(env, &all[i].set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL,
+                                    SUCCEEDED(first) ? err : NULL);
+            *out_deleted += SUCCEEDED(hr);
+            first = FAILED(first) ? first : hr;
+        }
+    }
+    free(all);
+    return FAILED(first) ? first : S_OK;
+}
+
+static HRESULT find(struct set_environment *env, const VSS_ID *id, struct safety_copy *out,
+                    struct error *err)
+{
+    struct safety_copy *all = NULL;
+    size_t count = 0;
+    HRESULT hr = undo_list(env->store, env->config, &all, &count, err);
+    bool found = false;
+    for (size_t i = count; i-- > 0 && !found;) { /* of a resync that was resumed, the last */
+        found = id_equal(&all[i].resync_id, id) || id_equal(&all[i].set_id, id);
+        *out = all[i];
+    }
+    free(all);
+    if (SUCCEEDED(hr) && !found) {
+        char text[ID_TEXT_BYTES];
+        hr = error_set(err, VSS_E_OBJECT_NOT_FOUND,
+                       "there is no safety copy of what resync %s overwrote: none was taken, or it "
+                       "was deleted; see `lunshadow recover --list`",
+                       id_text(id, text));
+    }
+    return hr;
+}
+
+HRESULT undo_discard(struct set_environment *env, const VSS_ID *id, struct error *err)
+{
+    struct safety_copy copy;
+    int32_t deleted = 0;
+    HRESULT hr = find(env, id, &copy, err);
+    return SUCCEEDED(hr)
+               ? set_delete(env, &copy.set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, err)
+               : hr;
+}
+
+/* ---- taking one ------------------------------------------------------------------------------ */
+
+static HRESULT check_destinations(const struct recovery *r, struct error *err)
+{
+    for (size_t i = 0; i < r->disk_count; i++) {
+        const struct recovery_disk *d = &r->disks[i];
+        if (d->lun->block.block_count != d->mapping->block_count) {
+            return error_set(
+                err, VSS_E_VOLUME_NOT_SUPPORTED,
+                "%s is larger than its shadow copy: the array makes it as large, which "
+                "cannot be undone",
+                d->lun->url);
+        }
+    }
+    return S_OK;
+}
+
+static HRESULT check_space(struct recovery *r, const struct limits *limits, struct error *err)
+{
+    struct safety_copy *all = NULL;
+    size_t count = 0;
+    uint64_t bytes = 0;
+    if (limits->mib == 0) {
+        return S_OK;
+    }
+    HRESULT hr = undo_list(r->env->store, r->env->config, &all, &count, err);
+    for (size_t i = 0; i < count; i++) {
+        bytes += all[i].bytes;
+    }
+    for (size_t i = 0; i < r->disk_count; i++) {
+        bytes += r->disks[i].mapping->block_bytes * r->disks[i].mapping->block_count;
+    }
+    free(all);
+    if (SUCCEEDED(hr) && bytes / MIB > limits->mib) {
+        hr = error_set(err, VSS_E_INSUFFICIENT_STORAGE,
+                       "safety copies of %llu MiB, with this one, are more than undo_max_mib of "
+                       "[limits] (%llu): delete older ones with `lunshadow recover --discard`",
+                       (unsigned long long)(bytes / MIB), (unsigned long long)limits->mib);
+    }
+    return hr;
+}
+
+/* In a shadow copy's own row, before anybody else can see it. */
+static HRESULT mark(void *user, struct set_record *set, struct error *err)
+{
+    struct recovery *r = user;
+    return set_marks_add_safety(r->env->store, &set->set_id, &r->resync_id, err);
+}
+
+static HRESULT journal_set(struct recovery *r, const VSS_ID *set_id, struct error *err)
+{
+    char id[ID_TEXT_BYTES];
+    (void)id_text(set_id, id);
+    HRESULT hr =
+        journal_step(r->env->store, &r->journal_id, RESYNC_STEP_SAFETY, NULL, id, strlen(id), err);
+    return SUCCEEDED(hr)
+               ? journal_step(r->env->store, &r->journal_id, CLAIM_STEP, NULL, id, strlen(id), err)
+               : hr;
+}
+
+static HRESULT make(struct recovery *r, struct set_builder *builder, struct error *err)
+{
+    struct set_record set = {0};
+    struct set_hooks hooks = {.user = r, .post_snapshot = mark};
+    HRESULT hr = S_OK;
+    for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
+        VSS_ID snapshot_id;
+        hr = set_add_volume(builder, r->disks[i].open_name, NULL, &snapshot_id, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = set_commit(builder, &hooks, &set, err);
+    }
+    set_record_free(&set);
+    return hr;
+}
+
+static HRESULT take(struct recovery *r, VSS_ID *out_set_id, struct error *err)
+{
+    struct set_builder *builder = NULL;
+    uint32_t context = (uint32_t)VSS_CTX_APP_ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE;
+    if (provider_capabilities(r->provider)->differential == VSS_CAPABILITY_NATIVE) {
+        context |= VSS_VOLSNAP_ATTR_DIFFERENTIAL;
+    }
+    HRESULT hr = set_start_beside(r->env, context, &builder, out_set_id, err);
+    if (SUCCEEDED(hr)) {
+        hr = journal_set(r, out_set_id, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = make(r, builder, err);
+    }
+    set_builder_free(builder);
+    return hr;
+}
+
+static HRESULT check_and_take(struct recovery *r, VSS_ID *out_set_id, struct error *err)
+{
+    struct limits limits;
+    HRESULT hr = read_limits(r->env->config, &limits, err);
+    if (SUCCEEDED(hr)) {
+        hr = check_destinations(r, err);
+    }
+    if (SUCCEEDED(hr)) {
+        struct error why = {0};
+        int32_t deleted = 0;
+        if (FAILED(undo_expire(r->env, &deleted, &why))) {
+            log_line(LOG_WARNING, "an old safety copy was not deleted: %s", error_text(&why));
+        }
+        hr = check_space(r, &limits, err);
+    }
+    return SUCCEEDED(hr) ? take(r, out_set_id, err) : hr;
+}
+
+static HRESULT note(struct recovery *r, char *text, struct error *err)
+{
+    free(r->undo_note);
+    r->undo_note = text;
+    return text ? S_OK : error_set(err, E_OUTOFMEMORY, "out of memory preparing an undo");
+}
+
+static HRESULT note_taken(struct recovery *r, const VSS_ID *set_id, struct error *err)
+{
+    char set[ID_TEXT_BYTES];
+    char resync[ID_TEXT_BYTES];
+    return note(r,
+                text_printf("safety copy %s; `lunshadow recover --undo %s` puts back what was "
+                            "overwritten",
+                            id_text(set_id, set), id_text(&r->resync_id, resync)),
+                err);
+}
+
+/* Is a set in creation left open by this process? Then it must be dealt with before all else. */
+static bool is_half_made(struct recovery *r, const VSS_ID *set_id)
+{
+    struct journal_entry *entries = NULL;
+    size_t count = 0;
+    bool found = FAILED(journal_load_open(r->env->store, false, &entries, &count, NULL));
+    for (size_t i = 0; i < count; i++) {
+        found = found ||
+                (entries[i].operation == JOURNAL_CREATE && id_equal(&entries[i].object_id, set_id));
+    }
+    journal_free_all(entries, count);
+    return found;
+}
+
+static HRESULT go_without(struct recovery *r, HRESULT hr, const VSS_ID *set_id,
+                          const struct error *why, struct error *err)
+{
+    bool is_fatal =
+        r->undo == UNDO_REQUIRED || hr == E_OUTOFMEMORY || hr == E_ABORT || is_half_made(r, set_id);
+    if (is_fatal) {
+        (void)error_set(err, hr, "%s", error_text(why));
+        error_prefix(err, "no safety copy could be taken, so nothing was written");
+        return hr;
+    }
+    log_line(LOG_WARNING, "no safety copy, this resync cannot be undone: %s", error_text(why));
+    return note(r, text_printf("cannot be undone: %.900s", error_text(why)), err);
+}
+
+/* That of an adopted resync goes on being the one: marked with this resync's id too. */
+static HRESULT keep_earlier(struct recovery *r, struct error *err)
+{
+    for (size_t i = 0; i < r->adopted_kept; i++) {
+        VSS_ID set_id;
+        if (r->adopted[i].destination_invalid && undo_of_entry(&r->adopted[i], &set_id) == S_OK) {
+            HRESULT hr = set_marks_add_safety(r->env->store, &set_id, &r->resync_id, err);
+            if (SUCCEEDED(hr)) {
+                hr = journal_set(r, &set_id, err);
+            }
+            return SUCCEEDED(hr) ? note_taken(r, &set_id, err) : hr;
+        }
+    }
+    return note(r,
+                text_copy("cannot be undone: an earlier resync had begun to write without a "
+                          "safety copy"),
+                err);
+}
+
+HRESULT undo_prepare(struct recovery *r, struct error *err)
+{
+    struct error why = {0};
+    VSS_ID set_id = id_null;
+    if (r->was_invalid) {
+        return keep_earlier(r, err);
+    }
+    if (r->undo == UNDO_NONE) {
+        return S_OK;
+    }
+    bool is_cheap = provider_capabilities(r->provider)->differential == VSS_CAPABILITY_NATIVE;
+    if (r->undo == UNDO_WHERE_CHEAP && !is_cheap) {
+        return note(r,
+                    text_copy("cannot be undone: the array's copies are no differential ones, and "
+                              "--undo was not given"),
+                    err);
+    }
+    HRESULT hr = check_and_take(r, &set_id, &why);
+    return SUCCEEDED(hr) ? note_taken(r, &set_id, err) : go_without(r, hr, &set_id, &why, err);
+}
+
+/* ---- after a death --------------------------------------------------------------------------- */
+
+HRESULT undo_of_entry(const struct journal_entry *entry, VSS_ID *out_set_id)
+{
+    char text[ID_TEXT_BYTES] = "";
+    const struct journal_step *step = journal_find_step(entry, RESYNC_STEP_SAFETY, NULL);
+    *out_set_id = id_null;
+    if (step && step->data && step->data_bytes < sizeof(text)) {
+        memcpy(text, step->data, step->data_bytes);
+    }
+    return id_parse(text, out_set_id) ? S_OK : S_FALSE;
+}
+
+HRESULT undo_clear_half(struct set_environment *env, const struct journal_entry *entry,
+                        struct error *err)
+{
+    VSS_ID set_id;
+    struct journal_entry *entries = NULL;
+    size_t count = 0;
+    if (undo_of_entry(entry, &set_id) != S_OK) {
+        return S_OK;
+    }
+    HRESULT hr = journal_load_open(env->store, true, &entries, &count, err);
+    for (size_t i = 0; SUCCEEDED(hr) && i < count; i++) {
+        if (entries[i].operation == JOURNAL_CREATE && id_equal(&entries[i].object_id, &set_id)) {
+            hr = set_rollback(env, &entries[i], err);
+        }
+    }
+    journal_free_all(entries, count);
+    return hr;
+}
+
+/* ---- putting back ---------------------------------------------------------------------------- */
+
+static HRESULT put_back(struct set_environment *env, const struct set_record *set,
+                        struct error *err)
+{
+    struct recovery *r = NULL;
+    HRESULT hr = recovery_new(env, set, &r, err);
+    for (size_t i = 0; SUCCEEDED(hr) && i < set->snapshot_count; i++) {
+        hr = recovery_add(r, &set->snapshots[i].snapshot_id, NULL, err);
+    }
+    if (SUCCEEDED(hr)) {
+        r->is_verbatim = true;
+        hr = recovery_run(r, VSS_RECOVERY_REVERT_IDENTITY_ALL | VSS_RECOVERY_NO_VOLUME_CHECK, err);
+    }
+    recovery_free(r);
+    return hr;
+}
+
+HRESULT undo_run(struct set_environment *env, const VSS_ID *id, struct error *err)
+{
+    struct safety_copy copy;
+    struct set_record set = {0};
+    HRESULT hr = find(env, id, &copy, err);
+    if (SUCCEEDED(hr)) {
+        hr = sets_load(env->store, &copy.set_id, &set, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = put_back(env, &set, err);
+    }
+    set_record_free(&set);
+    return hr;
+}

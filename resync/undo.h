@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LUNSHADOW_RESYNC_UNDO_H
+#define LUNSHADOW_RESYNC_UNDO_H
+
+#include "resync/internal.h"
+
+/* Safety copies: what a resync is about to overwrite, copied by the array as a snapshot set of its
+ * own, so that it can be put back byte for byte. */
+
+/* Takes one of all destinations, between fence and wipe; journals which set it is before that
+ * begins. r->undo_note says what became of it. A failure is the caller's only where an undo was
+ * asked for (UNDO_REQUIRED), for want of memory, and where the half-made copy could not be taken
+ * back. Where r takes over a resync that had begun to write, that one's safety copy is kept: what
+ * is there now is worth none. */
+HRESULT undo_prepare(struct recovery *r, struct error *err);
+
+/* The safety copy of what a dead resync was overwriting. S_FALSE: it has none. */
+HRESULT undo_of_entry(const struct journal_entry *entry, VSS_ID *out_set_id);
+
+/* Takes back the safety copy that a dead resync was in the middle of making. */
+HRESULT undo_clear_half(struct set_environment *env, const struct journal_entry *entry,
+                        struct error *err);
+
+#endif

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Safety copies: what a resync overwrote comes back byte for byte; when one is taken, refused, kept
+ * and deleted. (A death in the middle of all that: the crash matrix.) */
+#include "component/array_fixture.h"
+
+#include "common/buffer.h"
+#include "common/id.h"
+#include "registry/set_marks.h"
+#include "resync/recovery.h"
+
+#include <setjmp.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define TRANSPORTABLE ((uint32_t)VSS_CTX_APP_ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE)
+
+/* Other content, other disk ids. */
+static void damage(struct array *a)
+{
+    static const char *const tools[ARRAY_LUNS] = {
+        "sfdisk -q --no-reread --disk-id \"$F\" 0x55667788",
+        "sgdisk -G \"$F\"",
+        "printf 'x\\ni\\n01234567-89AB-4DEF-8123-456789ABCDEF\\nr\\nw\\n' | fdisk -b 4096 \"$F\"",
+    };
+    for (size_t i = 0; i < ARRAY_LUNS; i++) {
+        struct error err = {0};
+        char *line = text_printf("F='%s'; PATH=$PATH:/usr/sbin:/sbin; %s", a->files[i], tools[i]);
+        const char *const argv[] = {"sh", "-ec", line, NULL};
+        array_fill(a, i, 2u << 20, 5u << 20, (uint8_t)(0x40 + i));
+        assert_ok(process_run(argv, 10000, NULL, &err), &err);
+        free(line);
+    }
+}
+
+static void digest_all(const struct array *a, uint64_t out[ARRAY_LUNS])
+{
+    for (size_t i = 0; i < ARRAY_LUNS; i++) {
+        out[i] = array_digest(a->files[i]);
+    }
+}
+
+static void assert_digests(const struct array *a, const uint64_t expected[ARRAY_LUNS])
+{
+    for (size_t i = 0; i < ARRAY_LUNS; i++) {
+        assert_int_equal(array_digest(a->files[i]), expected[i]);
+    }
+}
+
+static HRESULT resync(struct array *a, const struct set_record *set, enum recovery_undo undo,
+                      char note[1024], struct error *err)
+{
+    struct recovery *r = NULL;
+    size_t count = 0;
+    assert_ok(recovery_new(a->env, set, &r, err), err);
+    for (size_t i = 0; i < set->snapshot_count; i++) {
+        assert_ok(recovery_add(r, &set->snapshots[i].snapshot_id, NULL, err), err);
+    }
+    recovery_set_undo(r, undo);
+    HRESULT hr = recovery_run(r, VSS_RECOVERY_REVERT_IDENTITY_ALL, err);
+    const struct recovery_member_result *results = recovery_results(r, &count);
+    (void)snprintf(note, 1024, "%s", count ? results[0].undo_note : "");
+    recovery_free(r);
+    return hr;
+}
+
+/* The one safety copy that there is. */
+static struct safety_copy only_copy(struct array *a)
+{
+    struct error err = {0};
+    struct safety_copy *all = NULL;
+    size_t count = 0;
+    assert_ok(undo_list(a->env->store, a->env->config, &all, &count, &err), &err);
+    assert_int_equal(count, 1);
+    struct safety_copy copy = all[0];
+    free(all);
+    return copy;
+}
+
+static size_t count_copies(struct array *a)
+{
+    struct error err = {0};
+    struct safety_copy *all = NULL;
+    size_t count = 0;
+    assert_ok(undo_list(a->env->store, a->env->config, &all, &count, &err), &err);
+    free(all);
+    return count;
+}
+
+static void delete_set(struct array *a, struct set_record *set)
+{
+    struct error err = {0};
+    int32_t deleted = 0;
+    assert_ok(set_delete(a->env, &set->set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
+              &err);
+    set_record_free(set);
+    array_assert_nothing_left(a);
+}
+
+static void what_was_overwritten_comes_back(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    char note[1024];
+    uint64_t original[ARRAY_LUNS];
+    uint64_t damaged[ARRAY_LUNS];
+    digest_all(a, original);
+    array_create(a, TRANSPORTABLE, ARRAY_LUNS, &set);
+    damage(a);
+    digest_all(a, damaged);
+    assert_ok(resync(a, &set, UNDO_WHERE_CHEAP, note, &err), &err);
+    assert_digests(a, original);
+    struct safety_copy copy = only_copy(a);
+    char id[ID_TEXT_BYTES];
+    assert_non_null(strstr(note, id_text(&copy.resync_id, id)));
+    assert_int_equal(copy.lun_count, ARRAY_LUNS);
+    assert_int_equal(copy.bytes, (uint64_t)ARRAY_LUNS * ARRAY_BYTES);
+    assert_true(copy.expires > copy.taken);
+    assert_ok(undo_run(a->env, &copy.resync_id, &err), &err);
+    assert_digests(a, damaged);
+    assert_ok(resync(a, &set, UNDO_NONE, note, &err), &err);
+    assert_digests(a, original);
+    assert_ok(undo_run(a->env, &copy.set_id, &err), &err); /* it stays, and has its id */
+    assert_digests(a, damaged);
+    assert_ok(undo_discard(a->env, &copy.resync_id, &err), &err);
+    assert_refused(undo_run(a->env, &copy.resync_id, &err), VSS_E_OBJECT_NOT_FOUND, &err, "--list");
+    delete_set(a, &set);
+}
+
+static void a_set_deleted_as_usual_is_no_safety_copy_any_more(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    char note[1024];
+    int32_t deleted = 0;
+    array_create(a, TRANSPORTABLE, 1, &set);
+    assert_ok(resync(a, &set, UNDO_REQUIRED, note, &err), &err);
+    struct safety_copy copy = only_copy(a);
+    assert_ok(set_delete(a->env, &copy.set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
+              &err);
+    assert_int_equal(count_copies(a), 0);
+    delete_set(a, &set);
+}
+
+static void limits_hold(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    char note[1024];
+    uint64_t damaged[ARRAY_LUNS];
+    array_configure(a, "[limits]\nundo_max_mib = 100\nundo_max_age_hours = 1\n");
+    array_create(a, TRANSPORTABLE, ARRAY_LUNS, &set);
+    damage(a);
+    digest_all(a, damaged);
+    assert_refused(resync(a, &set, UNDO_REQUIRED, note, &err), VSS_E_INSUFFICIENT_STORAGE, &err,
+                   "undo_max_mib");
+    assert_digests(a, damaged); /* nothing was written */
+    error_clear(&err);
+    assert_ok(resync(a, &set, UNDO_WHERE_CHEAP, note, &err), &err);
+    assert_non_null(strstr(note, "undo_max_mib"));
+    assert_int_equal(count_copies(a), 0);
+    delete_set(a, &set);
+}
+
+static void age(const struct array *a)
+{
+    char path[128];
+    sqlite3 *db = NULL;
+    (void)snprintf(path, sizeof(path), "%s/registry.db", a->state);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db, "UPDATE safety_copies SET taken = taken - 36001000000", NULL, NULL, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void copies_expire(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    char note[1024];
+    int32_t deleted = 0;
+    array_configure(a, "[limits]\nundo_max_age_hours = 1\n");
+    array_create(a, TRANSPORTABLE, 1, &set);
+    assert_ok(resync(a, &set, UNDO_REQUIRED, note, &err), &err);
+    VSS_ID first = only_copy(a).set_id;
+    assert_ok(undo_expire(a->env, &deleted, &err), &err);
+    assert_int_equal(deleted, 0);
+    age(a);
+    assert_ok(resync(a, &set, UNDO_REQUIRED, note, &err), &err); /* takes the old one away */
+    struct safety_copy second = only_copy(a);
+    assert_false(id_equal(&second.set_id, &first));
+    age(a);
+    assert_ok(undo_expire(a->env, &deleted, &err), &err);
+    assert_int_equal(deleted, 1);
+    delete_set(a, &set);
+}
+
+static void a_larger_destination_has_no_undo(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    struct recovery *r = NULL;
+    char url[400];
+    struct lab_lun_options options = {.target = ARRAY_TARGET,
+                                      .lun = 30,
+                                      .file = "larger.img",
+                                      .bytes = ARRAY_BYTES * 2ull,
+                                      .block_bytes = 512};
+    assert_ok(lab_add_lun(a->lab, &options, &err), &err);
+    (void)snprintf(url, sizeof(url), "iscsi://%s/" ARRAY_TARGET "/30", a->lab->portal);
+    array_create(a, TRANSPORTABLE, 1, &set);
+    assert_ok(recovery_new(a->env, &set, &r, &err), &err);
+    assert_ok(recovery_add(r, &set.snapshots[0].snapshot_id, url, &err), &err);
+    recovery_set_undo(r, UNDO_REQUIRED);
+    assert_refused(recovery_run(r, 0, &err), VSS_E_VOLUME_NOT_SUPPORTED, &err, "larger");
+    recovery_free(r);
+    delete_set(a, &set);
+}
+
+int main(void)
+{
+#define array_test(name) cmocka_unit_test_setup_teardown(name, array_start, array_stop)
+    const struct CMUnitTest tests[] = {
+        array_test(what_was_overwritten_comes_back),
+        array_test(a_set_deleted_as_usual_is_no_safety_copy_any_more),
+        array_test(limits_hold),
+        array_test(copies_expire),
+        array_test(a_larger_destination_has_no_undo),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
