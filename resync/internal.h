@@ -95,7 +95,7 @@ HRESULT ids_check_collisions(struct recovery *r, uint32_t flags, struct error *e
 
 /* Steps of a resync's journal entry beside PLAN_STEP (flags, and destination by snapshot) and those
  * of single disks. */
-#define RESYNC_STEP_SAFETY "safety-copy" /* the id of the set that holds what is overwritten */
+#define RESYNC_STEP_SAFETY "safety-copy" /* id of the set that holds what is overwritten */
 #define RESYNC_STEP_WIPE   "wipe"        /* from here on destinations are not what they were */
 
 /* Opens the journal entry, with all that is known of the destinations, in one transaction.

@@ -6,7 +6,7 @@
 #include "provider/set/rollback.h"
 #include "registry/locks.h"
 #include "registry/set_marks.h"
-#include "resync/internal.h"
+#include "resync/undo.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +56,10 @@ static bool has_reached(const struct journal_entry *entry, const struct row *row
     }
     if (row->step && strcmp(row->step, RESYNC_STEP_WIPE) == 0) {
         return entry->destination_invalid;
+    }
+    if (row->step && strcmp(row->step, RESYNC_STEP_SAFETY) == 0) {
+        VSS_ID set_id; /* none where it went on without one */
+        return undo_of_entry(entry, &set_id) == S_OK;
     }
     return !row->step || journal_find_step(entry, row->step, NULL);
 }

@@ -286,7 +286,8 @@ static HRESULT go_without(struct recovery *r, HRESULT hr, const VSS_ID *set_id,
         return hr;
     }
     log_line(LOG_WARNING, "no safety copy, this resync cannot be undone: %s", error_text(why));
-    return note(r, text_printf("cannot be undone: %.900s", error_text(why)), err);
+    hr = journal_step(r->env->store, &r->journal_id, RESYNC_STEP_SAFETY, NULL, NULL, 0, err);
+    return FAILED(hr) ? hr : note(r, text_printf("cannot be undone: %.900s", error_text(why)), err);
 }
 
 /* That of an adopted resync goes on being the one: marked with this resync's id too. */

@@ -20,6 +20,17 @@
 
 #define TRANSPORTABLE ((uint32_t)VSS_CTX_APP_ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE)
 
+/* A damaged backup header: bytes that no writing of disk ids would bring back. */
+static void damage_backup(const struct array *a)
+{
+    static const char junk[] = "not a header";
+    FILE *file = fopen(a->files[1], "r+e");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, -512, SEEK_END), 0);
+    assert_int_equal(fwrite(junk, 1, sizeof(junk), file), sizeof(junk));
+    assert_int_equal(fclose(file), 0);
+}
+
 /* Other content, other disk ids. */
 static void damage(struct array *a)
 {
@@ -113,6 +124,7 @@ static void what_was_overwritten_comes_back(void **state)
     digest_all(a, original);
     array_create(a, TRANSPORTABLE, ARRAY_LUNS, &set);
     damage(a);
+    damage_backup(a);
     digest_all(a, damaged);
     assert_ok(resync(a, &set, UNDO_WHERE_CHEAP, note, &err), &err);
     assert_digests(a, original);
