@@ -247,15 +247,27 @@ static void count_result(struct cli *cli, HRESULT hr, const char *what, const VS
     }
 }
 
+/* What is done about entries: one of the two ways, or nothing. */
+enum action { ACTION_RESUME, ACTION_ROLLBACK, ACTION_FORGET };
+
+static HRESULT act_on(struct set_environment *env, const VSS_ID *entry_id, enum action action,
+                      struct error *err)
+{
+    if (action == ACTION_FORGET) {
+        return recover_forget(env, entry_id, err);
+    }
+    return recover_entry(env, entry_id, action == ACTION_RESUME ? RECOVER_RESUME : RECOVER_ROLLBACK,
+                         err);
+}
+
 static void deal_with_entries(struct cli *cli, struct set_environment *env,
-                              const struct leftovers *left, enum recover_way way,
-                              struct tally *tally)
+                              const struct leftovers *left, enum action action, struct tally *tally)
 {
     for (size_t i = 0; i < left->entry_count; i++) {
         const struct journal_entry *entry = &left->entries[i];
         struct error err = {0};
         if (is_wanted(cli, &entry->entry_id, &entry->object_id) && is_open(env, &entry->entry_id)) {
-            HRESULT hr = recover_entry(env, &entry->entry_id, way, &err);
+            HRESULT hr = act_on(env, &entry->entry_id, action, &err);
             count_result(cli, hr, journal_operation_name(entry->operation), &entry->entry_id, &err,
                          tally);
         }
@@ -303,23 +315,23 @@ static bool check_arguments(const struct cli *cli, const struct leftovers *left)
     return true;
 }
 
-static int print_tally(const struct cli *cli, enum recover_way way, const struct tally *tally)
+static int print_tally(const struct cli *cli, enum action action, const struct tally *tally)
 {
-    bool is_resume = way == RECOVER_RESUME;
+    static const char *const words[] = {"Finished", "Took back", "Forgot"};
+    static const char *const keys[] = {"finished", "taken_back", "forgotten"};
     int exit_code = tally->failed == 0 ? CLI_OK : tally->done ? CLI_PARTIAL : CLI_FAILED;
     if (!cli->json) {
-        (void)printf("%s %d, left %d.\n", is_resume ? "Finished" : "Took back", tally->done,
-                     tally->failed);
+        (void)printf("%s %d, left %d.\n", words[action], tally->done, tally->failed);
         return exit_code;
     }
-    int printed = cli_print_json(cli, json_pack("{s:i, s:i}", is_resume ? "finished" : "taken_back",
-                                                tally->done, "left", tally->failed));
+    int printed = cli_print_json(
+        cli, json_pack("{s:i, s:i}", keys[action], tally->done, "left", tally->failed));
     return printed == CLI_OK ? exit_code : printed;
 }
 
 /* One that cannot be dealt with does not keep the others from it. Copies come last: while an entry
  * is open, nothing is deleted. */
-static int deal_with(struct cli *cli, enum recover_way way)
+static int deal_with(struct cli *cli, enum action action)
 {
     struct set_environment *env = NULL;
     struct leftovers left = {0};
@@ -333,11 +345,11 @@ static int deal_with(struct cli *cli, enum recover_way way)
     if (FAILED(hr)) {
         exit_code = cli_fail(cli, &err);
     } else if (check_arguments(cli, &left)) {
-        deal_with_entries(cli, env, &left, way, &tally);
-        if (way == RECOVER_ROLLBACK) {
+        deal_with_entries(cli, env, &left, action, &tally);
+        if (action == ACTION_ROLLBACK) {
             delete_sets(cli, env, &left, &tally);
         }
-        exit_code = print_tally(cli, way, &tally);
+        exit_code = print_tally(cli, action, &tally);
     }
     leftovers_free(&left);
     set_environment_close(env);
@@ -402,13 +414,15 @@ static int deal_with_copies(struct cli *cli, bool is_undo)
 
 static int run(struct cli *cli)
 {
-    static const char *const actions[] = {"list", "resume", "rollback", "undo", "discard"};
+    static const char *const actions[] = {"list",   "resume", "rollback",
+                                          "forget", "undo",   "discard"};
     int given = 0;
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
         given += cli_has(cli, actions[i]);
     }
     if (given != 1) {
-        return cli_misuse(cli, "say what to do: --list, --resume, --rollback, --undo or --discard");
+        return cli_misuse(cli, "say what to do: --list, --resume, --rollback, --forget, --undo or "
+                               "--discard");
     }
     if (cli_has(cli, "list")) {
         return cli->argument_count ? cli_misuse(cli, "--list takes no arguments") : list(cli);
@@ -416,13 +430,19 @@ static int run(struct cli *cli)
     if (cli_has(cli, "undo") || cli_has(cli, "discard")) {
         return deal_with_copies(cli, cli_has(cli, "undo"));
     }
-    return deal_with(cli, cli_has(cli, "resume") ? RECOVER_RESUME : RECOVER_ROLLBACK);
+    if (cli_has(cli, "forget") && cli->argument_count == 0) {
+        return cli_misuse(cli, "--forget takes the ids of what is to be forgotten: see --list");
+    }
+    return deal_with(cli, cli_has(cli, "resume")     ? ACTION_RESUME
+                          : cli_has(cli, "rollback") ? ACTION_ROLLBACK
+                                                     : ACTION_FORGET);
 }
 
 static const struct cli_option options[] = {
     {"list", 'l', NULL, "print them, and what can be done about each"},
     {"resume", 0, NULL, "finish those named, or all"},
     {"rollback", 0, NULL, "take back those named, or all"},
+    {"forget", 0, NULL, "forget those named; what they left stays as it is"},
     {"undo", 0, NULL, "put back what the resync named overwrote"},
     {"discard", 0, NULL, "delete the safety copies named, or all whose time is over"},
 };

@@ -2,8 +2,10 @@
 #include "resync/recover.h"
 
 #include "common/id.h"
+#include "common/log.h"
 #include "provider/set/claimed.h"
 #include "provider/set/rollback.h"
+#include "registry/events.h"
 #include "registry/locks.h"
 #include "registry/set_marks.h"
 #include "resync/undo.h"
@@ -128,9 +130,12 @@ static HRESULT refuse_unknown(const VSS_ID *entry_id, struct error *err)
                      id_text(entry_id, id));
 }
 
+typedef HRESULT (*entry_act)(struct set_environment *env, const struct journal_entry *entry,
+                             enum recover_way way, struct error *err);
+
 /* Loaded under the lock: somebody may have dealt with it since it was listed. */
-static HRESULT recover_locked(struct set_environment *env, const VSS_ID *entry_id,
-                              enum recover_way way, struct error *err)
+static HRESULT act_locked(struct set_environment *env, const VSS_ID *entry_id, entry_act act,
+                          enum recover_way way, struct error *err)
 {
     struct journal_entry *entries = NULL;
     size_t count = 0;
@@ -140,22 +145,49 @@ static HRESULT recover_locked(struct set_environment *env, const VSS_ID *entry_i
         i++;
     }
     if (SUCCEEDED(hr)) {
-        hr = i < count ? deal_with(env, &entries[i], way, err) : refuse_unknown(entry_id, err);
+        hr = i < count ? act(env, &entries[i], way, err) : refuse_unknown(entry_id, err);
     }
     journal_free_all(entries, count);
+    return hr;
+}
+
+static HRESULT act_on_entry(struct set_environment *env, const VSS_ID *entry_id, entry_act act,
+                            enum recover_way way, struct error *err)
+{
+    struct lock *lock = NULL;
+    HRESULT hr = lock_take(LOCK_RECOVER, &lock, err);
+    if (SUCCEEDED(hr)) {
+        hr = act_locked(env, entry_id, act, way, err);
+    }
+    lock_release(lock);
     return hr;
 }
 
 HRESULT recover_entry(struct set_environment *env, const VSS_ID *entry_id, enum recover_way way,
                       struct error *err)
 {
-    struct lock *lock = NULL;
-    HRESULT hr = lock_take(LOCK_RECOVER, &lock, err);
+    return act_on_entry(env, entry_id, deal_with, way, err);
+}
+
+static HRESULT forget(struct set_environment *env, const struct journal_entry *entry,
+                      enum recover_way way, struct error *err)
+{
+    (void)way;
+    struct error event = {0};
+    HRESULT hr = journal_close(env->store, &entry->entry_id, err);
     if (SUCCEEDED(hr)) {
-        hr = recover_locked(env, entry_id, way, err);
+        (void)error_set(&event, VSS_E_BAD_STATE,
+                        "an unfinished %s was forgotten; what it left stays as it is: %s",
+                        journal_operation_name(entry->operation),
+                        entry->description ? entry->description : "");
+        events_add(env->store, LOG_WARNING, event.code, &entry->object_id, event.text);
     }
-    lock_release(lock);
     return hr;
+}
+
+HRESULT recover_forget(struct set_environment *env, const VSS_ID *entry_id, struct error *err)
+{
+    return act_on_entry(env, entry_id, forget, RECOVER_ROLLBACK, err);
 }
 
 static bool contains(const VSS_ID *sets, size_t count, const VSS_ID *set_id)

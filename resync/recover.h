@@ -22,6 +22,11 @@ const char *recover_refusal(const struct journal_entry *entry, enum recover_way 
 HRESULT recover_entry(struct set_environment *env, const VSS_ID *entry_id, enum recover_way way,
                       struct error *err);
 
+/* Closes a dead entry without doing anything about it, with an event that says so: the way out
+ * where what it is about is gone for good. VSS_E_BAD_STATE, VSS_E_OBJECT_NOT_FOUND as
+ * recover_entry(). */
+HRESULT recover_forget(struct set_environment *env, const VSS_ID *entry_id, struct error *err);
+
 /* Deletes an auto-release set whose process is gone. VSS_E_BAD_STATE: it is none. */
 HRESULT recover_abandoned(struct set_environment *env, const VSS_ID *set_id, struct error *err);
 

@@ -14,6 +14,7 @@
 
 #define MIB           (1ull << 20)
 #define HOUR_FILETIME (3600 * 10000000ll)
+#define AGE_HOURS_MAX 87600 /* ten years */
 
 struct limits {
     uint64_t age_hours; /* 0: kept until they are deleted */
@@ -24,7 +25,7 @@ static HRESULT read_limits(const struct config *config, struct limits *out, stru
 {
     const struct config_section *section = config_find(config, "limits", "");
     HRESULT hr =
-        config_number(section, "undo_max_age_hours", 0, 24 * 3650, 168, &out->age_hours, err);
+        config_number(section, "undo_max_age_hours", 0, AGE_HOURS_MAX, 168, &out->age_hours, err);
     return SUCCEEDED(hr) ? config_number(section, "undo_max_mib", 0, UINT32_MAX, 0, &out->mib, err)
                          : hr;
 }

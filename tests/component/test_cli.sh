@@ -70,7 +70,7 @@ help_names drill --volume --onto --check --max-rto --plan --keep
 help_names break --mask --read-write --revert-identity --no-revert-identity --dry-run
 help_names ids --fresh --set --restore --repair --dry-run --yes
 help_names lab --luns --size --block-size
-help_names recover --list --resume --rollback --undo --discard
+help_names recover --list --resume --rollback --forget --undo --discard
 help_names list --providers
 help_names events --limit
 
@@ -103,6 +103,8 @@ err_has 'end with this command'
 run 2 create --plex --differential iscsi://127.0.0.1:1/iqn.2020-01.x:y/1
 run 2 break --mask --read-write 00000000-0000-0000-0000-000000000001
 run 2 recover
+run 2 recover --forget
+run 2 recover --list --resume
 run 2 lint
 err_has 'configuration has none'
 run 2 luns

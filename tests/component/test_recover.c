@@ -380,6 +380,37 @@ static void dead_resync_is_finished(void **state)
     delete_set(a, &set);
 }
 
+/* ---- forgetting ------------------------------------------------------------------------------ */
+
+static void a_hopeless_entry_can_be_forgotten(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    struct journal_entry *entry = NULL;
+    array_create(a, VSS_CTX_APP_ROLLBACK, COPIES, &set);
+    in_dead_process(a, &set, break_half);
+    for (size_t i = 0; i < COPIES; i++) { /* somebody deletes the copies on the array */
+        char target[128];
+        const char *name = strstr(set.luns[i].copy_url, "iqn.");
+        (void)snprintf(target, sizeof(target), "%.*s", (int)strcspn(name, "/"), name);
+        (void)lab_remove_target(a->lab, target, NULL);
+    }
+    char line[160];
+    (void)snprintf(line, sizeof(line), "rm -f %s/.lunshadow-*", a->lab->disks);
+    const char *const argv[] = {"sh", "-c", line, NULL};
+    assert_ok(process_run(argv, 10000, NULL, &err), &err);
+    load_one(a, &entry);
+    assert_true(FAILED(recover_entry(a->env, &entry->entry_id, RECOVER_ROLLBACK, NULL)));
+    assert_true(FAILED(recover_entry(a->env, &entry->entry_id, RECOVER_RESUME, NULL)));
+    assert_ok(recover_forget(a->env, &entry->entry_id, &err), &err);
+    assert_none_open(a);
+    assert_refused(recover_forget(a->env, &entry->entry_id, &err), VSS_E_OBJECT_NOT_FOUND, &err,
+                   "dealt with");
+    journal_free_all(entry, 1);
+    delete_set(a, &set); /* nothing keeps others from working any more */
+}
+
 int main(void)
 {
 #define array_test(name) cmocka_unit_test_setup_teardown(name, array_start, array_stop)
@@ -392,6 +423,7 @@ int main(void)
         array_test(copies_of_a_dead_session_are_deleted),
         array_test(a_create_is_never_finished),
         array_test(dead_resync_is_finished),
+        array_test(a_hopeless_entry_can_be_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
