@@ -239,6 +239,21 @@ static HRESULT close_entry(struct recovery *r, HRESULT fence_hr, struct error *e
                                : journal_mark_invalid(r->env->store, &r->journal_id, false, err);
 }
 
+/* And with it those that this resync took over: they must not outlive what has made them whole. */
+static HRESULT close_entries(struct recovery *r, HRESULT result, HRESULT fence_hr,
+                             struct error *err)
+{
+    HRESULT hr = store_begin(r->env->store, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = close_entry(r, fence_hr, err);
+    if (SUCCEEDED(result) && SUCCEEDED(hr)) {
+        hr = unfinished_close(r, err);
+    }
+    return store_end(r->env->store, hr, err);
+}
+
 /* Releases the destinations, then closes the journal entry unless what it guards is still true. */
 static HRESULT conclude(struct recovery *r, HRESULT result, struct error *err)
 {
@@ -250,10 +265,7 @@ static HRESULT conclude(struct recovery *r, HRESULT result, struct error *err)
         hr = change_state(r, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY, told);
     }
     if (SUCCEEDED(hr) && (is_whole || !r->is_written)) {
-        hr = close_entry(r, fence_hr, told);
-    }
-    if (SUCCEEDED(result) && SUCCEEDED(hr)) {
-        hr = unfinished_close(r, err);
+        hr = close_entries(r, result, fence_hr, told);
     }
     if (!is_whole) {
         error_prefix(err, "the destinations are not whole and carry no label; run the same resync "
