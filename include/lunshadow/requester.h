@@ -592,8 +592,9 @@ HRESULT vss_backup_components_get_session_id(struct vss_backup_components *sessi
  * NAS_ROLLBACK), imported here and on one LUN. qemu-storage-daemon shows the LUN as a file (FUSE),
  * logging in by iSCSI where the kernel has no block device for it. A log of the filesystem is
  * replayed into a file beside, so the copy stays as it was cut. The mount stays until
- * unexpose_snapshot, delete or break, or a restart of the machine. After initialize_for_backup, in
- * any context; only root can.
+ * unexpose_snapshot, delete or break, or a restart of the machine. Where the array goes away
+ * meanwhile, reading from the mount waits for it, as from any disk of a SAN. After
+ * initialize_for_backup, in any context; only root can.
  * path_from_root: NULL. attributes: VSS_VOLSNAP_ATTR_EXPOSED_LOCALLY; EXPOSED_REMOTELY is
  * E_INVALIDARG like anything else, since this host has no file shares of its own: expose locally
  * and share that directory. expose: an empty directory, absolute. out_exposed: the mount point,

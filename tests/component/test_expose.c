@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "common/buffer.h"
+#include "common/clock.h"
 #include "common/id.h"
 #include "component/array_fixture.h"
 #include "lun/host/export.h"
@@ -391,6 +392,23 @@ static void an_exposure_that_is_no_more(void **state)
     delete_set(a, &set);
 }
 
+/* The array is gone: what was mounted can still be taken away, and soon. */
+static void without_its_array(void **state)
+{
+    struct array *a = *state;
+    struct set_record set = {0};
+    make_ext4_set(a, PERSISTENT, &set);
+    const VSS_ID *id = &set.snapshots[0].snapshot_id;
+    expose(a, id, make_directory(a, "at"));
+    process_kill(&a->lab->tgtd);
+    uint64_t before = clock_monotonic_us();
+    unexpose(a, id);
+    assert_true(clock_monotonic_us() - before < 20000000);
+    assert_false(is_there(path_in(a, "at/file")));
+    assert_no_export(a);
+    set_record_free(&set);
+}
+
 static void must(struct vss_backup_components *s, HRESULT hr)
 {
     if (FAILED(hr)) {
@@ -539,6 +557,7 @@ int main(void)
         TEST(what_is_refused),
         TEST(what_a_dead_process_left_goes),
         TEST(an_exposure_that_is_no_more),
+        TEST(without_its_array),
         TEST(through_the_api),
         TEST(with_chap),
     };
