@@ -483,7 +483,6 @@ static void every_callback_in_every_way(void **state)
     struct array *a = *state;
     size_t cells = 0;
     uint64_t start_us = clock_monotonic_us();
-    plain_config = read_text(a->config);
     assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
     for (size_t r = 0; r < ROWS; r++) {
         for (size_t w = 0; w < WAYS; w++) {
@@ -494,7 +493,6 @@ static void every_callback_in_every_way(void **state)
             }
         }
     }
-    free(plain_config);
     print_message("kill matrix: %zu of %d cells (%d callbacks x %d ways to fail) lost nothing and "
                   "left nothing, in %llu s%s\n",
                   cells, ROWS * WAYS, ROWS, WAYS,
@@ -527,7 +525,6 @@ static void lies_make_no_set(void **state)
         {"LocateLuns:1:S_OK", VSS_E_UNEXPECTED_PROVIDER_ERROR, "no copy was found"},
     };
     struct array *a = *state;
-    plain_config = read_text(a->config);
     for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
         struct cell c = {.array = a};
         struct error err = {0};
@@ -542,7 +539,6 @@ static void lies_make_no_set(void **state)
         array_reopen(a);
         assert_whole(&c);
     }
-    free(plain_config);
 }
 
 /* The process dies when it has deleted a copy; asked again, its array knows no such copy, as it may
@@ -553,7 +549,6 @@ static void a_copy_that_is_gone_keeps_no_set(void **state)
     struct cell c = {.array = a};
     struct error err = {0};
     struct set_record set;
-    plain_config = read_text(a->config);
     start_cell(&c);
     configure_faults(a, "OnLunEmpty:1:after:abort, OnLunEmpty:2:VSS_E_OBJECT_NOT_FOUND", "");
     array_reopen(a);
@@ -563,7 +558,19 @@ static void a_copy_that_is_gone_keeps_no_set(void **state)
     delete_set(a, &set);
     assert_true(has_event(a, "OnLunEmpty failed: fault: OnLunEmpty:2:VSS_E_OBJECT_NOT_FOUND"));
     assert_whole(&c);
+}
+
+static int start(void **state)
+{
+    int rc = array_start(state);
+    plain_config = read_text(((struct array *)*state)->config);
+    return rc;
+}
+
+static int stop(void **state)
+{
     free(plain_config);
+    return array_stop(state);
 }
 
 int main(void)
@@ -571,5 +578,5 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(lies_make_no_set),
                                        cmocka_unit_test(a_copy_that_is_gone_keeps_no_set),
                                        cmocka_unit_test(every_callback_in_every_way)};
-    return cmocka_run_group_tests(tests, array_start, array_stop);
+    return cmocka_run_group_tests(tests, start, stop);
 }
