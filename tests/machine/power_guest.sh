@@ -83,7 +83,7 @@ check_as_found() {
 
 finish() {
     "$lunshadow" recover --resume >/dev/null || die "recover --resume failed"
-    "$lunshadow" resync --yes --revert-identity $data/set.xml >/dev/null || die "the resync cannot be done again"
+    "$lunshadow" resync --yes --no-undo --revert-identity $data/set.xml >/dev/null || die "the resync cannot be done again"
     [ "$(digest "$lun")" = "$(cat $data/copied.sha256)" ] || die "the LUN is not what it was when it was copied"
     "$lunshadow" recover --list | grep -q '^No operation' || die "something is still unfinished"
     echo "finished: the LUN is what it was when it was copied"
@@ -98,7 +98,7 @@ round() {
     cp $data/changed.img "$lun"
     sync
     echo "resync begins"
-    "$lunshadow" resync --yes --revert-identity --trace $data/set.xml 2>&1 | cut -c 1-100
+    "$lunshadow" resync --yes --no-undo --revert-identity --trace $data/set.xml 2>&1 | cut -c 1-100
     echo "resync ended"
 }
 
