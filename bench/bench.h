@@ -132,6 +132,10 @@ struct limits {
 
 HRESULT limits_measure(struct place *place, struct limits *out, struct error *err);
 
+/* The most memory that this process had since the reset. */
+void memory_reset_peak(void);
+uint64_t memory_peak_kib(void);
+
 /* ---- the subjects */
 
 struct bench {
@@ -147,5 +151,6 @@ HRESULT bench_cut(const struct bench *bench, struct error *err);
 HRESULT bench_create(const struct bench *bench, struct error *err);
 HRESULT bench_scan(const struct bench *bench, struct error *err);
 HRESULT bench_resync(const struct bench *bench, struct error *err);
+HRESULT bench_engine(const struct bench *bench, struct error *err);
 
 #endif

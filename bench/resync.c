@@ -39,30 +39,6 @@ struct resync_samples {
     uint64_t peak_kib;
 };
 
-/* ---- memory */
-
-static void reset_peak(void)
-{
-    int fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)!write(fd, "5", 1);
-        (void)close(fd);
-    }
-}
-
-static uint64_t read_peak_kib(void)
-{
-    char line[256];
-    unsigned long long kib = 0;
-    FILE *file = fopen("/proc/self/status", "re");
-    while (file && fgets(line, sizeof(line), file) && sscanf(line, "VmHWM: %llu", &kib) != 1) {
-    }
-    if (file) {
-        (void)fclose(file);
-    }
-    return kib;
-}
-
 /* ---- one run of each */
 
 /* The LUN as base, then changed. What a run before wrote is dropped instead of written back. */
@@ -83,7 +59,7 @@ static HRESULT reset(struct stage *s, const struct pattern *pattern, struct erro
 static HRESULT ours_once(struct stage *s, struct resync_samples *out, struct error *err)
 {
     struct recovery *recovery = NULL;
-    reset_peak();
+    memory_reset_peak();
     uint64_t started = clock_monotonic_us();
     HRESULT hr = recovery_new(s->place->env, &s->set, &recovery, err);
     if (SUCCEEDED(hr)) {
@@ -94,7 +70,7 @@ static HRESULT ours_once(struct stage *s, struct resync_samples *out, struct err
     }
     recovery_free(recovery);
     samples_add(&out->ours, (double)(clock_monotonic_us() - started));
-    uint64_t peak = read_peak_kib();
+    uint64_t peak = memory_peak_kib();
     out->peak_kib = peak > out->peak_kib ? peak : out->peak_kib;
     return hr;
 }

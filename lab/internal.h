@@ -21,6 +21,7 @@ void lab_storage_thaw(const struct lab *lab);
 
 /* tgtd.c: the process. */
 HRESULT lab_tgtd_start(struct lab *lab, bool detached, struct error *err);
+HRESULT lab_tgtd_restart(struct lab *lab, struct error *err);
 HRESULT lab_tgtd_stop(struct lab *lab, struct error *err);
 void lab_tgtd_find(struct lab *lab);                /* sets tgtd_pid, 0 where none lives */
 char *lab_tgtd_control_path(const struct lab *lab); /* the socket's file name; malloc'ed */

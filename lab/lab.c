@@ -128,6 +128,14 @@ HRESULT lab_up(const struct lab_options *options, struct lab **out, struct error
     return S_OK;
 }
 
+HRESULT lab_restart(struct lab *lab, struct error *err)
+{
+    if (lab->tgtd.pidfd < 0) {
+        return error_set(err, E_INVALIDARG, "the tgtd of %s is not this process's", lab->directory);
+    }
+    return lab_tgtd_restart(lab, err);
+}
+
 HRESULT lab_attach(const char *directory, struct lab **out, struct error *err)
 {
     *out = NULL;

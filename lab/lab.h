@@ -47,6 +47,12 @@ struct lab {
  * start or is not installed. Blocks up to 5 s for tgtd to answer. */
 HRESULT lab_up(const struct lab_options *options, struct lab **out, struct error *err);
 
+/* What a crash of the array is: tgtd is killed, and started again at the same portal with nothing
+ * to serve, no reservation and no session. LUNs are served again by lab_add_lun(). Not for a lab
+ * that lab_attach() found. Blocks as lab_up(); call it from a thread that lives as long as the lab.
+ */
+HRESULT lab_restart(struct lab *lab, struct error *err);
+
 /* Finds the lab of a directory, running or not: tgtd_pid is 0 where its tgtd is gone (lab_down()
  * then clears what is left). VSS_E_OBJECT_NOT_FOUND where none is; E_ACCESSDENIED where it is
  * another user's; E_INVALIDARG where its lab.conf cannot be understood. */

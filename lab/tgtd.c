@@ -308,6 +308,18 @@ static HRESULT kill_found(const struct lab *lab, struct error *err)
     return hr;
 }
 
+HRESULT lab_tgtd_restart(struct lab *lab, struct error *err)
+{
+    process_kill(&lab->tgtd);
+    lab->tgtd_pid = 0;
+    lab->tgtd_start = 0;
+    HRESULT hr = spawn_tgtd(lab, false, err);
+    if (SUCCEEDED(hr)) {
+        hr = wait_until_ready(lab, err);
+    }
+    return SUCCEEDED(hr) ? lab_state_save(lab, err) : hr;
+}
+
 HRESULT lab_tgtd_stop(struct lab *lab, struct error *err)
 {
     HRESULT hr = S_OK;

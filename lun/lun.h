@@ -41,6 +41,7 @@ struct lun_options {
     const struct config *config; /* may be NULL: defaults */
     const char *initiator_name;  /* overrides the configuration; NULL: as configured, else one made
                                     of  the host's name */
+    uint32_t timeout_ms;         /* for connecting and logging in; 0: as configured */
 };
 
 /* This host's initiator name under these options: initiator_name, the configuration's,

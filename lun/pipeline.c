@@ -111,3 +111,9 @@ void pipeline_run_at(struct pipeline *p, uint64_t offset, bool *out_is_hole, uin
     *out_is_hole = p->runs[at].is_hole;
     *out_end = p->runs[at].end;
 }
+
+void pipeline_forget_runs(struct pipeline *p)
+{
+    p->run_count = 0;
+    p->run_at = 0;
+}

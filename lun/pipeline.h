@@ -107,5 +107,7 @@ void pipeline_drop(struct pipeline *pipeline);
  * the end where nothing is known. */
 void pipeline_run_at(struct pipeline *pipeline, uint64_t offset, bool *out_is_hole,
                      uint64_t *out_end);
+/* What was known of holes is as old as the look at it, and writes change it: forgets it all. */
+void pipeline_forget_runs(struct pipeline *pipeline);
 
 #endif

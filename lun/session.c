@@ -248,7 +248,8 @@ static HRESULT login_prepare(const char *portal, const char *user, const char *s
     out->options.initiator = out->initiator;
     out->options.user = out->user;
     out->options.secret = out->secret;
-    out->options.timeout_ms = (uint32_t)timeout_ms;
+    out->options.timeout_ms =
+        options && options->timeout_ms ? options->timeout_ms : (uint32_t)timeout_ms;
 out:
     if (FAILED(hr)) {
         login_free(out);

@@ -13,6 +13,7 @@
 
 void destination_free(struct recovery_disk *disk)
 {
+    free(disk->fence_keys);
     edges_free(disk->edges);
     free(disk->ids_note);
     disk_ids_free(&disk->wanted);
@@ -114,7 +115,8 @@ static HRESULT check_is_no_copy(const struct recovery *r, const struct recovery_
     return hr;
 }
 
-static HRESULT check_geometry(const struct recovery_disk *disk, struct error *err)
+static HRESULT check_geometry(const struct recovery *r, const struct recovery_disk *disk,
+                              struct error *err)
 {
     const struct block_device *b = &disk->lun->block;
     const struct lun_mapping *m = disk->mapping;
@@ -127,6 +129,14 @@ static HRESULT check_geometry(const struct recovery_disk *disk, struct error *er
     if (b->block_count < m->block_count) {
         return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
                          "%s is smaller (%llu blocks) than the shadow copy of %s (%llu)",
+                         disk->lun->url, (unsigned long long)b->block_count, m->source_url,
+                         (unsigned long long)m->block_count);
+    }
+    if (r->copies_by_host && b->block_count > m->block_count) {
+        return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
+                         "%s is larger (%llu blocks) than the shadow copy of %s (%llu): the array "
+                         "leaves copying to this host, which makes no LUN larger; name one of the "
+                         "same size",
                          disk->lun->url, (unsigned long long)b->block_count, m->source_url,
                          (unsigned long long)m->block_count);
     }
@@ -144,7 +154,7 @@ static HRESULT check_destination(struct recovery *r, struct recovery_disk *disk,
     }
     HRESULT hr = check_is_no_copy(r, disk, err);
     if (SUCCEEDED(hr)) {
-        hr = check_geometry(disk, err);
+        hr = check_geometry(r, disk, err);
     }
     if (SUCCEEDED(hr)) {
         hr = check_provider(r, disk, err);

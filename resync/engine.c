@@ -213,6 +213,7 @@ static HRESULT mend(struct engine *e, struct error *err)
     e->report->reopened++;
     HRESULT hr = e->options->reopen(e->options->user, err);
     if (FAILED(hr)) {
+        e->is_gone = true;
         return hr;
     }
     if (hr == S_FALSE) {
@@ -257,7 +258,8 @@ static HRESULT turn(struct engine *e, struct error *err)
         pipeline_turn(*e->source, *e->destination, TURN_MS);
     }
     if (e->options->progress) {
-        atomic_store(e->options->progress, low_water(e) - e->options->begin);
+        atomic_store(e->options->progress,
+                     e->options->progress_base + low_water(e) - e->options->begin);
     }
     return hr;
 }
@@ -270,7 +272,8 @@ static HRESULT check(const struct engine *e, struct error *err)
     uint32_t block = (*e->destination)->block_bytes;
     bool is_even =
         o->mode == ENGINE_COMPARE || (o->end % block == 0 && o->grain_bytes % block == 0);
-    if (o->begin > o->end || o->end > least || o->begin % block || !is_even || !o->grain_bytes) {
+    if (o->begin > o->from || o->from > o->end || o->end > least || o->from % block ||
+        o->begin % block || !is_even || !o->grain_bytes) {
         return error_set(err, E_INVALIDARG, "bytes %" PRIu64 " to %" PRIu64 " are no range of both",
                          o->begin, o->end);
     }
@@ -291,7 +294,7 @@ HRESULT engine_run(struct pipeline *const *source, struct pipeline *const *desti
     e->options = options;
     e->report = out;
     e->mode = options->mode;
-    e->cursor = e->durable = e->marked = options->begin;
+    e->cursor = e->durable = e->marked = options->from;
     e->marked_us = e->budget_us = clock_monotonic_us();
     e->reopens_left = REOPENS_MAX;
     e->random = e->marked_us | 1;
@@ -299,10 +302,13 @@ HRESULT engine_run(struct pipeline *const *source, struct pipeline *const *desti
     if (SUCCEEDED(hr)) {
         hr = engine_slots_fit(e, err);
     }
+    /* Within a run each chunk is looked at before it is written, never after. */
+    pipeline_forget_runs(*source);
+    pipeline_forget_runs(*destination);
     while (SUCCEEDED(hr) && !is_done(e)) {
         hr = turn(e, err);
     }
-    if (FAILED(hr)) {
+    if (FAILED(hr) && !e->is_gone) {
         settle(e, STOP_US);
     }
     engine_slots_free(e);

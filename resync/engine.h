@@ -21,12 +21,14 @@ struct engine_options {
     enum engine_mode mode;
     uint64_t begin; /* bytes, multiples of both devices' blocks; in ENGINE_COMPARE end is free */
     uint64_t end;
+    uint64_t from;             /* where to start; begin, unless what lies before is done already */
     uint32_t grain_bytes;      /* what is counted as a block, and written as one */
     uint32_t one_in;           /* > 1: a chunk taken at random out of each so many, no others */
     bool stops_at_difference;  /* ENGINE_COMPARE: the first one in the order of offsets is enough */
     uint64_t bytes_per_second; /* read and written, both devices together; 0: no limit */
     const atomic_bool *cancelled; /* may be NULL */
-    _Atomic uint64_t *progress;   /* bytes dealt with; may be NULL */
+    _Atomic uint64_t *progress;   /* progress_base and the bytes dealt with; may be NULL */
+    uint64_t progress_base;
 
     /* What follows may be NULL (and without reopen a lost session is a failure).
      * reopen: a device is lost; opens both anew where needed, which may replace the pointers that
@@ -39,6 +41,7 @@ struct engine_options {
 };
 
 struct engine_report {
+    uint64_t looked_bytes; /* of the devices' length: what was dealt with, read or not */
     uint64_t read_bytes;
     uint64_t written_bytes;
     uint64_t zeroed_bytes;     /* unmapped instead of written */

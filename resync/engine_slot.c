@@ -7,7 +7,6 @@
 
 #define ALIGNMENT 4096u
 #define BLOCK_MAX 65536u
-#define GAP_PARTS 16u
 
 /* ---- buffers ---- */
 
@@ -136,7 +135,7 @@ static uint32_t find_difference(const struct engine_slot *s, uint32_t at, uint32
 /* Blocks that differ, in stretches: those that lie near each other are written as one. */
 static void write_differences(struct engine_slot *s)
 {
-    uint32_t gap = s->engine->chunk_bytes / GAP_PARTS * 2;
+    uint32_t gap = s->engine->chunk_bytes / ENGINE_RUNS;
     uint32_t end = 0;
     uint32_t begin = find_difference(s, 0, &end);
     while (begin < s->bytes) {
@@ -230,6 +229,7 @@ void engine_slot_begin(struct engine *e, struct engine_slot *s, bool source_is_h
                        bool destination_is_hole)
 {
     s->is_busy = true;
+    e->report->looked_bytes += s->bytes;
     s->source_is_zero = source_is_hole;
     s->destination_is_zero = destination_is_hole;
     bool reads_destination = e->mode != ENGINE_FULL && !destination_is_hole;

@@ -4,9 +4,9 @@
 
 #include "resync/engine.h"
 
-/* Stretches of one chunk that are written by themselves; what lies less than a sixteenth of a chunk
+/* Stretches of one chunk that are written by themselves; what lies less than a 64th of a chunk
  * apart is written in one. */
-#define ENGINE_RUNS 8
+#define ENGINE_RUNS 64
 
 struct engine_slot {
     struct engine *engine;
@@ -42,6 +42,7 @@ struct engine {
     double budget; /* bytes that may be moved now; below 0: wait */
     uint64_t budget_us;
     struct error failure; /* of a request */
+    bool is_gone;         /* the devices could not be opened anew: there are none */
     struct engine_slot slots[ENGINE_SLOTS];
 };
 

@@ -7,6 +7,7 @@
 #include "lun/volume.h"
 #include "registry/journal.h"
 #include "registry/locks.h"
+#include "resync/policy.h"
 #include "resync/recovery.h"
 
 /* Where the disk ids that a destination had come from. */
@@ -28,6 +29,9 @@ struct recovery_disk {
     struct edges *edges; /* as they were before the wipe */
     bool is_fenced;
     struct error failure; /* of a step on this destination; code S_OK: none */
+    bool fence_was_kept;  /* a taken over resync's fence still stood when ours was raised */
+    uint64_t *fence_keys; /* every key that this resync registered; one for each session */
+    size_t fence_key_count;
 };
 
 struct recovery_member {
@@ -43,6 +47,9 @@ struct recovery {
     const struct set_record *set;
     bool is_registered; /* this host's registry has the set */
     struct provider *provider;
+    bool copies_by_host;       /* the array leaves that to us */
+    struct copy_policy policy; /* then: how */
+    struct host_copy *host;    /* then: one for each disk, from copy_prepare() on */
     struct lock *lock;
     struct recovery_member *members;
     size_t member_count;
@@ -113,11 +120,21 @@ void results_record(struct recovery *r, uint32_t flags, int64_t started, HRESULT
 /* Notes which label bytes would change, and ends with E_ABORT: see dry_run.h. */
 HRESULT recovery_preview(struct recovery *r, struct error *err);
 
-/* A persistent reservation that keeps every other initiator from writing. Refused
- * (VSS_E_PROVIDER_VETO) where somebody else is registered: a registrant could write. What an
- * adopted entry registered is preempted. A LUN without persistent reservations is left unfenced,
- * and the log says so. */
+/* A persistent reservation that keeps every other initiator from writing: write exclusive for
+ * registrants, one registration of ours for each session that writes, each with a key of its own
+ * that is journaled first. Refused (VSS_E_PROVIDER_VETO) where somebody else is registered: a
+ * registrant could write. What an adopted entry registered is preempted. A LUN without persistent
+ * reservations is left unfenced, and the log says so. */
 HRESULT fence_raise(struct recovery *r, struct recovery_disk *disk, struct error *err);
+/* Registers a session more, which shall write. Does nothing where the LUN is unfenced. */
+HRESULT fence_add_path(struct recovery *r, struct recovery_disk *disk, struct lun *path,
+                       struct error *err);
+/* After disk->lun was opened anew: takes the reservation over from the session that is lost, which
+ * leaves no gap. S_FALSE: it was gone (the target was restarted) and is raised again; meanwhile
+ * others may have written. VSS_E_PROVIDER_VETO as fence_raise(). */
+HRESULT fence_restore(struct recovery *r, struct recovery_disk *disk, struct error *err);
+/* S_OK: disk->lun holds the reservation still, or never had one; S_FALSE: not any more. */
+HRESULT fence_check(struct recovery_disk *disk, struct error *err);
 /* Takes it off again, over a new session where the old one is lost. A failure says that it is still
  * there. Harmless where none is up. */
 HRESULT fence_lower(struct recovery *r, struct recovery_disk *disk, struct error *err);

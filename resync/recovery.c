@@ -4,6 +4,7 @@
 #include "common/id.h"
 #include "provider/set/call.h"
 #include "provider/set/candidate.h"
+#include "resync/copy.h"
 #include "resync/unfinished.h"
 
 #include <stdlib.h>
@@ -32,6 +33,7 @@ void recovery_free(struct recovery *r)
         return;
     }
     results_free(r);
+    copy_host_free(r);
     for (size_t i = 0; i < r->disk_count; i++) {
         destination_free(&r->disks[i]);
     }
@@ -65,7 +67,13 @@ static HRESULT check_array(struct recovery *r, struct error *err)
     if (FAILED(hr)) {
         return error_translate(err, VSS_E_OBJECT_NOT_FOUND);
     }
-    if (!provider_has(p, VSS_OP_RESYNC_START)) {
+    r->copies_by_host = copy_is_by_host(p);
+    if (r->copies_by_host) {
+        hr = copy_policy_read(r->env->config, &r->policy, err);
+        if (FAILED(hr)) {
+            return hr;
+        }
+    } else if (!provider_has(p, VSS_OP_RESYNC_START)) {
         return error_set(err, VSS_E_LEGACY_PROVIDER,
                          "the provider of array %s (%s %s) cannot copy a shadow copy back",
                          provider_array(p), provider_table(p)->name, provider_table(p)->version);
@@ -162,6 +170,11 @@ static HRESULT add_extent(struct recovery *r, const struct snapshot_record *snap
     HRESULT hr = find_mapping(r, snapshot, extent, &mapping, err);
     if (SUCCEEDED(hr)) {
         hr = destination_open(r, mapping, destination, &disk, err);
+    }
+    if (SUCCEEDED(hr) && r->copies_by_host) {
+        char *url = NULL; /* found again when it is needed: here only so that it is told now */
+        hr = copy_find(r, mapping, &url, err);
+        free(url);
     }
     if (SUCCEEDED(hr)) {
         hr = find_disk(r, &disk, &member.disk, err);

@@ -203,6 +203,9 @@ static HRESULT overwrite(struct recovery *r, struct error *err)
         hr = undo_prepare(r, err);
     }
     if (SUCCEEDED(hr)) {
+        hr = copy_prepare(r, err);
+    }
+    if (SUCCEEDED(hr)) {
         hr = wipe(r, err);
     }
     if (SUCCEEDED(hr)) {

@@ -196,7 +196,8 @@ struct vss_on_unload_in {
 };
 
 /* Answers about what the array can do. EMULATED: not by itself, but the host may do it by other
- * means (a resync by reading and writing LUNs). */
+ * means: a resync by reading the copies and writing the destinations, RESYNC_START is then not
+ * called; what it needs are copies that LocateLuns shows, and PRE_RECOVERY. */
 enum vss_capability {
     VSS_CAPABILITY_NO = 0,
     VSS_CAPABILITY_EMULATED = 1,

@@ -97,25 +97,37 @@ void edges_free(struct edges *edges)
 HRESULT edges_read(struct block_device *dev, const struct label *label, struct edges **out,
                    struct error *err)
 {
+    return edges_read_least(dev, label, 0, 0, out, err);
+}
+
+HRESULT edges_read_least(struct block_device *dev, const struct label *label, uint32_t head_blocks,
+                         uint32_t tail_blocks, struct edges **out, struct error *err)
+{
     *out = NULL;
-    uint32_t head_blocks = 0;
-    uint32_t tail_blocks = 0;
-    HRESULT hr = edges_extent(dev, label, &head_blocks, &tail_blocks);
+    uint32_t head = 0;
+    uint32_t tail = 0;
+    HRESULT hr = edges_extent(dev, label, &head, &tail);
     if (FAILED(hr)) {
         return error_set(err, hr,
                          "%s: its GPT entries lie more than 16 MiB from the edge of the disk; move "
                          "them with sgdisk",
                          dev->name);
     }
-    struct edges *edges = new_edges(dev->block_bytes, dev->block_count, head_blocks, tail_blocks);
+    head = head_blocks > head ? head_blocks : head;
+    tail = tail_blocks > tail ? tail_blocks : tail;
+    if (dev->block_count < (uint64_t)head + tail) {
+        head = (uint32_t)((dev->block_count + 1) / 2);
+        tail = (uint32_t)(dev->block_count - head);
+    }
+    struct edges *edges = new_edges(dev->block_bytes, dev->block_count, head, tail);
     if (!edges) {
         return no_memory(err);
     }
-    hr = block_read(dev, 0, head_blocks, edges->head, err);
+    hr = block_read(dev, 0, head, edges->head, err);
     if (FAILED(hr)) {
         goto out;
     }
-    hr = block_read(dev, tail_lba(edges), tail_blocks, edges->tail, err);
+    hr = block_read(dev, tail_lba(edges), tail, edges->tail, err);
     if (FAILED(hr)) {
         goto out;
     }

@@ -26,6 +26,9 @@ HRESULT edges_extent(const struct block_device *dev, const struct label *label,
 /* VSS_E_VOLUME_NOT_SUPPORTED as edges_extent(). *out is freed by edges_free(). */
 HRESULT edges_read(struct block_device *dev, const struct label *label, struct edges **out,
                    struct error *err);
+/* As edges_read(), at least so many blocks at each end. */
+HRESULT edges_read_least(struct block_device *dev, const struct label *label, uint32_t head_blocks,
+                         uint32_t tail_blocks, struct edges **out, struct error *err);
 void edges_free(struct edges *edges); /* NULL is harmless */
 
 /* Zeros over the extent, the primary label's block 0 first and flushed alone; flushed and read

@@ -239,7 +239,7 @@ static void test_silent_portal(void **state)
     assert_int_equal(listen(fd, 4), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
     assert_int_equal(config_parse("[initiator]\ntimeout_ms=300\n", "t", &config, NULL), S_OK);
-    struct lun_options options = {config, NULL};
+    struct lun_options options = {.config = config};
     (void)snprintf(url, sizeof(url), "iscsi://127.0.0.1:%u/%s/1", ntohs(address.sin_port), TARGET);
     uint64_t start = clock_monotonic_us();
     assert_open_fails(url, &options, VSS_E_UNEXPECTED, "no answer to the login");
@@ -273,7 +273,7 @@ static void open_with_portal_section(const char *secret, const char *more, HRESU
                    "secret_file=%s\n%s",
                    lab->portal, path, more);
     assert_int_equal(config_parse(text, "t", &config, NULL), S_OK);
-    struct lun_options options = {config, NULL};
+    struct lun_options options = {.config = config};
     HRESULT hr = lun_open(url_of(CHAP_TARGET, 1), &options, true, &lun, &err);
     if (hr != expected) {
         fail_msg("%08x %s", (unsigned)hr, err.text);
@@ -341,7 +341,7 @@ static void test_reservation_is_a_conflict(void **state)
     struct error err = {0};
     struct lun *mine = open_lun(TARGET, 1, false);
     struct lun *theirs = NULL;
-    struct lun_options options = {NULL, "iqn.2026-11.org.lunshadow.test:second"};
+    struct lun_options options = {.initiator_name = "iqn.2026-11.org.lunshadow.test:second"};
     must(lun_open(url_of(TARGET, 1), &options, false, &theirs, &err), &err);
 
     must(scsi_pr_register(mine->session, 1, 0, key, &err), &err);

@@ -164,7 +164,7 @@ static void test_initiator_names(void **state)
     char *name = NULL;
     assert_int_equal(
         config_parse("[initiator]\nname=iqn.2026-11.example:host\n", "t", &config, NULL), S_OK);
-    struct lun_options options = {config, NULL};
+    struct lun_options options = {.config = config};
     assert_int_equal(lun_initiator_name(&options, &name, NULL), S_OK);
     assert_string_equal(name, "iqn.2026-11.example:host");
     free(name);

@@ -4,6 +4,7 @@
 #include "original.h"
 
 #include <fcntl.h>
+#include <string.h>
 
 HRESULT tgt_on_load(void *self, const struct vss_call *call, const void *in, void *out)
 {
@@ -13,6 +14,21 @@ HRESULT tgt_on_load(void *self, const struct vss_call *call, const void *in, voi
     struct tgt t;
     o->self = NULL; /* nothing is kept between calls */
     return tgt_begin(call, &t);
+}
+
+/* Natively, unless the configuration leaves it to the host: resync = emulated. */
+static HRESULT read_resync(const struct tgt *t, uint32_t *out)
+{
+    const char *text = t->call->host->config(t->call, "resync");
+    *out = VSS_CAPABILITY_NATIVE;
+    if (text && strcmp(text, "emulated") == 0) {
+        *out = VSS_CAPABILITY_EMULATED;
+    } else if (text && strcmp(text, "native") != 0) {
+        return tgt_fail(t, VSS_E_PROVIDER_VETO,
+                        "[array %s] resync = %s is neither native nor emulated", t->call->array,
+                        text);
+    }
+    return S_OK;
 }
 
 HRESULT tgt_get_capabilities(void *self, const struct vss_call *call, const void *in, void *out)
@@ -25,9 +41,12 @@ HRESULT tgt_get_capabilities(void *self, const struct vss_call *call, const void
         return hr;
     }
     struct vss_capabilities_out *o = out;
+    hr = read_resync(&t, &o->resync);
+    if (FAILED(hr)) {
+        return hr;
+    }
     o->differential = VSS_CAPABILITY_NATIVE;
     o->plex = VSS_CAPABILITY_NATIVE;
-    o->resync = VSS_CAPABILITY_NATIVE;
     o->mask = VSS_CAPABILITY_NATIVE;
     o->read_only = VSS_CAPABILITY_NATIVE;
     o->consistent_set = VSS_CAPABILITY_NATIVE;
