@@ -310,6 +310,19 @@ static HRESULT keep_earlier(struct recovery *r, struct error *err)
                 err);
 }
 
+/* This host could read a safety copy only once it is imported, which gives it a label of its own:
+ * what it puts back would not be what there was. */
+static HRESULT decline_by_host(struct recovery *r, struct error *err)
+{
+    static const char why[] =
+        "the array leaves copying to this host, which puts no safety copy back";
+    if (r->undo == UNDO_REQUIRED) {
+        return error_set(err, VSS_E_PROVIDER_VETO,
+                         "no safety copy could be taken, so nothing was written: %s", why);
+    }
+    return note(r, text_printf("cannot be undone: %s", why), err);
+}
+
 HRESULT undo_prepare(struct recovery *r, struct error *err)
 {
     struct error why = {0};
@@ -319,6 +332,9 @@ HRESULT undo_prepare(struct recovery *r, struct error *err)
     }
     if (r->undo == UNDO_NONE) {
         return S_OK;
+    }
+    if (r->copies_by_host) {
+        return decline_by_host(r, err);
     }
     bool is_cheap = provider_capabilities(r->provider)->differential == VSS_CAPABILITY_NATIVE;
     if (r->undo == UNDO_WHERE_CHEAP && !is_cheap) {

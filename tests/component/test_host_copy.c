@@ -145,6 +145,31 @@ static void refused_before_anything_is_written(void **state)
     host_delete_set(a, &set);
 }
 
+/* A safety copy that could not be put back is none. */
+static void no_undo_is_promised(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    size_t count = 0;
+    host_configure(a, "");
+    host_make(a, 1, &set);
+    uint64_t digest = array_digest(a->files[0]);
+    struct recovery *r = host_add_all(a, &set);
+    recovery_set_undo(r, UNDO_REQUIRED);
+    assert_refused(recovery_run(r, 0, &err), VSS_E_PROVIDER_VETO, &err, "no safety copy");
+    recovery_free(r);
+    assert_int_equal(array_digest(a->files[0]), digest);
+    error_clear(&err);
+    r = host_add_all(a, &set);
+    recovery_set_undo(r, UNDO_WHERE_CHEAP);
+    assert_ok(recovery_run(r, 0, &err), &err);
+    assert_non_null(strstr(recovery_results(r, &count)->undo_note, "cannot be undone"));
+    recovery_free(r);
+    host_assert_original(a, 0);
+    host_delete_set(a, &set);
+}
+
 /* ---- what happens meanwhile -------------------------------------------------------------------
  */
 
@@ -306,9 +331,9 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, array_start, array_stop)
     const struct CMUnitTest tests[] = {
         CASE(differences_alone_are_written),      CASE(another_lun_is_written_whole),
-        CASE(refused_before_anything_is_written), CASE(cancel_stops_within_a_second),
-        CASE(what_reads_back_otherwise_is_told),  CASE(a_dead_process_is_gone_on_with),
-        CASE(without_its_fence_all_is_compared),
+        CASE(refused_before_anything_is_written), CASE(no_undo_is_promised),
+        CASE(cancel_stops_within_a_second),       CASE(what_reads_back_otherwise_is_told),
+        CASE(a_dead_process_is_gone_on_with),     CASE(without_its_fence_all_is_compared),
     };
     cmocka_set_test_filter(getenv("TEST_CASE"));
     return cmocka_run_group_tests(tests, NULL, NULL);
