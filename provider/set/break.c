@@ -8,6 +8,7 @@
 #include "provider/set/dry_run.h"
 #include "provider/set/expose.h"
 #include "provider/set/label_change.h"
+#include "provider/set/rollback.h"
 #include "provider/set/visible.h"
 
 #define BREAK_FLAGS                                                                                \
@@ -183,7 +184,9 @@ HRESULT set_break(struct set_environment *env, const VSS_ID *set_id, uint32_t fl
         return hr;
     }
     hr = claimed_break(env, set_id, flags, &journal_id, &failure, err);
-    if (FAILED(hr) && !failure.is_torn) {
+    if (FAILED(hr) && failure.is_torn) {
+        set_take_back(env, &journal_id);
+    } else if (FAILED(hr)) {
         (void)journal_close(env->store, &journal_id, NULL); /* it can be broken again */
     }
     return hr;

@@ -9,6 +9,7 @@
 #include "provider/set/claim.h"
 #include "provider/set/claimed.h"
 #include "provider/set/label_change.h"
+#include "provider/set/rollback.h"
 #include "provider/set/visible.h"
 #include "registry/locks.h"
 
@@ -338,7 +339,9 @@ static HRESULT import_locked(struct set_environment *env, struct set_record *set
         return hr;
     }
     hr = claimed_import(env, set, &journal_id, &failure, err);
-    if (FAILED(hr) && !failure.is_torn) {
+    if (FAILED(hr) && failure.is_torn) {
+        set_take_back(env, &journal_id);
+    } else if (FAILED(hr)) {
         give_up(env, set, failure.is_new, &journal_id);
     }
     return hr;

@@ -2,6 +2,7 @@
 #include "provider/set/rollback.h"
 
 #include "common/id.h"
+#include "common/log.h"
 #include "provider/set/call.h"
 #include "provider/set/claim.h"
 #include "provider/set/claimed.h"
@@ -144,6 +145,23 @@ HRESULT set_rollback(struct set_environment *env, const struct journal_entry *en
     }
     return error_set(err, VSS_E_BAD_STATE, "a %s is not a set operation",
                      journal_operation_name(entry->operation));
+}
+
+void set_take_back(struct set_environment *env, const VSS_ID *journal_id)
+{
+    struct journal_entry *entries = NULL;
+    size_t count = 0;
+    struct error why = {0};
+    HRESULT hr = journal_load_open(env->store, false, &entries, &count, &why);
+    for (size_t i = 0; i < count; i++) {
+        if (id_equal(&entries[i].entry_id, journal_id)) {
+            hr = set_rollback(env, &entries[i], &why);
+        }
+    }
+    if (FAILED(hr)) {
+        log_line(LOG_WARNING, "what failed half-way stays in the journal: %s", error_text(&why));
+    }
+    journal_free_all(entries, count);
 }
 
 /* ---- finishing ------------------------------------------------------------------------------- */

@@ -22,6 +22,10 @@ HRESULT set_resume(struct set_environment *env, const struct journal_entry *entr
 HRESULT set_rollback(struct set_environment *env, const struct journal_entry *entry,
                      struct error *err);
 
+/* Takes back at once what an operation of this process did before it failed, as set_rollback() does
+ * for a dead one. Where that fails too, the entry stays open and the log says why. */
+void set_take_back(struct set_environment *env, const VSS_ID *journal_id);
+
 /* Takes back every create that a dead process left; one that cannot be is no reason to leave the
  * others, and the first such failure is the result. VSS_E_SNAPSHOT_SET_IN_PROGRESS: a living
  * process makes a set, which is its own to end. */

@@ -77,7 +77,8 @@ sgdisk -G "$(disk 1)" >/dev/null
 sync "$(disk 1)"
 cp "$(disk 1)" "$work/other-ids"
 run 0 resync --dry-run --revert-identity "$work/set.xml"
-out_has '^ +568  old ([0-9a-f]{2} ?){16}$'
+# Random ids may have a byte in common at either end.
+out_has '^ +56[89]  old ([0-9a-f]{2} ?){14,16}$'
 same "$(disk 1)" "$work/other-ids"
 run 0 resync --dry-run --json "$work/set.xml"
 out_has '"changes": \[\]'
