@@ -17,53 +17,70 @@ static int print_result(const struct cli *cli, int32_t deleted, const VSS_ID *no
     return CLI_OK;
 }
 
-static int run(struct cli *cli)
+/* Adds to *deleted what went; *nondeleted: the first snapshot that did not. */
+static HRESULT delete_one(struct cli *cli, struct vss_backup_components *session, const char *text,
+                          int32_t *deleted, VSS_ID *nondeleted, struct error *err)
 {
     VSS_ID id = id_null;
+    bool is_snapshot = false;
+    int32_t count = 0;
+    struct set_record set = {0};
+    (void)id_parse(text, &id); /* run() has looked at it */
+    HRESULT hr = session_find_set(cli, &id, &set, &is_snapshot, err);
+    if (SUCCEEDED(hr)) {
+        hr = session_check(session,
+                           vss_backup_components_delete_snapshots(
+                               session, &id,
+                               is_snapshot ? VSS_OBJECT_SNAPSHOT : VSS_OBJECT_SNAPSHOT_SET, false,
+                               &count, nondeleted),
+                           err);
+    }
+    *deleted += count;
+    set_record_free(&set);
+    return hr;
+}
+
+static int run(struct cli *cli)
+{
     VSS_ID nondeleted = id_null;
     int32_t deleted = 0;
-    bool is_snapshot = false;
-    struct set_record set = {0};
     struct vss_backup_components *session = NULL;
     struct error err = {0};
-    if (!id_parse(cli->arguments[0], &id)) {
-        return cli_misuse(cli, "%s is not an id: see lunshadow list", cli->arguments[0]);
+    for (int i = 0; i < cli->argument_count; i++) {
+        if (!id_parse(cli->arguments[i], &nondeleted)) {
+            return cli_misuse(cli, "%s is not an id: see lunshadow list", cli->arguments[i]);
+        }
     }
-    int exit_code = CLI_FAILED;
-    HRESULT hr = session_find_set(cli, &id, &set, &is_snapshot, &err);
+    nondeleted = id_null;
+    HRESULT hr = session_open_for_all(cli, &session, &err);
     if (FAILED(hr)) {
-        goto out;
-    }
-    hr = session_open_for_all(cli, &session, &err);
-    if (FAILED(hr)) {
-        goto out;
+        return cli_fail(cli, &err);
     }
     interrupt_install();
-    hr =
-        session_check(session,
-                      vss_backup_components_delete_snapshots(
-                          session, &id, is_snapshot ? VSS_OBJECT_SNAPSHOT : VSS_OBJECT_SNAPSHOT_SET,
-                          false, &deleted, &nondeleted),
-                      &err);
-    exit_code = print_result(cli, deleted, &nondeleted);
-out:
+    for (int i = 0; SUCCEEDED(hr) && i < cli->argument_count; i++) {
+        hr = delete_one(cli, session, cli->arguments[i], &deleted, &nondeleted, &err);
+    }
+    int exit_code = CLI_OK;
+    if (SUCCEEDED(hr) || deleted > 0 || !id_is_null(&nondeleted)) {
+        exit_code = print_result(cli, deleted, &nondeleted);
+    }
     if (FAILED(hr)) {
         (void)cli_fail(cli, &err);
         exit_code = deleted > 0 ? CLI_PARTIAL : CLI_FAILED;
     }
     vss_backup_components_release(session);
-    set_record_free(&set);
     return exit_code;
 }
 
 const struct cli_command command_delete = {
     .name = "delete",
-    .summary = "delete a snapshot or a whole set",
-    .arguments = "SET|SNAPSHOT",
+    .summary = "delete snapshots or whole sets",
+    .arguments = "SET|SNAPSHOT...",
     .help =
-        "Deletes a snapshot, or all of a set one after the other until one fails. A copy LUN is\n"
-        "deleted from its array with the last snapshot on it.",
+        "Deletes snapshots, or all of a set, one after the other until one fails. A copy LUN is\n"
+        "deleted from its array with the last snapshot on it. The safety copy of a resync is a\n"
+        "set too; lunshadow recover --list names it.",
     .min_arguments = 1,
-    .max_arguments = 1,
+    .max_arguments = -1,
     .run = run,
 };

@@ -314,6 +314,21 @@ run 0 delete --json "$set_id"
 out_has '"deleted": 1'
 run 0 list
 out_has 'no snapshots'
+
+# Several at once: all that are there go, one that is not ends it.
+sets=()
+for _ in 1 2 3; do
+    run 0 create "${luns[0]}"
+    sets+=("$(awk '$1 == "Set" { print $2 }' "$work/out")")
+done
+run 2 delete "${sets[0]}" nonsense
+run 0 delete "${sets[0]}" "${sets[1]}"
+out_has '^Deleted 2 snapshots\.$'
+run 3 delete "${sets[2]}" "${sets[0]}"
+out_has '^Deleted 1 snapshot\.$'
+err_has 'VSS_E_OBJECT_NOT_FOUND'
+run 0 list
+out_has 'no snapshots'
 run 0 provider unregister $tgt
 
 # Copies that end with the command exist while --exec runs, and not after.
