@@ -10,7 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define POLL_BYTES (64u << 20)
+#define POLL_BYTES  (64u << 20)
+#define FIRST_BYTES 4096u
 
 struct pair {
     int from;
@@ -63,18 +64,30 @@ static void close_pair(struct pair *p)
     }
 }
 
+static HRESULT write_back(const struct files *f, const struct pair *p)
+{
+    return fdatasync(p->to) == 0 ? S_OK : files_fail_errno(f, "cannot write back", p->path);
+}
+
+/* When the body is durable. The first block is what makes a disk of the rest, so it waits until
+ * that is durable too. */
 static HRESULT copy_edges(const struct files *f, const struct pair *p)
 {
-    HRESULT hr = fdatasync(p->to) == 0 ? S_OK : files_fail_errno(f, "cannot write back", p->path);
+    uint64_t first = p->head < FIRST_BYTES ? p->head : FIRST_BYTES;
+    HRESULT hr = write_back(f, p);
     if (SUCCEEDED(hr)) {
         hr = files_copy(f, p->from, p->to, p->tail, p->bytes, p->path);
     }
     if (SUCCEEDED(hr)) {
-        hr = files_copy(f, p->from, p->to, 0, p->head, p->path);
+        hr = files_copy(f, p->from, p->to, first, p->head, p->path);
     }
-    return SUCCEEDED(hr) && fdatasync(p->to) != 0
-               ? files_fail_errno(f, "cannot write back", p->path)
-               : hr;
+    if (SUCCEEDED(hr)) {
+        hr = write_back(f, p);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = files_copy(f, p->from, p->to, 0, first, p->path);
+    }
+    return SUCCEEDED(hr) ? write_back(f, p) : hr;
 }
 
 /* Goes on at done, which counts the bytes of all bodies, for one piece. */
