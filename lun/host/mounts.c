@@ -7,6 +7,7 @@
 #include <libmount.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 void host_mount_free(struct host_mount *mount)
 {
@@ -66,6 +67,25 @@ static bool lies_below(const char *path, const char *directory)
     return strncmp(path, directory, length) == 0 && (path[length] == '/' || path[length] == '\0');
 }
 
+/* In a changed root that is no mount point the table lacks what that lies on: only the device can
+ * be told then. */
+static HRESULT describe_root(const char *path, struct host_mount *out, struct error *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0 || stat("/", &st) != 0) {
+        return error_set(err, VSS_E_OBJECT_NOT_FOUND, "no mounted filesystem has %s", path);
+    }
+    *out = (struct host_mount){.path = text_copy("/"),
+                               .root = text_copy("/"),
+                               .fs_type = text_copy("none"),
+                               .device = st.st_dev};
+    if (!out->path || !out->root || !out->fs_type) {
+        host_mount_free(out);
+        return error_set(err, E_OUTOFMEMORY, "no memory for the table of mounts");
+    }
+    return S_OK;
+}
+
 HRESULT host_mount_find(const char *proc, const char *path, struct host_mount *out,
                         struct error *err)
 {
@@ -89,7 +109,7 @@ HRESULT host_mount_find(const char *proc, const char *path, struct host_mount *o
     if (!iter) {
         hr = error_set(err, E_OUTOFMEMORY, "no memory for the table of mounts");
     } else if (!best) {
-        hr = error_set(err, VSS_E_OBJECT_NOT_FOUND, "no mounted filesystem has %s", path);
+        hr = describe_root(path, out, err);
     } else {
         hr = copy_mount(best, out, err);
     }

@@ -19,8 +19,9 @@ struct host_mount {
 };
 
 /* The mount that path (absolute, without symbolic links) lies on: of several on one place the
- * uppermost. VSS_E_OBJECT_NOT_FOUND: the table has none; VSS_E_UNEXPECTED: it cannot be read. Free
- * with host_mount_free(). */
+ * uppermost. In a changed root (chroot) that is no mount point, "/" with nothing but its device
+ * where the table has no mount for a path that is there. VSS_E_OBJECT_NOT_FOUND: no such path, and
+ * no mount for it; VSS_E_UNEXPECTED: the table cannot be read. Free with host_mount_free(). */
 HRESULT host_mount_find(const char *proc, const char *path, struct host_mount *out,
                         struct error *err);
 

@@ -104,6 +104,27 @@ static void test_no_table(void **state)
     assert_non_null(strstr(err.text, "/nowhere/self/mountinfo"));
 }
 
+/* As in a chroot whose directory is no mount point: only what lies below it is told. */
+static void test_a_root_that_is_no_mount(void **state)
+{
+    (void)state;
+    struct host_mount m;
+    struct stat root;
+    static const char below[] = "30 1 0:21 / /proc rw - proc proc rw\n";
+    fixture_write_file(fixture_path(proc, "self/mountinfo"), below, sizeof(below) - 1);
+    assert_int_equal(stat("/", &root), 0);
+    assert_int_equal(host_mount_find(proc, "/etc", &m, NULL), S_OK);
+    assert_string_equal(m.path, "/");
+    assert_string_equal(m.root, "/");
+    assert_null(m.source);
+    assert_true(m.device == root.st_dev);
+    host_mount_free(&m);
+    assert_int_equal(host_mount_find(proc, "/no/such/path", &m, NULL), VSS_E_OBJECT_NOT_FOUND);
+    assert_int_equal(host_mount_find(proc, "/proc/self", &m, NULL), S_OK);
+    assert_string_equal(m.path, "/proc");
+    host_mount_free(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -111,6 +132,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_kind, setup, teardown),
         cmocka_unit_test_setup_teardown(test_by_device, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_table, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_root_that_is_no_mount, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
