@@ -198,7 +198,7 @@ static HRESULT whole_body(struct host_copy *c, bool is_again, struct error *err)
 
 /* ---- the edges ---- */
 
-/* S_FALSE: sessions were lost, and what was written is to be written again. */
+/* S_FALSE: sessions or the fence were lost, and what was written is to be written again. */
 static HRESULT try_edges(struct host_copy *c, struct error *err)
 {
     struct error why = {0};
@@ -213,11 +213,13 @@ static HRESULT try_edges(struct host_copy *c, struct error *err)
         }
     }
     hr = edges_write(&c->disk->lun->block, c->edges, &why);
-    if (SUCCEEDED(hr) && fence_check(c->disk, NULL) == S_OK) {
-        return S_OK;
+    /* Of a LUN whose fence was broken meanwhile a refused write is no surprise. */
+    bool is_ours =
+        fence_check(c->disk, NULL) == S_OK && SUCCEEDED(destination_check_identity(c->disk, NULL));
+    if (!is_ours) {
+        return S_FALSE;
     }
-    bool is_there = SUCCEEDED(destination_check_identity(c->disk, NULL));
-    return is_there && FAILED(hr) ? error_set(err, hr, "%s", error_text(&why)) : S_FALSE;
+    return SUCCEEDED(hr) ? S_OK : error_set(err, hr, "%s", error_text(&why));
 }
 
 static HRESULT write_edges(struct host_copy *c, struct error *err)
@@ -226,12 +228,12 @@ static HRESULT write_edges(struct host_copy *c, struct error *err)
     for (int round = 0; hr == S_FALSE && round < ROUNDS_MAX; round++) {
         hr = try_edges(c, err);
     }
-    return hr == S_FALSE
-               ? error_set(err, VSS_E_PROVIDER_VETO,
-                           "%s lost its session %d times while its label was written; run the same "
-                           "resync again",
-                           c->disk->key, ROUNDS_MAX)
-               : hr;
+    return hr == S_FALSE ? error_set(err, VSS_E_PROVIDER_VETO,
+                                     "%s lost its session or fence %d times while its label was "
+                                     "written; run the same "
+                                     "resync again",
+                                     c->disk->key, ROUNDS_MAX)
+                         : hr;
 }
 
 /* ---- all of it ---- */
