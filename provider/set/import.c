@@ -117,15 +117,21 @@ static HRESULT look(struct set_environment *env, struct provider *provider, stru
     return S_OK;
 }
 
-/* First where the provider says the copies are, so that foreign targets see no login of ours; then
- * everywhere. *missing says why the first LUN that is missing is. */
-static HRESULT find_copies(struct set_environment *env, struct provider *provider,
-                           struct set_record *set, struct error *missing, struct error *err)
+/* Where copies were seen, here before or on another host. */
+static void forget_places(struct set_record *set)
 {
     for (size_t i = 0; i < set->lun_count; i++) {
         free(set->luns[i].copy_url);
         set->luns[i].copy_url = NULL;
     }
+}
+
+/* First where the provider says the copies are, so that foreign targets see no login of ours; then
+ * everywhere. *missing says why the first LUN that is missing is. */
+static HRESULT find_copies(struct set_environment *env, struct provider *provider,
+                           struct set_record *set, struct error *missing, struct error *err)
+{
+    forget_places(set);
     HRESULT hr = S_OK;
     for (size_t i = 0; i < set->lun_count && SUCCEEDED(hr); i++) {
         struct lun_mapping *m = &set->luns[i];
@@ -292,10 +298,10 @@ static HRESULT conclude(struct set_environment *env, struct set_record *set,
     return sets_save_and_close(env->store, set, journal_id, err);
 }
 
-bool set_is_imported(const struct set_record *set)
+bool set_is_shown(const struct set_record *set)
 {
-    for (size_t i = 0; i < set->snapshot_count; i++) {
-        if (set->snapshots[i].attributes & VSS_VOLSNAP_ATTR_IMPORTED) {
+    for (size_t i = 0; i < set->lun_count; i++) {
+        if (!set->luns[i].is_empty && set->luns[i].copy_url) {
             return true;
         }
     }
@@ -308,6 +314,9 @@ HRESULT claimed_import(struct set_environment *env, struct set_record *set,
     struct provider *provider = NULL;
     *out = (struct claimed_failure){0};
     HRESULT known = merge_known(env->store, set, err);
+    if (known == S_FALSE) {
+        forget_places(set); /* a document's are its own host's */
+    }
     HRESULT result = SUCCEEDED(known) ? set_provider(env, set, &provider, err) : known;
     if (SUCCEEDED(result) && known == S_FALSE) {
         result = announce(env, provider, set, journal_id, err);
@@ -315,7 +324,7 @@ HRESULT claimed_import(struct set_environment *env, struct set_record *set,
     } else if (SUCCEEDED(result)) {
         result = journal_step(env->store, journal_id, IS_KNOWN_STEP, NULL, NULL, 0, err);
     }
-    bool was_shown = set_is_imported(set);
+    bool was_shown = set_is_shown(set);
     if (SUCCEEDED(result)) {
         result = set_import_copies(env, provider, set, journal_id, &out->is_torn, err);
     }

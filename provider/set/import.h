@@ -13,7 +13,7 @@ HRESULT set_import_copies(struct set_environment *env, struct provider *provider
                           struct error *err);
 
 /* Are its copies this host's, as far as is remembered? */
-bool set_is_imported(const struct set_record *set);
+bool set_is_shown(const struct set_record *set);
 
 /* LocateLuns for this host's initiator. VSS_E_NO_SNAPSHOTS_IMPORTED where every copy is gone. */
 HRESULT set_locate(struct set_environment *env, struct provider *provider, struct set_record *set,

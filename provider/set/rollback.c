@@ -77,7 +77,7 @@ static HRESULT rollback_import(struct set_environment *env, const struct journal
         hr = restore_labels(env, entry, provider, &set, err);
     }
     if (SUCCEEDED(hr)) {
-        uint32_t change = set_is_imported(&set)
+        uint32_t change = set_is_shown(&set)
                               ? (uint32_t)VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY
                               : (uint32_t)VSS_ONLUNSTATECHANGE_DO_MASK_LUNS;
         hr = set_call_state_change(provider, &set, change, err);
@@ -100,13 +100,13 @@ static HRESULT rollback_break(struct set_environment *env, const struct journal_
     if (hr == S_FALSE) { /* it was refused before anything was done */
         return journal_close(env->store, &entry->entry_id, err);
     }
-    if (SUCCEEDED(hr) && set_is_imported(&set)) { /* it may have been masked */
+    if (SUCCEEDED(hr) && set_is_shown(&set)) { /* it may have been masked */
         hr = set_locate(env, provider, &set, err);
     }
     if (SUCCEEDED(hr)) {
         hr = restore_labels(env, entry, provider, &set, err);
     }
-    if (SUCCEEDED(hr) && set_is_imported(&set)) {
+    if (SUCCEEDED(hr) && set_is_shown(&set)) {
         hr = set_call_state_change(provider, &set, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY,
                                    err);
     }
@@ -220,6 +220,9 @@ static HRESULT resume_set(struct set_environment *env, const struct journal_entr
     HRESULT hr = load_set(env, entry, &set, &provider, err);
     if (hr == S_FALSE) {
         return refuse_unknown(entry, err);
+    }
+    if (SUCCEEDED(hr) && entry->operation == JOURNAL_BREAK && set_is_shown(&set)) {
+        hr = set_locate(env, provider, &set, err); /* the array may have been started anew since */
     }
     if (SUCCEEDED(hr)) {
         hr = restore_labels(env, entry, provider, &set, err);

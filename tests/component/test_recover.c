@@ -181,6 +181,35 @@ static void dead_break_is_finished(void **state)
     set_record_free(&set);
 }
 
+static bool break_announced(struct set_environment *env, const struct set_record *set)
+{
+    VSS_ID entry;
+    return SUCCEEDED(claim_open(env->store, JOURNAL_BREAK, &set->set_id, "break",
+                                json_pack("{s:i}", "flags", 0), &entry, NULL));
+}
+
+/* An array that was started anew shows its own LUNs, and no copies until it is asked for them. */
+static void dead_break_is_finished_on_a_restarted_array(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    struct lun *lun = NULL;
+    array_create(a, VSS_CTX_APP_ROLLBACK, COPIES, &set);
+    in_dead_process(a, &set, break_announced);
+    for (size_t i = 0; i < COPIES; i++) {
+        struct lun_address copy;
+        assert_ok(lun_address_parse(set.luns[i].copy_url, &copy, &err), &err);
+        assert_ok(lab_remove_lun(a->lab, copy.target, (uint32_t)copy.lun, &err), &err);
+    }
+    deal_with(a, RECOVER_RESUME);
+    assert_int_equal(sets_load(a->env->store, &set.set_id, &(struct set_record){0}, NULL),
+                     VSS_E_OBJECT_NOT_FOUND);
+    assert_ok(lun_open(set.luns[0].copy_url, &a->env->lun, true, &lun, &err), &err);
+    lun_close(lun);
+    set_record_free(&set);
+}
+
 /* ---- import ---------------------------------------------------------------------------------- */
 
 static bool import_half(struct set_environment *env, const struct set_record *set)
@@ -417,6 +446,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         array_test(dead_break_is_taken_back),
         array_test(dead_break_is_finished),
+        array_test(dead_break_is_finished_on_a_restarted_array),
         array_test(dead_import_is_taken_back),
         array_test(dead_import_is_finished),
         array_test(dead_delete_is_closed_or_finished),
