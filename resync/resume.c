@@ -91,7 +91,7 @@ HRESULT recovery_resume(struct set_environment *env, const struct journal_entry 
     json_t *plan = NULL;
     HRESULT hr = claim_plan(entry, &plan, err);
     if (SUCCEEDED(hr)) {
-        hr = undo_clear_half(env, entry, err);
+        hr = undo_clear_half(env, err);
     }
     if (SUCCEEDED(hr)) {
         hr = load_set(env->store, entry, &set, err);

@@ -360,18 +360,27 @@ HRESULT undo_of_entry(const struct journal_entry *entry, VSS_ID *out_set_id)
     return id_parse(text, out_set_id) ? S_OK : S_FALSE;
 }
 
-HRESULT undo_clear_half(struct set_environment *env, const struct journal_entry *entry,
-                        struct error *err)
+/* Of any of these resyncs: one that was resumed and died again may have begun another. */
+static bool is_safety_copy(const struct journal_entry *entries, size_t count, const VSS_ID *set_id)
 {
-    VSS_ID set_id;
+    for (size_t i = 0; i < count; i++) {
+        VSS_ID safety;
+        if (entries[i].operation == JOURNAL_RESYNC && undo_of_entry(&entries[i], &safety) == S_OK &&
+            id_equal(&safety, set_id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+HRESULT undo_clear_half(struct set_environment *env, struct error *err)
+{
     struct journal_entry *entries = NULL;
     size_t count = 0;
-    if (undo_of_entry(entry, &set_id) != S_OK) {
-        return S_OK;
-    }
     HRESULT hr = journal_load_open(env->store, true, &entries, &count, err);
     for (size_t i = 0; SUCCEEDED(hr) && i < count; i++) {
-        if (entries[i].operation == JOURNAL_CREATE && id_equal(&entries[i].object_id, &set_id)) {
+        if (entries[i].operation == JOURNAL_CREATE &&
+            is_safety_copy(entries, count, &entries[i].object_id)) {
             hr = set_rollback(env, &entries[i], err);
         }
     }

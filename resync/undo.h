@@ -17,8 +17,7 @@ HRESULT undo_prepare(struct recovery *r, struct error *err);
 /* The safety copy of what a dead resync was overwriting. S_FALSE: it has none. */
 HRESULT undo_of_entry(const struct journal_entry *entry, VSS_ID *out_set_id);
 
-/* Takes back the safety copy that a dead resync was in the middle of making. */
-HRESULT undo_clear_half(struct set_environment *env, const struct journal_entry *entry,
-                        struct error *err);
+/* Takes back the safety copies that dead resyncs were in the middle of making. */
+HRESULT undo_clear_half(struct set_environment *env, struct error *err);
 
 #endif

@@ -191,7 +191,7 @@ static HRESULT drop_fences(struct set_environment *env, const struct journal_ent
 static HRESULT rollback_locked(struct set_environment *env, const struct journal_entry *entry,
                                struct error *err)
 {
-    HRESULT hr = undo_clear_half(env, entry, err);
+    HRESULT hr = undo_clear_half(env, err);
     if (SUCCEEDED(hr)) {
         hr = drop_fences(env, entry, err);
     }
