@@ -56,6 +56,7 @@ void contract_begin(const char *group)
 {
     char path[1024];
     char *line = NULL;
+    (void)setvbuf(stdout, NULL, _IOLBF, 0); /* what was said is there if the program dies */
     memory_begin();
     table = read_file(CONTRACT_TABLE);
     char *rest = table;
