@@ -14,7 +14,7 @@
 #define LUN_BYTES         (2ull << 30)
 #define EDGE_BYTES        (1u << 20)
 #define PATHS             2u
-#define LIMIT_BYTES       (1u << 20)
+#define LIMIT_BYTES       (256u << 10)
 #define LIMIT_IN_FLIGHT   32u
 #define GOAL_FULL         0.5
 #define GOAL_DIFFERENTIAL 0.2

@@ -13,6 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What a target takes in one PDU. tgtd's own 8 KiB make writing two to three times slower. */
+#define SEGMENT_BYTES "262144"
+
 enum {
     MOST_LUN = 16383,
     LONGEST_NAME = 223, /* RFC 3720, iSCSI names */
@@ -247,12 +250,16 @@ static HRESULT add_target(struct lab *lab, unsigned tid, const char *path,
                           const struct lab_lun_options *o, struct error *err)
 {
     const char *const name[] = {"-T", o->target, NULL};
+    const char *const segment[] = {"-n", "MaxRecvDataSegmentLength", "-v", SEGMENT_BYTES, NULL};
     const char *const force[] = {"--force", NULL};
     HRESULT hr = run(lab, "new", "target", tid, name, err);
     if (FAILED(hr)) {
         return hr;
     }
-    hr = add_unit(lab, tid, path, o, err);
+    hr = run(lab, "update", "target", tid, segment, err);
+    if (SUCCEEDED(hr)) {
+        hr = add_unit(lab, tid, path, o, err);
+    }
     if (SUCCEEDED(hr)) {
         hr = bind(lab, tid, true, o->initiator ? o->initiator : "127.0.0.1", o->initiator != NULL,
                   err);

@@ -7,8 +7,8 @@
 #include <stdatomic.h>
 
 /* The host's own copying and comparing of one device over or with another: many chunks under way at
- * a time, each read, judged and written by itself. Memory: ENGINE_SLOTS chunks of at most 1 MiB on
- * each side, 32 MiB where only the source is read and 64 MiB where both are. */
+ * a time, each read, judged and written by itself. Memory: ENGINE_SLOTS chunks on each side that is
+ * read, of 256 KiB where a LUN takes part (8 or 16 MiB), of 1 MiB between image files. */
 #define ENGINE_SLOTS 32
 
 enum engine_mode {
