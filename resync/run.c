@@ -271,8 +271,10 @@ static HRESULT conclude(struct recovery *r, HRESULT result, struct error *err)
         hr = close_entries(r, result, fence_hr, told);
     }
     if (!is_whole) {
-        error_prefix(err, "the destinations are not whole and carry no label; run the same resync "
-                          "again to make them whole");
+        error_prefix(err,
+                     "the destinations are not whole and carry no label; run the same resync "
+                     "again%s to make them whole",
+                     r->is_registered ? ", or `lunshadow recover --resume`," : "");
     }
     if (SUCCEEDED(hr)) {
         hr = fence_hr;

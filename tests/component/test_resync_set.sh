@@ -145,7 +145,7 @@ wait "$first" || code=$?
 took=$((($(date +%s%N) - before) / 1000000))
 [ "$code" -eq 1 ] || fail "a cancelled resync: exit code $code"
 [ "$took" -le 1000 ] || fail "it took $took ms to stop"
-grep -q 'resync was cancelled; .*run the same resync again' "$work/first.err" || fail "not said what to do: $(cat "$work/first.err")"
+grep -q 'resync was cancelled; .*run the same resync again, or `lunshadow recover --resume`' "$work/first.err" || fail "not said what to do: $(cat "$work/first.err")"
 grep -q '"error": "unfinished' "$work/first.out" || fail "the report names no unfinished member: $(cat "$work/first.out")"
 for i in 1 2 3; do
     [ -z "$(blkid -p -s PTUUID -o value "$(disk $i)" || true)" ] || fail "LUN $i looks valid"
