@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "requester/dry_run.h"
+#include "resync/policy.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,8 @@ static const struct cli_option options[] = {
     {"writers", 0, NULL, "let the writers stop their applications before, and start them after"},
     {"undo", 'u', NULL, "only with a safety copy of what is overwritten"},
     {"no-undo", 0, NULL, "without one, even where it is cheap"},
+    {"verify", 0, "none|sample|full", "read back what this host copied: all of it, or one in 32"},
+    {"rate", 0, "BYTES[K|M|G]", "copy at most so much a second, read and written together"},
     {"yes", 'y', NULL, "overwrite; without it only the plan is printed"},
 };
 
@@ -50,7 +53,7 @@ static HRESULT add_members(const struct cli *cli, struct vss_backup_components *
                            const struct resync_plan *plan, struct error *err)
 {
     unsigned long wait_s = 0;
-    (void)cli_number(cli, "wait", 1, WAIT_MAX_S, 0, &wait_s); /* run() complained */
+    (void)cli_number(cli, "wait", 1, WAIT_MAX_S, 0, &wait_s); /* read_options() complained */
     uint64_t until_us = clock_monotonic_us() + (uint64_t)wait_s * 1000000u;
     bool was_told = false;
     interrupt_install();
@@ -195,19 +198,50 @@ static int print_report(const struct cli *cli, struct vss_backup_components *ses
     return CLI_OK;
 }
 
-static uint32_t wanted_undo(const struct cli *cli)
+/* False after having complained. */
+static bool read_copy_options(const struct cli *cli, struct vss_session_options *out)
 {
-    return cli_has(cli, "undo")      ? VSS_UNDO_REQUIRED
-           : cli_has(cli, "no-undo") ? VSS_UNDO_NONE
-                                     : VSS_UNDO_WHERE_CHEAP;
+    enum copy_verify verify = VERIFY_NONE;
+    const char *way = cli_value(cli, "verify");
+    const char *rate = cli_value(cli, "rate");
+    if (way && !copy_verify_parse(way, &verify)) {
+        (void)cli_misuse(cli, "--verify is none, sample or full, not \"%s\"", way);
+        return false;
+    }
+    if (rate && (!text_parse_size(rate, &out->copy_bytes_per_second) ||
+                 out->copy_bytes_per_second < VSS_COPY_RATE_MIN ||
+                 out->copy_bytes_per_second > VSS_COPY_RATE_MAX)) {
+        (void)cli_misuse(cli, "--rate is 64K to 1024G bytes a second, such as 100M, not \"%s\"",
+                         rate);
+        return false;
+    }
+    out->copy_verify = way ? VSS_COPY_VERIFY_NONE + (uint32_t)verify : VSS_COPY_VERIFY_CONFIGURED;
+    return true;
 }
 
-static int resync(const struct cli *cli, const char *xml, const struct resync_plan *plan)
+static bool read_options(const struct cli *cli, struct vss_session_options *out)
+{
+    unsigned long wait_s = 0;
+    if (!cli_number(cli, "wait", 1, WAIT_MAX_S, 0, &wait_s)) {
+        return false;
+    }
+    if (cli_has(cli, "undo") && cli_has(cli, "no-undo")) {
+        (void)cli_misuse(cli, "--undo and --no-undo exclude each other");
+        return false;
+    }
+    out->undo = cli_has(cli, "undo")      ? VSS_UNDO_REQUIRED
+                : cli_has(cli, "no-undo") ? VSS_UNDO_NONE
+                                          : VSS_UNDO_WHERE_CHEAP;
+    return read_copy_options(cli, out);
+}
+
+static int resync(const struct cli *cli, const struct vss_session_options *wanted, const char *xml,
+                  const struct resync_plan *plan)
 {
     struct vss_backup_components *session = NULL;
     struct error err = {0};
     int exit_code = CLI_FAILED;
-    HRESULT hr = session_open_with_undo(cli, wanted_undo(cli), &session, &err);
+    HRESULT hr = session_open_with(cli, wanted, &session, &err);
     if (FAILED(hr)) {
         return cli_fail(cli, &err);
     }
@@ -251,13 +285,10 @@ static int run(struct cli *cli)
     struct set_record set = {0};
     struct resync_plan plan = {0};
     struct error err = {0};
-    unsigned long wait_s = 0;
+    struct vss_session_options wanted = VSS_SESSION_OPTIONS_INIT;
     int exit_code = CLI_FAILED;
-    if (!cli_number(cli, "wait", 1, WAIT_MAX_S, 0, &wait_s)) {
+    if (!read_options(cli, &wanted)) {
         return CLI_UNUSABLE;
-    }
-    if (cli_has(cli, "undo") && cli_has(cli, "no-undo")) {
-        return cli_misuse(cli, "--undo and --no-undo exclude each other");
     }
     HRESULT hr = session_read_document(cli->arguments[0], &xml, &err);
     if (FAILED(hr)) {
@@ -271,7 +302,7 @@ static int run(struct cli *cli)
     }
     exit_code = resync_plan_make(cli, &set, &plan);
     if (exit_code == CLI_OK) {
-        exit_code = resync(cli, xml, &plan);
+        exit_code = resync(cli, &wanted, xml, &plan);
     }
 out:
     resync_plan_free(&plan);
@@ -304,6 +335,10 @@ const struct cli_command command_resync = {
         "\n"
         "Where the array makes differential copies, a safety copy of the LUNs is taken first, and\n"
         "lunshadow recover --undo puts it back.\n"
+        "\n"
+        "--verify and --rate are for arrays that leave copying to this host, and take the place "
+        "of what\n"
+        "[copy] of the configuration says.\n"
         "\n"
         "By default a LUN keeps the disk IDs it has now. A DOCUMENT of - is standard input.",
     .options = options,

@@ -15,14 +15,14 @@
 
 HRESULT session_open(const struct cli *cli, struct vss_backup_components **out, struct error *err)
 {
-    return session_open_with_undo(cli, VSS_UNDO_NONE, out, err);
+    struct vss_session_options options = VSS_SESSION_OPTIONS_INIT;
+    return session_open_with(cli, &options, out, err);
 }
 
-HRESULT session_open_with_undo(const struct cli *cli, uint32_t undo,
-                               struct vss_backup_components **out, struct error *err)
+HRESULT session_open_with(const struct cli *cli, const struct vss_session_options *wanted,
+                          struct vss_backup_components **out, struct error *err)
 {
-    struct vss_session_options options = VSS_SESSION_OPTIONS_INIT;
-    options.undo = undo;
+    struct vss_session_options options = *wanted;
     options.config_path = cli->config_path;
     options.state_directory = cli->state_directory;
     char *text = NULL;
@@ -101,7 +101,8 @@ HRESULT session_wait(struct vss_backup_components *session, HRESULT hr, struct v
     } else if (hr == VSS_S_ASYNC_CANCELLED) {
         const char *text = vss_async_error_text(async);
         hr = error_set(err, E_ABORT, "%s was cancelled; %s", what,
-                       text && *text ? text : "what it had done is undone");
+                       text && *text ? text
+                                     : "lunshadow recover --list says whether it left anything");
     } else {
         const char *text = vss_async_error_text(async);
         (void)error_set(err, hr, "%s", text && *text ? text : vss_error_explanation(hr));

@@ -13,9 +13,9 @@
 /* Session with the command's configuration and state directory, not yet initialized. */
 HRESULT session_open(const struct cli *cli, struct vss_backup_components **out, struct error *err);
 
-/* The same, where RecoverSet makes a safety copy first: enum vss_undo. */
-HRESULT session_open_with_undo(const struct cli *cli, uint32_t undo,
-                               struct vss_backup_components **out, struct error *err);
+/* The same with options of its own, whose paths are filled in. */
+HRESULT session_open_with(const struct cli *cli, const struct vss_session_options *options,
+                          struct vss_backup_components **out, struct error *err);
 
 /* Session that is initialized for backup and sees all contexts: for list, break, delete. */
 HRESULT session_open_for_all(const struct cli *cli, struct vss_backup_components **out,

@@ -5,6 +5,7 @@
 #include "common/id.h"
 #include "common/log.h"
 
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,6 +120,31 @@ HRESULT session_run(struct vss_backup_components *session, enum session_method m
 
 /* ---- making and releasing ---- */
 
+_Static_assert(VSS_COPY_RATE_MIN == COPY_RATE_MIN && VSS_COPY_RATE_MAX == COPY_RATE_MAX,
+               "both sides have the same limits");
+
+static HRESULT check_copy_options(const struct vss_session_options *o, struct error *err)
+{
+    if (o->copy_verify > VSS_COPY_VERIFY_FULL) {
+        return error_set(err, E_INVALIDARG, "%u is no way to verify a copy", o->copy_verify);
+    }
+    if (o->copy_bytes_per_second != 0 && (o->copy_bytes_per_second < VSS_COPY_RATE_MIN ||
+                                          o->copy_bytes_per_second > VSS_COPY_RATE_MAX)) {
+        return error_set(err, E_INVALIDARG,
+                         "a copy's rate is %llu to %llu bytes a second, not %" PRIu64,
+                         VSS_COPY_RATE_MIN, VSS_COPY_RATE_MAX, o->copy_bytes_per_second);
+    }
+    return S_OK;
+}
+
+static struct copy_wish wished_copy(const struct vss_session_options *o)
+{
+    static const enum copy_verify ways[] = {VERIFY_NONE, VERIFY_NONE, VERIFY_SAMPLE, VERIFY_FULL};
+    return (struct copy_wish){.has_verify = o->copy_verify != VSS_COPY_VERIFY_CONFIGURED,
+                              .verify = ways[o->copy_verify],
+                              .bytes_per_second = o->copy_bytes_per_second};
+}
+
 HRESULT session_read_options(const struct vss_session_options *options,
                              struct vss_session_options *out, struct error *err)
 {
@@ -140,7 +166,7 @@ HRESULT session_read_options(const struct vss_session_options *options,
     if (out->undo > VSS_UNDO_REQUIRED) {
         return error_set(err, E_INVALIDARG, "%u is no kind of undo", out->undo);
     }
-    return S_OK;
+    return check_copy_options(out, err);
 }
 
 HRESULT session_at_level(const struct vss_session_options *options, HRESULT hr)
@@ -189,6 +215,7 @@ static HRESULT open_session(const struct vss_session_options *options,
     }
     session->platform_level = known.platform_level;
     session->undo = known.undo;
+    session->copy = wished_copy(&known);
     (void)pthread_mutex_init(&session->mutex, NULL);
     session->session_id = id_new();
     session->context = VSS_CTX_BACKUP;

@@ -30,6 +30,7 @@ struct vss_backup_components {
     uint32_t context;
     uint32_t platform_level; /* enum vss_platform_level */
     uint32_t undo;           /* enum vss_undo */
+    struct copy_wish copy;   /* how its resyncs copy */
 
     /* of GatherWriterMetadata: filled by its operation; kept when a caller frees what it can see */
     struct gathered_writers writers;

@@ -58,6 +58,7 @@ static HRESULT need_recovery(struct vss_backup_components *session)
         drop_recovery(session);
         return hr;
     }
+    recovery_set_copy(session->recovery, &session->copy);
     recovery_set_undo(session->recovery, session->undo == VSS_UNDO_REQUIRED      ? UNDO_REQUIRED
                                          : session->undo == VSS_UNDO_WHERE_CHEAP ? UNDO_WHERE_CHEAP
                                                                                  : UNDO_NONE);

@@ -197,8 +197,8 @@ static HRESULT wait_for_entry(struct vss_backup_components *session, const struc
                           : S_OK;
 }
 
-static HRESULT prepare(struct revert *revert, const VSS_ID *snapshot_id, bool force_dismount,
-                       struct error *err)
+static HRESULT prepare(struct revert *revert, const struct copy_wish *copy,
+                       const VSS_ID *snapshot_id, bool force_dismount, struct error *err)
 {
     HRESULT hr = sets_find_by_snapshot(revert->env->store, snapshot_id, &revert->set, err);
     if (SUCCEEDED(hr)) {
@@ -208,6 +208,7 @@ static HRESULT prepare(struct revert *revert, const VSS_ID *snapshot_id, bool fo
         hr = recovery_new(revert->env, &revert->set, &revert->recovery, err);
     }
     if (SUCCEEDED(hr)) {
+        recovery_set_copy(revert->recovery, copy);
         hr = recovery_add(revert->recovery, snapshot_id, NULL, err);
     }
     if (SUCCEEDED(hr)) {
@@ -231,7 +232,7 @@ static HRESULT begin_revert(struct vss_backup_components *session, const VSS_ID 
     HRESULT hr = set_environment_open(config[0] ? config : NULL, store_path(session->env->store),
                                       &revert->env, err);
     if (SUCCEEDED(hr)) {
-        hr = prepare(revert, snapshot_id, force_dismount, err);
+        hr = prepare(revert, &session->copy, snapshot_id, force_dismount, err);
     }
     if (SUCCEEDED(hr)) {
         hr = start_revert(revert, err);

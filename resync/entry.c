@@ -94,8 +94,10 @@ static json_t *plan_json(const struct recovery *r, uint32_t flags)
             members = NULL;
         }
     }
-    return json_pack("{s:I, s:b, s:i, s:o}", "flags", (json_int_t)flags, "verbatim",
-                     (int)r->is_verbatim, "undo", (int)r->undo, "members", members);
+    return json_pack("{s:I, s:b, s:i, s:i, s:I, s:o}", "flags", (json_int_t)flags, "verbatim",
+                     (int)r->is_verbatim, "undo", (int)r->undo, "verify",
+                     r->wish.has_verify ? (int)r->wish.verify : -1, "rate",
+                     (json_int_t)r->wish.bytes_per_second, "members", members);
 }
 
 static HRESULT journal_plan(struct recovery *r, uint32_t flags, struct error *err)

@@ -7,7 +7,6 @@
 #include "lun/volume.h"
 #include "registry/journal.h"
 #include "registry/locks.h"
-#include "resync/policy.h"
 #include "resync/recovery.h"
 
 /* Where the disk ids that a destination had come from. */
@@ -48,6 +47,7 @@ struct recovery {
     bool is_registered; /* this host's registry has the set */
     struct provider *provider;
     bool copies_by_host;       /* the array leaves that to us */
+    struct copy_wish wish;     /* what the caller asked for */
     struct copy_policy policy; /* then: how */
     struct host_copy *host;    /* then: one for each disk, from copy_prepare() on */
     struct lock *lock;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define MIB_BYTES      1048576u
-#define RATE_MAX_MIB   1048576u
+#define RATE_MAX_MIB   (COPY_RATE_MAX / MIB_BYTES)
 #define PATHS_DEFAULT  2u
 #define PATHS_MAX      8u
 #define PATIENCE_MAX_S 3600u
@@ -39,7 +39,8 @@ bool copy_verify_parse(const char *text, enum copy_verify *out)
     return is_known;
 }
 
-HRESULT copy_policy_read(const struct config *config, struct copy_policy *out, struct error *err)
+HRESULT copy_policy_read(const struct config *config, const struct copy_wish *wish,
+                         struct copy_policy *out, struct error *err)
 {
     const struct config_section *s = config_find(config, "copy", "");
     uint64_t rate = 0;
@@ -59,7 +60,8 @@ HRESULT copy_policy_read(const struct config *config, struct copy_policy *out, s
     if (SUCCEEDED(hr)) {
         hr = config_number(s, "reconnect_seconds", 1, PATIENCE_MAX_S, PATIENCE_S, &patience, err);
     }
-    out->bytes_per_second = rate * MIB_BYTES;
+    out->verify = wish->has_verify ? wish->verify : out->verify;
+    out->bytes_per_second = wish->bytes_per_second ? wish->bytes_per_second : rate * MIB_BYTES;
     out->paths = (uint32_t)paths;
     out->patience_ms = (uint32_t)patience * 1000;
     return hr;

@@ -25,10 +25,21 @@ struct copy_policy {
     uint32_t patience_ms;      /* how long a lost target may stay away */
 };
 
+/* What one resync was asked for, over what the configuration says. All zero: nothing. */
+struct copy_wish {
+    bool has_verify;
+    enum copy_verify verify;   /* then */
+    uint64_t bytes_per_second; /* 0: as configured; else COPY_RATE_MIN..COPY_RATE_MAX */
+};
+
+#define COPY_RATE_MIN (64u << 10)
+#define COPY_RATE_MAX (1ull << 40)
+
 /* From the configuration's section [copy]: method = auto|compare|full, verify = none|sample|full,
  * rate (MiB per second), sessions (1..8; 2), reconnect_seconds (1..3600; 30). E_INVALIDARG names
- * the key. */
-HRESULT copy_policy_read(const struct config *config, struct copy_policy *out, struct error *err);
+ * the key. What is wished for takes the place of what is there; that must be valid all the same. */
+HRESULT copy_policy_read(const struct config *config, const struct copy_wish *wish,
+                         struct copy_policy *out, struct error *err);
 
 bool copy_choice_parse(const char *text, enum copy_choice *out);
 bool copy_verify_parse(const char *text, enum copy_verify *out);

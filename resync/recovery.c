@@ -27,6 +27,11 @@ void recovery_set_undo(struct recovery *r, enum recovery_undo undo)
     r->undo = undo;
 }
 
+void recovery_set_copy(struct recovery *r, const struct copy_wish *wish)
+{
+    r->wish = *wish;
+}
+
 void recovery_free(struct recovery *r)
 {
     if (!r) {
@@ -69,7 +74,7 @@ static HRESULT check_array(struct recovery *r, struct error *err)
     }
     r->copies_by_host = copy_is_by_host(p);
     if (r->copies_by_host) {
-        hr = copy_policy_read(r->env->config, &r->policy, err);
+        hr = copy_policy_read(r->env->config, &r->wish, &r->policy, err);
         if (FAILED(hr)) {
             return hr;
         }
@@ -77,6 +82,12 @@ static HRESULT check_array(struct recovery *r, struct error *err)
         return error_set(err, VSS_E_LEGACY_PROVIDER,
                          "the provider of array %s (%s %s) cannot copy a shadow copy back",
                          provider_array(p), provider_table(p)->name, provider_table(p)->version);
+    } else if (r->wish.has_verify || r->wish.bytes_per_second) {
+        return error_set(err, E_INVALIDARG,
+                         "array %s copies by itself, and takes neither a rate nor a way to verify: "
+                         "ask for none, or leave copying to this host ([copy] in "
+                         "lunshadow.conf(5))",
+                         provider_array(p));
     }
     r->provider = p;
     struct set_record known = {0};

@@ -5,6 +5,7 @@
 #include "provider/set/environment.h"
 #include "registry/journal.h"
 #include "registry/sets.h"
+#include "resync/policy.h"
 
 /* How a live LUN is overwritten by a shadow copy of it (RecoverSet). */
 struct recovery;
@@ -29,6 +30,10 @@ HRESULT recovery_add(struct recovery *recovery, const VSS_ID *snapshot_id, const
  * written. */
 enum recovery_undo { UNDO_NONE, UNDO_WHERE_CHEAP, UNDO_REQUIRED };
 void recovery_set_undo(struct recovery *recovery, enum recovery_undo undo); /* UNDO_NONE at first */
+
+/* How this host copies, over what the configuration says; before the first recovery_add(), which is
+ * E_INVALIDARG where something is wished for and the array copies by itself. */
+void recovery_set_copy(struct recovery *recovery, const struct copy_wish *wish);
 
 /* Per member, after recovery_run(). */
 struct recovery_member_result {

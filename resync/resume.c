@@ -65,12 +65,28 @@ static HRESULT add_members(struct recovery *r, const json_t *plan, struct error 
     return S_OK;
 }
 
+/* Entries of before these could be wished for have neither. */
+static struct copy_wish read_wish(const json_t *plan)
+{
+    struct copy_wish wish = {0};
+    const json_t *verify = json_object_get(plan, "verify");
+    json_int_t rate = json_integer_value(json_object_get(plan, "rate"));
+    json_int_t kind = json_is_integer(verify) ? json_integer_value(verify) : -1;
+    wish.has_verify = kind >= VERIFY_NONE && kind <= VERIFY_FULL;
+    wish.verify = wish.has_verify ? (enum copy_verify)kind : VERIFY_NONE;
+    wish.bytes_per_second =
+        rate >= COPY_RATE_MIN && rate <= (json_int_t)COPY_RATE_MAX ? (uint64_t)rate : 0;
+    return wish;
+}
+
 static HRESULT run_again(struct set_environment *env, const struct set_record *set,
                          const json_t *plan, struct error *err)
 {
     struct recovery *r = NULL;
+    struct copy_wish wish = read_wish(plan);
     HRESULT hr = recovery_new(env, set, &r, err);
     if (SUCCEEDED(hr)) {
+        recovery_set_copy(r, &wish);
         hr = add_members(r, plan, err);
     }
     if (SUCCEEDED(hr)) {

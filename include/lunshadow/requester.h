@@ -73,6 +73,18 @@ enum vss_undo {
     VSS_UNDO_REQUIRED = 2     /* no safety copy, no resync */
 };
 
+/* Whether a resync of this session reads back what this host has written and compares it with the
+ * copy; no VSS has it. The report says how many bytes were. */
+enum vss_copy_verify {
+    VSS_COPY_VERIFY_CONFIGURED = 0, /* as the configuration's [copy] says */
+    VSS_COPY_VERIFY_NONE = 1,
+    VSS_COPY_VERIFY_SAMPLE = 2, /* one stretch in 32, at random */
+    VSS_COPY_VERIFY_FULL = 3    /* all of it */
+};
+
+#define VSS_COPY_RATE_MIN 65536ull         /* 64 KiB a second */
+#define VSS_COPY_RATE_MAX 1099511627776ull /* 1 TiB a second */
+
 /* Where a session finds its configuration and registry. Fields are only appended: a structure of an
  * older header, with its smaller struct_size, is taken with the defaults for the rest. */
 struct vss_session_options {
@@ -82,16 +94,24 @@ struct vss_session_options {
     const char *state_directory; /* NULL: the default state directory */
     uint32_t platform_level;     /* enum vss_platform_level */
     uint32_t undo;               /* enum vss_undo */
+
+    /* How this host copies where an array leaves that to it, over what the configuration says.
+     * Where the array copies by itself, either is E_INVALIDARG of add_snapshot_to_recovery_set (and
+     * E_FAIL of revert_to_snapshot). */
+    uint32_t copy_verify;           /* enum vss_copy_verify */
+    uint32_t reserved2;             /* 0 */
+    uint64_t copy_bytes_per_second; /* read and written together; 0: as configured; else
+                                       VSS_COPY_RATE_MIN..VSS_COPY_RATE_MAX */
 };
 #define VSS_SESSION_OPTIONS_INIT                                                                   \
     {                                                                                              \
-        sizeof(struct vss_session_options), 0, NULL, NULL, VSS_PLATFORM_NEWEST, 0                  \
+        sizeof(struct vss_session_options), 0, NULL, NULL, VSS_PLATFORM_NEWEST, 0, 0, 0, 0         \
     }
 
 /* CreateVssBackupComponents. A session that is not initialized yet. The plug-ins of all
  * configured arrays are loaded; one that cannot be is left out, with an event.
- * options: NULL for all defaults; start from VSS_SESSION_OPTIONS_INIT. A platform level or an undo
- * that is none is E_INVALIDARG. out: the session, to be released with
+ * options: NULL for all defaults; start from VSS_SESSION_OPTIONS_INIT. A platform level, an undo, a
+ * way to verify or a rate that is none is E_INVALIDARG. out: the session, to be released with
  * vss_backup_components_release().
  * out_error: may be NULL; on failure a plain line, freed with vss_free_string(); NULL where
  * there was no memory for it.

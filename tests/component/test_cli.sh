@@ -64,7 +64,7 @@ help_names() {
     for option in "$@"; do out_has "$option"; done
 }
 help_names create --context --differential --plex --transportable --output --provider --exec
-help_names resync --snapshot --partial --order --revert-identity --no-volume-check --undo --no-undo --wait --dry-run --yes
+help_names resync --snapshot --partial --order --revert-identity --no-volume-check --undo --no-undo --wait --dry-run --verify --rate --yes
 help_names import --dry-run
 help_names drill --volume --onto --check --max-rto --plan --keep
 help_names break --mask --read-write --revert-identity --no-revert-identity --dry-run

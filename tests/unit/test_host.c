@@ -102,11 +102,47 @@ static void test_options_of_an_older_header(void **state)
     options.struct_size--;
     assert_int_equal(vss_create_backup_components(&options, &session, NULL), E_INVALIDARG);
 
+    /* the next one ended where the wishes about copying begin */
+    options = options_at(VSS_PLATFORM_NEWEST);
+    options.copy_verify = VSS_COPY_VERIFY_FULL + 1;
+    assert_int_equal(vss_create_backup_components(&options, &session, &text), E_INVALIDARG);
+    assert_non_null(strstr(text, "4 is no way to verify"));
+    vss_free_string(text);
+    options.struct_size = offsetof(struct vss_session_options, copy_verify);
+    assert_int_equal(vss_create_backup_components(&options, &session, &text), S_OK);
+    vss_backup_components_release(session);
+
     /* a newer one is longer */
     options = options_at(VSS_PLATFORM_NEWEST);
     options.struct_size += 64;
     assert_int_equal(vss_create_backup_components(&options, &session, NULL), S_OK);
     vss_backup_components_release(session);
+}
+
+static void test_rates(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t rate;
+        HRESULT expected;
+    } cases[] = {{0, S_OK},
+                 {1, E_INVALIDARG},
+                 {VSS_COPY_RATE_MIN - 1, E_INVALIDARG},
+                 {VSS_COPY_RATE_MIN, S_OK},
+                 {VSS_COPY_RATE_MAX, S_OK},
+                 {VSS_COPY_RATE_MAX + 1, E_INVALIDARG},
+                 {UINT64_MAX, E_INVALIDARG}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct vss_session_options options = options_at(VSS_PLATFORM_NEWEST);
+        struct vss_backup_components *session = NULL;
+        char *text = NULL;
+        options.copy_bytes_per_second = cases[i].rate;
+        assert_int_equal(vss_create_backup_components(&options, &session, &text),
+                         cases[i].expected);
+        assert_true(SUCCEEDED(cases[i].expected) || strstr(text, "bytes a second"));
+        vss_free_string(text);
+        vss_backup_components_release(session);
+    }
 }
 
 static void test_levels(void **state)
@@ -246,9 +282,9 @@ static void test_method(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_apartment), TEST(test_options_of_an_older_header),
-        TEST(test_levels),    TEST(test_level_without_a_session),
-        TEST(test_paths),     TEST(test_method),
+        TEST(test_apartment), TEST(test_options_of_an_older_header), TEST(test_levels),
+        TEST(test_rates),     TEST(test_level_without_a_session),    TEST(test_paths),
+        TEST(test_method),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
