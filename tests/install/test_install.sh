@@ -34,7 +34,7 @@ exported=$(nm -D --defined-only "$library" | awk '$2 != "A" { sub(/@.*/, "", $3)
 [ -n "$exported" ] || die "liblunshadow exports nothing"
 ! grep -v '^vss_' <<<"$exported" || die "liblunshadow exports what is not vss_*"
 # Every function of the public headers is there.
-declared=$(cat "$prefix"/include/lunshadow/{vss,requester}.h | tr '\n' ' ' | sed 's|/\*[^*]*\*\+\([^/*][^*]*\*\+\)*/||g' |
+declared=$(cat "$prefix"/include/lunshadow/{vss,requester,async}.h | tr '\n' ' ' | sed 's|/\*[^*]*\*\+\([^/*][^*]*\*\+\)*/||g' |
     grep -oE '\bvss_[a-z_0-9]+\(' | tr -d '(' | sort -u)
 [ "$(wc -w <<<"$declared")" -gt 40 ] || die "cannot read the public headers"
 missing=$(comm -23 <(echo "$declared") <(sort -u <<<"$exported"))
