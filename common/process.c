@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -15,30 +16,29 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Looks a program up as execvp() would, then where system programs live. Returns a malloc'ed path.
- */
-static char *find_program(const char *name)
+static bool find_in(const char *directories, const char *name, char out[PATH_MAX])
+{
+    while (*directories) {
+        size_t length = strcspn(directories, ":");
+        int written = snprintf(out, PATH_MAX, "%.*s/%s", (int)length, directories, name);
+        if (length > 0 && written > 0 && written < PATH_MAX && access(out, X_OK) == 0) {
+            return true;
+        }
+        directories += length + (directories[length] == ':');
+    }
+    return false;
+}
+
+/* Looks a program up as execvp() would, then where system programs live. Allocates nothing: a lack
+ * of memory would look like a program that is not there. */
+static bool find_program(const char *name, char out[PATH_MAX])
 {
     if (strchr(name, '/')) {
-        return text_copy(name);
+        return snprintf(out, PATH_MAX, "%s", name) < PATH_MAX;
     }
     const char *path = getenv("PATH");
-    char *all = text_printf("%s:/usr/sbin:/sbin:/usr/bin:/bin", path ? path : "");
-    if (!all) {
-        return NULL;
-    }
-    char *found = NULL;
-    char *rest = all;
-    for (char *dir = strsep(&rest, ":"); dir && !found; dir = strsep(&rest, ":")) {
-        char *candidate = *dir ? text_printf("%s/%s", dir, name) : NULL;
-        if (candidate && access(candidate, X_OK) == 0) {
-            found = candidate;
-        } else {
-            free(candidate);
-        }
-    }
-    free(all);
-    return found;
+    return (path && find_in(path, name, out)) ||
+           find_in("/usr/sbin:/sbin:/usr/bin:/bin", name, out);
 }
 
 /* Ours with the additions; strings are borrowed, the array is the caller's to free. */
@@ -162,14 +162,13 @@ HRESULT process_start(const char *const argv[], const struct process_options *op
                       struct process *out, struct error *err)
 {
     *out = (struct process)PROCESS_INIT;
-    char *program = find_program(argv[0]);
-    if (!program) {
+    char program[PATH_MAX];
+    if (!find_program(argv[0], program)) {
         return error_set(err, VSS_E_UNEXPECTED, "program %s is not installed or not executable",
                          argv[0]);
     }
     pid_t pid = 0;
     int rc = spawn(program, argv, options, &pid);
-    free(program);
     if (rc != 0) {
         return error_set_errno(err, rc, "cannot start %s", argv[0]);
     }

@@ -20,12 +20,13 @@
 /* ---- snapshots ---- */
 
 /* A view: its strings are the set's. A mount that a restart of the machine ended is none. */
-static struct vss_object_prop snapshot_view(const struct set_record *set,
-                                            const struct snapshot_record *snapshot)
+static HRESULT view_snapshot(const struct set_record *set, const struct snapshot_record *snapshot,
+                             struct vss_object_prop *out, struct error *err)
 {
-    struct vss_object_prop view = {.type = VSS_OBJECT_SNAPSHOT};
-    bool is_exposed = expose_is_true(snapshot);
-    view.obj.snap = (struct vss_snapshot_prop){
+    HRESULT hr = expose_find(snapshot, err);
+    bool is_exposed = hr == S_OK;
+    *out = (struct vss_object_prop){.type = VSS_OBJECT_SNAPSHOT};
+    out->obj.snap = (struct vss_snapshot_prop){
         .snapshot_id = snapshot->snapshot_id,
         .snapshot_set_id = set->set_id,
         .snapshots_count = (int32_t)set->snapshot_count,
@@ -41,7 +42,7 @@ static struct vss_object_prop snapshot_view(const struct set_record *set,
         .creation_timestamp = snapshot->created,
         .status = snapshot->status,
     };
-    return view;
+    return hr;
 }
 
 /* Copies that are being made or taken away are nobody's to see. */
@@ -51,13 +52,14 @@ static HRESULT copy_properties(const struct set_record *set, const VSS_ID *snaps
     for (size_t i = 0; i < set->snapshot_count; i++) {
         const struct snapshot_record *snapshot = &set->snapshots[i];
         if (id_equal(&snapshot->snapshot_id, snapshot_id) && snapshot->status == VSS_SS_CREATED) {
-            struct vss_object_prop view = snapshot_view(set, snapshot);
+            struct vss_object_prop view;
             struct vss_object_prop copy = {0};
-            if (FAILED(objects_copy(&view, &copy))) {
-                return error_set(err, E_OUTOFMEMORY, "out of memory");
+            HRESULT hr = view_snapshot(set, snapshot, &view, err);
+            if (SUCCEEDED(hr) && FAILED(objects_copy(&view, &copy))) {
+                hr = error_set(err, E_OUTOFMEMORY, "out of memory");
             }
             *out = copy.obj.snap;
-            return S_OK;
+            return FAILED(hr) ? hr : S_OK;
         }
     }
     char text[ID_TEXT_BYTES];
@@ -96,14 +98,17 @@ static bool is_in_context(uint32_t context, const struct set_record *set)
     return context == VSS_CTX_ALL || ((context ^ set->context) & CONTEXT_BITS) == 0;
 }
 
-static HRESULT list_set(struct object_list *list, const struct set_record *set)
+static HRESULT list_set(struct object_list *list, const struct set_record *set, struct error *err)
 {
     for (size_t i = 0; i < set->snapshot_count; i++) {
         if (set->snapshots[i].status != VSS_SS_CREATED) {
             continue;
         }
-        struct vss_object_prop view = snapshot_view(set, &set->snapshots[i]);
-        HRESULT hr = object_list_add(list, &view);
+        struct vss_object_prop view;
+        HRESULT hr = view_snapshot(set, &set->snapshots[i], &view, err);
+        if (SUCCEEDED(hr)) {
+            hr = object_list_add(list, &view);
+        }
         if (FAILED(hr)) {
             return hr;
         }
@@ -118,7 +123,7 @@ static HRESULT list_snapshots(struct vss_backup_components *session, struct obje
     HRESULT hr = sets_load_all(session->env->store, &sets, &count, &session->err);
     for (size_t i = 0; i < count && SUCCEEDED(hr); i++) {
         if (is_in_context(session->context, &sets[i])) {
-            hr = list_set(list, &sets[i]);
+            hr = list_set(list, &sets[i], &session->err);
         }
     }
     sets_free_all(sets, count);

@@ -174,7 +174,8 @@ static HRESULT start_revert(struct revert *revert, struct error *err)
     return async_start(&job, &revert->async, err);
 }
 
-/* Until whoever asks can see it: its entry is in the journal, or it ended before. */
+/* Until whoever asks can see it: its entry is in the journal, or it ended before. It is under way,
+ * so that a look that fails is no failure of it. */
 static HRESULT wait_for_entry(struct vss_backup_components *session, const struct revert *revert,
                               const VSS_ID *snapshot_id)
 {
@@ -182,15 +183,12 @@ static HRESULT wait_for_entry(struct vss_backup_components *session, const struc
     char key[LUN_KEY_BYTES];
     VSS_ID resync_id = id_null;
     HRESULT status = VSS_S_ASYNC_PENDING;
-    HRESULT hr = S_FALSE;
+    bool is_seen = false;
     (void)lun_info_key(&revert->set.luns[snapshot->extents[0].lun_index].source, key);
-    while (hr == S_FALSE && status == VSS_S_ASYNC_PENDING) {
+    while (!is_seen && status == VSS_S_ASYNC_PENDING) {
         (void)vss_async_wait(revert->async, POLL_MS / 10);
         (void)vss_async_query_status(revert->async, &status);
-        hr = find_entry(session->env->store, false, key, &resync_id, &session->err);
-    }
-    if (FAILED(hr)) {
-        return hr;
+        is_seen = find_entry(session->env->store, false, key, &resync_id, NULL) == S_OK;
     }
     return FAILED(status) ? error_set(&session->err, translate(status, NULL), "%s",
                                       vss_async_error_text(revert->async))

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lun/host/loop.h"
 
-#include "common/buffer.h"
-
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/loop.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
@@ -69,21 +67,17 @@ HRESULT loop_attach(const char *file, const struct loop_range *range, int *out_f
     return hr;
 }
 
-char *loop_backing_file(const char *sysfs, dev_t device)
+bool loop_backing_file(const char *sysfs, dev_t device, char out[LOOP_FILE_BYTES])
 {
-    char text[4096];
-    char *path =
-        text_printf("%s/dev/block/%u:%u/loop/backing_file", sysfs, major(device), minor(device));
-    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    free(path);
-    ssize_t got = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof(path), "%s/dev/block/%u:%u/loop/backing_file", sysfs, major(device),
+                   minor(device));
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd >= 0 ? read(fd, out, LOOP_FILE_BYTES - 1) : 0;
     if (fd >= 0) {
         (void)close(fd);
     }
-    if (got <= 0) {
-        return NULL;
-    }
-    text[got] = '\0';
-    text[strcspn(text, "\n")] = '\0';
-    return text_copy(text);
+    out[got > 0 ? got : 0] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+    return got > 0;
 }

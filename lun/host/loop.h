@@ -11,6 +11,7 @@
 /* Loop devices of this host (loop(4)). */
 
 #define LOOP_NAME_BYTES 32
+#define LOOP_FILE_BYTES 4096 /* what the kernel says of one is a page at most */
 
 /* What of a file becomes a device. */
 struct loop_range {
@@ -27,8 +28,8 @@ struct loop_range {
 HRESULT loop_attach(const char *file, const struct loop_range *range, int *out_fd,
                     char out_name[LOOP_NAME_BYTES], struct error *err);
 
-/* The file behind a loop device, as the kernel names it; malloc'ed; NULL where the device is no
- * loop device. sysfs is "/sys". */
-char *loop_backing_file(const char *sysfs, dev_t device);
+/* The file behind a loop device, as the kernel names it; false where the device is no loop device.
+ * sysfs is "/sys". */
+bool loop_backing_file(const char *sysfs, dev_t device, char out[LOOP_FILE_BYTES]);
 
 #endif

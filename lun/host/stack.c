@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,9 +60,9 @@ static HRESULT no_memory(struct error *err)
 /* An attribute's bytes; how many, 0 where it is not there. */
 static uint32_t read_bytes(const char *directory, const char *name, uint8_t *out, size_t room)
 {
-    char *path = text_printf("%s/%s", directory, name);
-    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    free(path);
+    char path[PATH_MAX]; /* no allocation, whose failure would look like an absence */
+    (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t got = fd >= 0 ? read(fd, out, room) : 0;
     if (fd >= 0) {
         (void)close(fd);
@@ -90,13 +91,21 @@ static const char *name_of(const char *directory)
     return slash ? slash + 1 : directory;
 }
 
-/* The device's directory without symbolic links; NULL where sysfs has no such device. */
-static char *directory_of(const struct host_roots *roots, dev_t device)
+/* The device's directory without symbolic links. */
+static HRESULT find_directory(const struct host_roots *roots, dev_t device, char **out,
+                              struct error *err)
 {
-    char *path = text_printf("%s/dev/block/%u:%u", roots->sys, major(device), minor(device));
-    char *real = path ? realpath(path, NULL) : NULL;
-    free(path);
-    return real;
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof(path), "%s/dev/block/%u:%u", roots->sys, major(device),
+                   minor(device));
+    *out = realpath(path, NULL);
+    if (*out) {
+        return S_OK;
+    }
+    return errno == ENOMEM
+               ? no_memory(err)
+               : error_set(err, VSS_E_OBJECT_NOT_FOUND, "this host has no block device %u:%u",
+                           major(device), minor(device));
 }
 
 /* ---- leaves ---------------------------------------------------------------------------------- */
@@ -128,15 +137,16 @@ static HRESULT add_disk(struct descent *d, const char *directory, const struct r
     struct host_part *part = NULL;
     struct lun_identity found = {0};
     uint32_t length = read_bytes(directory, "device/vpd_pg83", page, sizeof(page));
-    if (length == 0 || FAILED(identity_parse_vpd83(page, length, &found, NULL))) {
+    HRESULT hr = length ? identity_parse_vpd83(page, length, &found, NULL) : S_FALSE;
+    if (length == 0 || FAILED(hr)) {
         identity_free(&found);
-        return S_FALSE;
+        return hr == E_OUTOFMEMORY ? no_memory(err) : S_FALSE;
     }
     length = read_bytes(directory, "device/vpd_pg80", page, sizeof(page));
     if (length > 0) {
         (void)identity_parse_vpd80(page, length, &found, NULL);
     }
-    HRESULT hr = append_part(d, directory, range, &part, err);
+    hr = append_part(d, directory, range, &part, err);
     if (SUCCEEDED(hr)) {
         hr = lun_info_copy(&found.info, &part->info);
         (void)lun_info_key(&part->info, part->key);
@@ -161,13 +171,17 @@ static HRESULT descend_into(struct descent *d, const char *folder, struct range 
         if (e->d_name[0] == '.' || (only_first && *out_count > 0)) {
             continue;
         }
-        char *path = text_printf("%s/%s", folder, e->d_name);
-        char *real = path ? realpath(path, NULL) : NULL;
-        hr = real ? descend(d, real, range, err)
-                  : error_set(err, VSS_E_OBJECT_NOT_FOUND, "%s has gone", path ? path : folder);
+        char path[PATH_MAX];
+        (void)snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
+        char *real = realpath(path, NULL);
+        if (real) {
+            hr = descend(d, real, range, err);
+        } else {
+            hr = errno == ENOMEM ? no_memory(err)
+                                 : error_set(err, VSS_E_OBJECT_NOT_FOUND, "%s has gone", path);
+        }
         (*out_count)++;
         free(real);
-        free(path);
     }
     if (dir) {
         (void)closedir(dir);
@@ -203,12 +217,17 @@ static HRESULT descend_file(struct descent *d, const char *file, struct error *e
     if (FAILED(hr)) {
         return hr;
     }
-    char *directory = major(mount.device) ? directory_of(d->roots, mount.device) : NULL;
-    if (directory) {
+    struct error why = {0};
+    char *directory = NULL;
+    hr = major(mount.device) ? find_directory(d->roots, mount.device, &directory, &why)
+                             : VSS_E_OBJECT_NOT_FOUND;
+    if (SUCCEEDED(hr)) {
         hr = descend(d, directory, (struct range){0}, err);
-    } else {
+    } else if (hr == VSS_E_OBJECT_NOT_FOUND) {
         hr = error_set(err, VSS_E_VOLUME_NOT_SUPPORTED, "%s is a file on %s (%s), on no disk here",
                        file, mount.path, mount.fs_type);
+    } else {
+        hr = error_set(err, hr, "%s", error_text(&why));
     }
     free(directory);
     host_mount_free(&mount);
@@ -317,12 +336,12 @@ HRESULT host_volume_of_device(const struct host_roots *roots, dev_t device, stru
                               struct error *err)
 {
     memset(out, 0, sizeof(*out));
-    char *directory = directory_of(roots, device);
-    if (!directory) {
-        return error_set(err, VSS_E_OBJECT_NOT_FOUND, "this host has no block device %u:%u",
-                         major(device), minor(device));
+    char *directory = NULL;
+    HRESULT hr = find_directory(roots, device, &directory, err);
+    if (FAILED(hr)) {
+        return hr;
     }
-    HRESULT hr = find_in(roots, directory, out, err);
+    hr = find_in(roots, directory, out, err);
     if (FAILED(hr)) {
         host_volume_free(out);
     }
@@ -330,27 +349,24 @@ HRESULT host_volume_of_device(const struct host_roots *roots, dev_t device, stru
     return hr;
 }
 
-/* The folder of links to the devices of the btrfs that has the device of that name; NULL: none. */
-static char *btrfs_folder(const struct host_roots *roots, const char *name)
+/* The folder of links to the devices of the btrfs that has the device of that name; false where
+ * there is none. */
+static bool find_btrfs_folder(const struct host_roots *roots, const char *name, char out[PATH_MAX])
 {
-    char *top = text_printf("%s/fs/btrfs", roots->sys);
-    DIR *dir = top ? opendir(top) : NULL;
-    char *found = NULL;
-    for (struct dirent *e = dir ? readdir(dir) : NULL; e && !found; e = readdir(dir)) {
-        char *folder = e->d_name[0] == '.' ? NULL : text_printf("%s/%s/devices", top, e->d_name);
-        char *link = folder ? text_printf("%s/%s", folder, name) : NULL;
-        if (link && access(link, F_OK) == 0) {
-            found = folder;
-            folder = NULL;
-        }
-        free(link);
-        free(folder);
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof(path), "%s/fs/btrfs", roots->sys);
+    DIR *dir = opendir(path);
+    bool is_found = false;
+    for (struct dirent *e = dir ? readdir(dir) : NULL; e && !is_found; e = readdir(dir)) {
+        (void)snprintf(path, sizeof(path), "%s/fs/btrfs/%s/devices/%s", roots->sys, e->d_name,
+                       name);
+        (void)snprintf(out, PATH_MAX, "%s/fs/btrfs/%s/devices", roots->sys, e->d_name);
+        is_found = e->d_name[0] != '.' && access(path, F_OK) == 0;
     }
     if (dir) {
         (void)closedir(dir);
     }
-    free(top);
-    return found;
+    return is_found;
 }
 
 /* A btrfs has no device number of its own; its table row names one of its devices. */
@@ -358,10 +374,10 @@ static HRESULT find_btrfs(const struct host_roots *roots, const struct host_moun
                           struct host_volume *out, struct error *err)
 {
     const char *name = mount->source ? name_of(mount->source) : "";
-    char *folder = btrfs_folder(roots, name);
+    char folder[PATH_MAX];
     struct descent d = {.roots = roots, .volume = out};
     size_t count = 0;
-    if (!folder) {
+    if (!find_btrfs_folder(roots, name, folder)) {
         return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
                          "the devices of the btrfs at %s are not known", mount->path);
     }
@@ -369,7 +385,6 @@ static HRESULT find_btrfs(const struct host_roots *roots, const struct host_moun
     HRESULT hr = out->device ? descend_into(&d, folder, (struct range){0}, false, &count, err)
                              : no_memory(err);
     out->is_stacked = out->is_stacked || count > 1 || out->part_count > 1;
-    free(folder);
     return hr;
 }
 

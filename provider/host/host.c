@@ -134,22 +134,25 @@ static HRESULT load_and_start(const struct opening *o, const struct config_secti
     return hr;
 }
 
-/* One array's plug-in, ready; a plug-in that cannot be used costs its array, not the session. */
+/* One array's plug-in, ready; a plug-in that cannot be used costs its array (S_FALSE), not the
+ * session. Of one that memory did not suffice for nothing is known: it is not left out. */
 static HRESULT open_one(const struct opening *o, const struct config_section *section,
-                        struct provider **out)
+                        struct provider **out, struct error *err)
 {
     struct error why = {0};
-    struct provider *p = NULL;
-    HRESULT hr = load_and_start(o, section, &p, &why);
-    if (FAILED(hr)) {
-        provider_unload(p);
-        error_prefix(&why, "array %s is not usable", section->name);
-        log_line(LOG_WARNING, "%s", error_text(&why));
-        events_add(o->store, LOG_WARNING, hr, NULL, error_text(&why));
-        return hr;
+    HRESULT hr = load_and_start(o, section, out, &why);
+    if (SUCCEEDED(hr)) {
+        return S_OK;
     }
-    *out = p;
-    return S_OK;
+    provider_unload(*out);
+    *out = NULL;
+    error_prefix(&why, "array %s is not usable", section->name);
+    if (hr == E_OUTOFMEMORY) {
+        return error_set(err, hr, "%s", error_text(&why));
+    }
+    log_line(LOG_WARNING, "%s", error_text(&why));
+    events_add(o->store, LOG_WARNING, hr, NULL, error_text(&why));
+    return S_FALSE;
 }
 
 /* Registered ones first, in their order; else as the configuration has them. */
@@ -163,6 +166,26 @@ static void insert(struct providers *all, struct provider *p)
     all->items[at] = p;
 }
 
+static HRESULT open_all(const struct opening *o, struct providers *all, struct error *err)
+{
+    HRESULT hr = S_OK;
+    all->items = calloc(o->config->section_count + 1, sizeof(struct provider *));
+    if (!all->items) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory loading the providers");
+    }
+    for (size_t i = 0; i < o->config->section_count && SUCCEEDED(hr); i++) {
+        const struct config_section *section = &o->config->sections[i];
+        struct provider *p = NULL;
+        if (strcmp(section->kind, "array") == 0) {
+            hr = open_one(o, section, &p, err);
+        }
+        if (p) {
+            insert(all, p);
+        }
+    }
+    return FAILED(hr) ? hr : S_OK;
+}
+
 HRESULT providers_open(const struct config *config, struct store *store, struct providers **out,
                        struct error *err)
 {
@@ -173,22 +196,13 @@ HRESULT providers_open(const struct config *config, struct store *store, struct 
         return hr;
     }
     struct providers *all = calloc(1, sizeof(*all));
-    if (all && config->section_count) {
-        all->items = calloc(config->section_count, sizeof(struct provider *));
-    }
-    if (!all || (config->section_count && !all->items)) {
-        providers_free_all(o.known, o.known_count);
-        providers_close(all);
-        return error_set(err, E_OUTOFMEMORY, "out of memory loading the providers");
-    }
-    for (size_t i = 0; i < config->section_count; i++) {
-        const struct config_section *section = &config->sections[i];
-        struct provider *p = NULL;
-        if (strcmp(section->kind, "array") == 0 && SUCCEEDED(open_one(&o, section, &p))) {
-            insert(all, p);
-        }
-    }
+    hr = all ? open_all(&o, all, err)
+             : error_set(err, E_OUTOFMEMORY, "out of memory loading the providers");
     providers_free_all(o.known, o.known_count);
+    if (FAILED(hr)) {
+        providers_close(all);
+        return hr;
+    }
     *out = all;
     return S_OK;
 }

@@ -63,9 +63,22 @@ static void drop_snapshot(struct set_record *set, size_t index)
             (set->snapshot_count - index) * sizeof(set->snapshots[0]));
 }
 
+/* The last one goes from the registry together with the journal's entry: a delete that failed can
+ * be repeated, and one that can be repeated has failed. */
+static HRESULT forget_snapshot(struct set_environment *env, struct set_record *set, size_t index,
+                               bool is_last, const VSS_ID *journal_id, struct error *err)
+{
+    drop_snapshot(set, index);
+    if (set->snapshot_count == 0) {
+        return sets_delete_and_close(env->store, &set->set_id, journal_id, err);
+    }
+    return is_last ? sets_save_and_close(env->store, set, journal_id, err)
+                   : sets_save(env->store, set, err);
+}
+
 static HRESULT delete_one(struct set_environment *env, struct provider *provider,
-                          struct set_record *set, size_t index, const VSS_ID *journal_id,
-                          struct error *err)
+                          struct set_record *set, size_t index, bool is_last,
+                          const VSS_ID *journal_id, struct error *err)
 {
     HRESULT hr = expose_end(env, &set->snapshots[index], err);
     if (SUCCEEDED(hr)) {
@@ -76,9 +89,7 @@ static HRESULT delete_one(struct set_environment *env, struct provider *provider
         (void)sets_save(env->store, set, NULL);
         return hr;
     }
-    drop_snapshot(set, index);
-    return set->snapshot_count ? sets_save(env->store, set, err)
-                               : sets_delete(env->store, &set->set_id, err);
+    return forget_snapshot(env, set, index, is_last, journal_id, err);
 }
 
 static HRESULT load(struct set_environment *env, const VSS_ID *object_id, int32_t type,
@@ -107,7 +118,7 @@ static HRESULT delete_wanted(struct set_environment *env, struct set_record *set
             continue;
         }
         VSS_ID id = set->snapshots[i].snapshot_id;
-        hr = delete_one(env, provider, set, i, journal_id, err);
+        hr = delete_one(env, provider, set, i, only != NULL, journal_id, err);
         *out_deleted += SUCCEEDED(hr);
         if (FAILED(hr)) {
             *out_nondeleted = id;
@@ -128,8 +139,8 @@ HRESULT claimed_delete(struct set_environment *env, const VSS_ID *object_id, int
         hr = delete_wanted(env, &set, type == VSS_OBJECT_SNAPSHOT ? object_id : NULL, journal_id,
                            out_deleted, out_nondeleted, err);
     }
-    if (SUCCEEDED(hr)) {
-        hr = journal_close(env->store, journal_id, err);
+    if (SUCCEEDED(hr) && *out_deleted == 0) { /* a set that has no copy */
+        hr = sets_delete_and_close(env->store, &set.set_id, journal_id, err);
     }
     set_record_free(&set);
     return hr;

@@ -56,28 +56,31 @@ static bool ends_with(const char *text, const char *end)
     return length >= end_length && strcmp(text + length - end_length, end) == 0;
 }
 
-/* Is the mount at path that of the copy? It lies on a loop device over the file of its export;
- * whatever else is mounted there is somebody else's. */
-static bool is_mounted(const VSS_ID *snapshot_id, const char *path)
+/* Is the mount at path that of the copy (S_OK; else S_FALSE)? It lies on a loop device over the
+ * file of its export; whatever else is mounted there is somebody else's. */
+static HRESULT find_mount(const VSS_ID *snapshot_id, const char *path, struct error *err)
 {
     char id[ID_TEXT_BYTES];
+    char wanted[sizeof("/" FOLDER "//disk") + ID_TEXT_BYTES];
+    char file[LOOP_FILE_BYTES];
     struct host_mount mount;
-    if (host_mount_find("/proc", path, &mount, NULL) != S_OK) {
-        return false;
+    struct error why = {0};
+    HRESULT hr = host_mount_find("/proc", path, &mount, &why);
+    if (FAILED(hr)) {
+        return hr == VSS_E_OBJECT_NOT_FOUND ? S_FALSE : error_set(err, hr, "%s", error_text(&why));
     }
-    char *file = strcmp(mount.path, path) == 0 ? loop_backing_file("/sys", mount.device) : NULL;
-    char *wanted = text_printf("/" FOLDER "/%s/disk", id_text(snapshot_id, id));
-    bool is_it = file && wanted && ends_with(file, wanted);
-    free(wanted);
-    free(file);
+    (void)snprintf(wanted, sizeof(wanted), "/" FOLDER "/%s/disk", id_text(snapshot_id, id));
+    bool is_it = strcmp(mount.path, path) == 0 && loop_backing_file("/sys", mount.device, file) &&
+                 ends_with(file, wanted);
     host_mount_free(&mount);
-    return is_it;
+    return is_it ? S_OK : S_FALSE;
 }
 
-bool expose_is_true(const struct snapshot_record *snapshot)
+HRESULT expose_find(const struct snapshot_record *snapshot, struct error *err)
 {
-    return (snapshot->attributes & LOCAL_BIT) && snapshot->exposed_name &&
-           is_mounted(&snapshot->snapshot_id, snapshot->exposed_name);
+    return (snapshot->attributes & LOCAL_BIT) && snapshot->exposed_name
+               ? find_mount(&snapshot->snapshot_id, snapshot->exposed_name, err)
+               : S_FALSE;
 }
 
 /* Mount, loop device (which goes with its last user), export: whatever of them is there. */
@@ -88,7 +91,10 @@ static HRESULT take_away(const struct set_environment *env, const VSS_ID *snapsh
     if (!directory) {
         return error_set(err, E_OUTOFMEMORY, "out of memory ending an exposure");
     }
-    HRESULT hr = path && is_mounted(snapshot_id, path) ? filesystem_unmount(path, err) : S_OK;
+    HRESULT hr = path ? find_mount(snapshot_id, path, err) : S_FALSE;
+    if (hr == S_OK) {
+        hr = filesystem_unmount(path, err);
+    }
     if (SUCCEEDED(hr)) {
         hr = export_stop(directory, err);
     }
@@ -237,11 +243,12 @@ static HRESULT check_state(const struct exposure *x, struct error *err)
                          "shadow copy %s is not shown to this host; import its set first",
                          id_text(&s->snapshot_id, id));
     }
-    if (expose_is_true(s)) {
+    HRESULT hr = expose_find(s, err);
+    if (hr == S_OK) {
         return error_set(err, VSS_E_BAD_STATE, "shadow copy %s is exposed already, at %s",
                          id_text(&s->snapshot_id, id), s->exposed_name);
     }
-    return S_OK;
+    return FAILED(hr) ? hr : S_OK;
 }
 
 /* The array knows better than the registry what became of a copy. */
@@ -282,6 +289,9 @@ static bool is_empty_directory(const char *path)
 static HRESULT check_path(struct exposure *x, const char *path, struct error *err)
 {
     x->path = path[0] == '/' ? realpath(path, NULL) : NULL;
+    if (!x->path && path[0] == '/' && errno == ENOMEM) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory exposing a shadow copy");
+    }
     if (!x->path) {
         return error_set(err, E_INVALIDARG, "%.200s is not the absolute path of a directory", path);
     }

@@ -26,8 +26,9 @@ HRESULT set_expose(struct set_environment *env, const VSS_ID *snapshot_id, const
  * VSS_E_PROVIDER_VETO: in use; VSS_E_BAD_STATE: somebody is at work on the set. */
 HRESULT set_unexpose(struct set_environment *env, const VSS_ID *snapshot_id, struct error *err);
 
-/* Is the copy mounted where its record says? False after a restart of the machine. */
-bool expose_is_true(const struct snapshot_record *snapshot);
+/* Is the copy mounted where its record says? S_OK, or S_FALSE, as after a restart of the machine.
+ * E_OUTOFMEMORY; VSS_E_UNEXPECTED: the table of mounts cannot be read. */
+HRESULT expose_find(const struct snapshot_record *snapshot, struct error *err);
 
 /* Takes the exposure of a copy away that is about to go, within the caller's claim on the set; the
  * record is not saved. Not exposed is S_OK. VSS_E_PROVIDER_VETO: in use. */

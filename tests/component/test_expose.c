@@ -383,7 +383,7 @@ static void an_exposure_that_is_no_more(void **state)
     SHELL("kill -9 $(cat '%s/exposed/%s/pid')", a->state, id_text(snapshot, id));
     assert_ok(sets_find_by_snapshot(a->env->store, snapshot, &known, &err), &err);
     assert_non_null(known.snapshots[0].exposed_name);
-    assert_false(expose_is_true(&known.snapshots[0]));
+    assert_int_equal(expose_find(&known.snapshots[0], &err), S_FALSE);
     set_record_free(&known);
     expose(a, snapshot, at);
     assert_file(at, "file", TEXT);
