@@ -126,6 +126,17 @@ char *array_bench_make_set(struct array_bench *ab, uint32_t context, size_t coun
     return xml;
 }
 
+void array_bench_copy(struct array_bench *ab, const char *volume, uint32_t context,
+                      VSS_ID *out_set_id, VSS_ID *out_snapshot_id)
+{
+    char *first = ab->array->urls[0];
+    char usual[320];
+    (void)snprintf(usual, sizeof(usual), "%s", first);
+    (void)snprintf(first, sizeof(usual), "%.319s", volume);
+    vss_free_string(array_bench_make_set(ab, context, 1, out_set_id, out_snapshot_id));
+    (void)snprintf(first, sizeof(usual), "%s", usual);
+}
+
 void array_bench_delete_set(struct array_bench *ab, const VSS_ID *set_id)
 {
     struct trial t = {.bench = &ab->bench};
@@ -145,10 +156,19 @@ void array_bench_add_lun(struct array_bench *ab, uint32_t lun, bool has_identity
     struct lab_lun_options options = {.target = ARRAY_TARGET,
                                       .lun = lun,
                                       .file = name,
-                                      .bytes = 8u << 20,
+                                      .bytes = ARRAY_BENCH_LUN_BYTES,
                                       .block_bytes = 512,
                                       .scsi_id = has_identity ? NULL : "",
                                       .serial = has_identity ? NULL : ""};
     assert_ok(lab_add_lun(ab->array->lab, &options, &err), &err);
     (void)snprintf(url, 320, "iscsi://%s/" ARRAY_TARGET "/%u", ab->array->lab->portal, lun);
+}
+
+bool array_bench_run(const struct array_bench *ab, const char *line)
+{
+    char text[1024];
+    (void)snprintf(text, sizeof(text), "PATH=$PATH:/usr/sbin:/sbin; cd '%s'; %s", ab->array->base,
+                   line);
+    const char *const argv[] = {"sh", "-ec", text, NULL};
+    return SUCCEEDED(process_run(argv, 60000, NULL, NULL));
 }

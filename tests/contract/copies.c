@@ -149,7 +149,7 @@ static const struct method methods[] = {
      add_member},
     {"RecoverSet", WORKS | MEMORY | NULLS | UNBEGUN | SPENDING, 0, 2, 131, ready_to_recover,
      recover},
-    {"DeleteSnapshots", WORKS | MEMORY | SPENDING, 0, 0, 17, ready_to_delete, delete_set},
+    {"DeleteSnapshots", WORKS | MEMORY, 0, 0, 17, ready_to_delete, delete_set},
     {"BreakSnapshotSet", WORKS | MEMORY | SPENDING, 0, 0, 41, ready_imported, break_set},
     {"BreakSnapshotSetEx", WORKS | MEMORY | SPENDING, 0, 0, 61, ready_imported, break_set_ex},
 };

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Copies as this host sees them: what expose and unexpose refuse (nothing is mounted here),
- * reverts, and what a provider asks of the host. */
+/* Reverts of what is not mounted here, and what a provider asks of the host. */
 #include "contract/array_bench.h"
 
 #include <fcntl.h>
@@ -14,52 +13,9 @@
 #define NOWHERE    "iscsi://127.0.0.1:1/iqn.2026-01.org.lunshadow.test:none/1"
 
 static struct array_bench ab;
-static char volume[320]; /* a LUN that is one ext4 */
-static char mount_point[200];
+static char volume[320]; /* a whole LUN */
 static VSS_ID set_id;
 static VSS_ID copy_id;
-
-/* Runs a shell line in the lab's directory; false where it failed. */
-static bool run(const char *line)
-{
-    char text[1024];
-    (void)snprintf(text, sizeof(text), "PATH=$PATH:/usr/sbin:/sbin; cd '%s'; %s", ab.array->base,
-                   line);
-    const char *const argv[] = {"sh", "-ec", text, NULL};
-    return SUCCEEDED(process_run(argv, 60000, NULL, NULL));
-}
-
-/* A copy of one volume, by a session that has ended. */
-static void make_copy(const char *of, uint32_t context)
-{
-    char whole[320];
-    (void)snprintf(whole, sizeof(whole), "%s", ab.array->urls[0]);
-    (void)snprintf(ab.array->urls[0], sizeof(whole), "%.319s", of);
-    vss_free_string(array_bench_make_set(&ab, context, 1, &set_id, &copy_id));
-    (void)snprintf(ab.array->urls[0], sizeof(whole), "%s", whole);
-}
-
-/* ---- expose ---- */
-
-static HRESULT expose_at(struct trial *t, const VSS_ID *id, const char *at)
-{
-    return vss_backup_components_expose_snapshot(t->session, id, NULL,
-                                                 VSS_VOLSNAP_ATTR_EXPOSED_LOCALLY, at, &t->text);
-}
-
-static HRESULT unexpose(struct trial *t, unsigned null)
-{
-    return vss_backup_components_unexpose_snapshot(null == 1 ? NULL : t->session,
-                                                   null == 2 ? NULL : &copy_id);
-}
-
-static HRESULT expose(struct trial *t, unsigned null)
-{
-    return vss_backup_components_expose_snapshot(
-        null == 1 ? NULL : t->session, null == 2 ? NULL : &copy_id, NULL,
-        VSS_VOLSNAP_ATTR_EXPOSED_LOCALLY, null == 3 ? NULL : mount_point,
-        null == 4 ? NULL : &t->text);
-}
 
 static void ready(struct trial *t)
 {
@@ -91,47 +47,11 @@ static HRESULT should_block(struct trial *t, unsigned null)
                                    null == 2 ? NULL : &is_blocked, NULL);
 }
 
-static const struct method exposing[] = {
-    {"ExposeSnapshot", NULLS | RIGHTS | UNBEGUN, 0, 4, 0, ready, expose},
-    {"UnexposeSnapshot", NULLS | RIGHTS | UNBEGUN, 0, 2, 0, ready, unexpose},
-};
-
 static const struct method reverting[] = {
-    {"RevertToSnapshot", WORKS | NULLS | RIGHTS, 0, 2, 0, ready, revert},
+    {"RevertToSnapshot", WORKS | MEMORY | NULLS | RIGHTS, 0, 2, 61, ready, revert},
     {"QueryRevertStatus", WORKS | MEMORY | RIGHTS, 0, 0, 7, ready, query_revert},
     {"ShouldBlockRevert", WORKS | MEMORY | NULLS | RIGHTS | OPENING, 0, 2, 7, NULL, should_block},
 };
-
-static void try_expose(void)
-{
-    static const VSS_ID stranger = {1, 2, 3, {4}};
-    struct trial t = {.bench = &ab.bench};
-    ready(&t);
-    contract_expect_on(&t, "ExposeSnapshot", expose_at(&t, &stranger, mount_point),
-                       VSS_E_OBJECT_NOT_FOUND);
-    contract_expect_on(&t, "UnexposeSnapshot", unexpose(&t, 0), VSS_E_OBJECT_NOT_FOUND);
-    trial_drop(&t);
-    ready(&t);
-    registry_damage(&ab.bench);
-    contract_expect_on(&t, "UnexposeSnapshot", unexpose(&t, 0), VSS_E_UNEXPECTED);
-    trial_drop(&t);
-    registry_restore(&ab.bench);
-    ready(&t);
-    registry_damage(&ab.bench);
-    contract_expect_on(&t, "ExposeSnapshot", expose(&t, 0), VSS_E_UNEXPECTED);
-    trial_drop(&t);
-    registry_restore(&ab.bench);
-}
-
-static void try_expose_with(const char *fault, HRESULT code)
-{
-    struct trial t = {.bench = &ab.bench};
-    array_bench_fault(&ab, fault);
-    ready(&t);
-    contract_expect_on(&t, "ExposeSnapshot", expose(&t, 0), code);
-    trial_drop(&t);
-    array_bench_fault(&ab, NULL);
-}
 
 static void expect_query(const char *of, HRESULT code)
 {
@@ -227,7 +147,7 @@ static void try_revert_of_a_part(void)
     struct trial t = {.bench = &ab.bench};
     char part[340];
     (void)snprintf(part, sizeof(part), "%s#2", ab.array->urls[1]);
-    make_copy(part, PERSISTENT);
+    array_bench_copy(&ab, part, PERSISTENT, &set_id, &copy_id);
     ready(&t);
     contract_expect_on(&t, "RevertToSnapshot", revert(&t, 0), VSS_E_VOLUME_NOT_SUPPORTED);
     trial_drop(&t);
@@ -264,29 +184,12 @@ static void try_set_with(const char *fault, HRESULT code)
     array_bench_fault(&ab, NULL);
 }
 
-static bool can_expose(void)
-{
-    return caller_can_change() && access("/dev/fuse", R_OK | W_OK) == 0 &&
-           run("command -v qemu-storage-daemon");
-}
-
 int main(void)
 {
     contract_begin("host");
     array_bench_start(&ab);
     array_bench_add_lun(&ab, 22, true, volume);
-    contract_check(run("mkfs.ext4 -q -F lab/disks/extra22.img"), "a filesystem is made");
-    (void)snprintf(mount_point, sizeof(mount_point), "%s/exposed", ab.array->base);
-    contract_check(mkdir(mount_point, 0700) == 0, "a directory is made");
-    make_copy(volume, PERSISTENT);
-    if (can_expose()) {
-        CONTRACT_TRY(&ab.bench, exposing);
-        try_expose();
-        try_expose_with("FillInLunInfo:VSS_E_PROVIDER_VETO", VSS_E_PROVIDER_VETO);
-        try_expose_with("FillInLunInfo:segv", VSS_E_UNEXPECTED_PROVIDER_ERROR);
-    } else {
-        (void)printf("skipped: copies are exposed by root with FUSE and qemu-storage-daemon\n");
-    }
+    array_bench_copy(&ab, volume, PERSISTENT, &set_id, &copy_id);
     CONTRACT_TRY(&ab.bench, reverting);
     try_revert();
     try_revert_without_array();
