@@ -122,8 +122,10 @@ bool lun_info_is_unique(const struct vss_lun_info *info, const char **out_reason
 
 /* "naa.6001405...", "eui.0123...", "scsi.NAME" or "t10.VENDORID..." of the best designator: the key
  * of a LUN in registry, messages and listings; bytes other than printable ones, blanks and % as
- * %XX. "none" where nothing counts. Truncated to fit. Returns out. */
-#define LUN_KEY_BYTES 300
+ * %XX. "none" where nothing counts. One that does not fit ends in "~" and 16 digits, a digest of
+ * the whole, so that two designators never have one key because they begin alike. Returns out. */
+#define LUN_KEY_BYTES        300
+#define LUN_KEY_DIGEST_BYTES 17
 char *lun_info_key(const struct vss_lun_info *info, char out[LUN_KEY_BYTES]);
 
 /* The same form for one designator, whether it counts or not; "idTYPE.HEX" for types that do not

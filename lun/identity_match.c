@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lun/identity.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -240,7 +241,7 @@ static bool is_same_designator(const struct vss_storage_identifier *a,
 {
     struct bytes x = designator_bytes(a);
     struct bytes y = designator_bytes(b);
-    return x.length == y.length && memcmp(x.data, y.data, x.length) == 0;
+    return x.length == y.length && (x.length == 0 || memcmp(x.data, y.data, x.length) == 0);
 }
 
 /* True where both have one designator of this rank in common. */
@@ -352,12 +353,15 @@ bool lun_info_is_unique(const struct vss_lun_info *info, const char **out_reason
     return false;
 }
 
-/* Adds as much as fits, each byte whole. */
-static void add_text(char *out, size_t *used, struct bytes b, bool as_hex)
+/* Adds as much as leaves room for a digest, each byte whole; false where that was not all. */
+static bool add_text(char *out, size_t *used, struct bytes b, bool as_hex)
 {
-    for (size_t i = 0; i < b.length && *used + 4 <= LUN_KEY_BYTES; i++) {
+    for (size_t i = 0; i < b.length; i++) {
         uint8_t c = b.data[i];
         char *at = out + *used;
+        if (*used + 4 > LUN_KEY_BYTES - LUN_KEY_DIGEST_BYTES) {
+            return false;
+        }
         if (as_hex) {
             *used += (size_t)sprintf(at, "%02x", c);
         } else if (c > ' ' && c <= '~' && c != '%') {
@@ -366,6 +370,17 @@ static void add_text(char *out, size_t *used, struct bytes b, bool as_hex)
             *used += (size_t)sprintf(at, "%%%02X", c);
         }
     }
+    return true;
+}
+
+/* FNV-1a: for telling apart, not against forgery. */
+static uint64_t digest(struct bytes b)
+{
+    uint64_t hash = 0xcbf29ce484222325;
+    for (size_t i = 0; i < b.length; i++) {
+        hash = (hash ^ b.data[i]) * 0x100000001b3;
+    }
+    return hash;
 }
 
 char *lun_id_text(const struct vss_storage_identifier *identifier, char out[LUN_KEY_BYTES])
@@ -393,7 +408,10 @@ char *lun_id_text(const struct vss_storage_identifier *identifier, char out[LUN_
     int length = prefix ? snprintf(out, LUN_KEY_BYTES, "%s", prefix)
                         : snprintf(out, LUN_KEY_BYTES, "id%d.", (int)identifier->type);
     size_t used = (size_t)length;
-    add_text(out, &used, designator_bytes(identifier), as_hex);
+    struct bytes b = designator_bytes(identifier);
+    if (!add_text(out, &used, b, as_hex)) {
+        (void)sprintf(out + used, "~%016" PRIx64, digest(b));
+    }
     return out;
 }
 

@@ -201,8 +201,9 @@ bool disk_ids_equal(const struct vss_disk_ids *a, const struct vss_disk_ids *b)
     if (a->kind == VSS_DISK_LABEL_NONE) {
         return true;
     }
-    return a->mbr_signature == b->mbr_signature && id_equal(&a->disk_guid, &b->disk_guid) &&
-           partition_ids_equal(a, b);
+    bool is_gpt = a->kind == VSS_DISK_LABEL_GPT;
+    return a->mbr_signature == b->mbr_signature &&
+           (!is_gpt || (id_equal(&a->disk_guid, &b->disk_guid) && partition_ids_equal(a, b)));
 }
 
 VSS_ID disk_ids_signature(const struct vss_disk_ids *ids)

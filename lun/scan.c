@@ -2,8 +2,7 @@
 #include "lun/scan.h"
 
 #include "common/buffer.h"
-#include "common/log.h"
-#include "lun/big_endian.h"
+#include "lun/report_luns.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +10,6 @@
 
 #define WINDOW            64u /* commands under way: more keep a target's threads waking each other */
 #define CHUNK_LUNS        256u /* identified while the labels of the chunk before are read: 9 MiB */
-#define REPORT_HEADER     8u
-#define REPORT_FIRST      (8u * 1024u)
-#define REPORT_MAX        (REPORT_HEADER + 8u * 16384u)
 #define GPT_ENTRIES_BYTES 16384u /* the usual 128 entries of 128 bytes */
 #define READ_MAX_BYTES    (1024u * 1024u)
 
@@ -40,98 +36,6 @@ struct ahead {
     struct scsi_command *head_command; /* NULL: not sent */
     struct scsi_command *tail_command;
 };
-
-/* ---- REPORT LUNS ---- */
-
-/* SAM-5 4.7: a LUN number we can address, from the eight bytes of a list entry. */
-static bool decode_lun(const uint8_t entry[8], uint64_t *out)
-{
-    for (size_t i = 2; i < 8; i++) {
-        if (entry[i] != 0) {
-            return false;
-        }
-    }
-    if (entry[0] >> 6 == 1) {
-        *out = (uint64_t)(entry[0] & 0x3f) << 8 | entry[1];
-        return true;
-    }
-    *out = entry[1];
-    return entry[0] == 0;
-}
-
-static int compare_numbers(const void *a, const void *b)
-{
-    const uint64_t *x = a;
-    const uint64_t *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
-static HRESULT take_list(struct target_scan *t, const uint8_t *data, uint32_t list_bytes,
-                         struct error *err)
-{
-    size_t entries = list_bytes / 8;
-    t->numbers = calloc(entries + 1, sizeof(*t->numbers));
-    if (!t->numbers) {
-        return error_set(err, E_OUTOFMEMORY, "no memory for the LUNs of %s", t->session->name);
-    }
-    size_t count = 0;
-    for (size_t i = 0; i < entries; i++) {
-        if (decode_lun(data + REPORT_HEADER + 8 * i, &t->numbers[count])) {
-            count++;
-        } else {
-            log_line(LOG_WARNING, "%s lists a LUN whose address form is not supported, left out",
-                     t->session->name);
-        }
-    }
-    qsort(t->numbers, count, sizeof(*t->numbers), compare_numbers);
-    for (size_t i = 0; i < count; i++) {
-        if (i == 0 || t->numbers[i] != t->numbers[i - 1]) {
-            t->numbers[t->number_count++] = t->numbers[i];
-        }
-    }
-    return S_OK;
-}
-
-static HRESULT report_luns(struct target_scan *t, uint8_t *data, uint32_t bytes,
-                           uint32_t *out_list_bytes, struct error *err)
-{
-    struct scsi_command c;
-    scsi_build_report_luns(&c, data, bytes);
-    HRESULT hr = scsi_execute(t->session, &c, err);
-    if (FAILED(hr)) {
-        return hr;
-    }
-    uint32_t listed = c.transferred_bytes >= 4 ? be32_get(data) : 0;
-    uint32_t arrived =
-        c.transferred_bytes > REPORT_HEADER ? c.transferred_bytes - REPORT_HEADER : 0;
-    bool is_cut = listed > arrived;
-    if (c.transferred_bytes < REPORT_HEADER || listed % 8 != 0 ||
-        (is_cut && (c.transferred_bytes < bytes || bytes == REPORT_MAX))) {
-        return error_set(err, VSS_E_UNEXPECTED,
-                         "%s: its list of LUNs says %u bytes, %u arrived; see the array's own log",
-                         t->session->name, listed, arrived);
-    }
-    *out_list_bytes = listed;
-    return is_cut ? S_FALSE : S_OK;
-}
-
-static HRESULT list_luns(struct target_scan *t, struct error *err)
-{
-    uint32_t list_bytes = 0;
-    uint8_t *data = calloc(1, REPORT_MAX);
-    if (!data) {
-        return error_set(err, E_OUTOFMEMORY, "no memory for the LUNs of %s", t->session->name);
-    }
-    HRESULT hr = report_luns(t, data, REPORT_FIRST, &list_bytes, err);
-    if (hr == S_FALSE) {
-        hr = report_luns(t, data, REPORT_MAX, &list_bytes, err);
-    }
-    if (SUCCEEDED(hr)) {
-        hr = take_list(t, data, list_bytes, err);
-    }
-    free(data);
-    return hr;
-}
 
 /* ---- labels ---- */
 
@@ -425,7 +329,7 @@ static HRESULT scan_session(struct target_scan *t, struct error *err)
 {
     size_t first_row = t->scan->count;
     size_t labelled = first_row;
-    HRESULT hr = list_luns(t, err);
+    HRESULT hr = report_luns(t->session, &t->numbers, &t->number_count, err);
     for (size_t i = 0; SUCCEEDED(hr) && (i < t->number_count || labelled < t->scan->count);) {
         size_t left = t->number_count - i;
         struct turn turn = {.numbers = t->numbers + i,

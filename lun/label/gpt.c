@@ -141,6 +141,7 @@ void gpt_parse_header(const uint8_t *block, uint32_t block_bytes, uint64_t block
     get_fields(block, out);
     out->reason = find_fault(block, block_bytes, block_count, is_backup, out);
     out->is_valid = !out->reason;
+    out->is_intact = out->is_valid;
 }
 
 uint32_t gpt_entries_bytes(const struct label_gpt_header *header)

@@ -116,7 +116,7 @@ static HRESULT load_backup(struct block_device *dev, struct label *label, uint8_
 {
     const struct label_gpt_header *primary = &label->primary;
     uint64_t last = dev->block_count - 1;
-    bool is_named = primary->is_valid && primary->alternate_lba < last;
+    bool is_named = primary->is_intact && primary->alternate_lba < last;
     label->backup_was_read = true;
     if (is_named) {
         HRESULT hr =

@@ -33,6 +33,7 @@ struct label_gpt_header {
     bool is_valid; /* signature, size, CRCs, own LBA and ranges all hold; a backup also describes
                       the same label as a valid primary */
     const char *reason;     /* static text: why not; NULL when valid */
+    bool is_intact;         /* all of that but its entries: what it says of the other one counts */
     uint64_t lba;           /* where it was looked for */
     uint64_t alternate_lba; /* where it says that the other header is */
     uint32_t revision;
@@ -71,9 +72,9 @@ enum label_depth { LABEL_PRIMARY_ONLY, LABEL_FULL };
  * is left over.
  *
  * A disk says it is GPT by an EEh entry in its MBR. A GPT with one good header succeeds (look at
- * primary and backup). The backup is looked for where the primary says, then in the last block;
- * where it describes another label than a valid primary, the primary counts and the backup is
- * marked invalid.
+ * primary and backup). The backup is looked for where the primary says (also where only the entries
+ * of the primary do not hold), then in the last block; where it describes another label than a
+ * valid primary, the primary counts and the backup is marked invalid.
  *
  * VSS_E_VOLUME_NOT_SUPPORTED where the disk says it is GPT and no header holds (PRIMARY_ONLY: the
  * primary does not), where block 1 has the GPT signature while block 0 has no table, an empty one,

@@ -249,7 +249,15 @@ static void test_key(void **state)
     const struct vss_storage_identifier full[] = {{2, 1, 255, longest}};
     struct vss_lun_info info = make(full, 1, NULL);
     assert_true(strlen(lun_info_key(&info, out)) < LUN_KEY_BYTES);
-    assert_int_equal(strlen(out) % 3, (4 + 4 + 4 * 3) % 3); /* no escape is cut */
+    char *digest = strchr(out, '~');
+    assert_non_null(digest);
+    assert_int_equal(strlen(digest), LUN_KEY_DIGEST_BYTES);
+    assert_int_equal((digest - out) % 3, (4 + 4 + 4 * 3) % 3); /* no escape is cut */
+
+    char other[LUN_KEY_BYTES];
+    longest[254] = 0x02; /* beyond what the key shows */
+    assert_string_not_equal(lun_info_key(&info, other), out);
+    assert_int_equal(strlen(other), strlen(out));
 }
 
 int main(void)

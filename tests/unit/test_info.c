@@ -168,6 +168,13 @@ static void equality_looks_at_everything(void **state)
     b.kind = VSS_DISK_LABEL_MBR;
     assert_false(disk_ids_equal(&a, &b));
     disk_ids_free(&b);
+
+    const struct vss_disk_ids bare = {.kind = VSS_DISK_LABEL_MBR, .mbr_signature = 1};
+    struct vss_disk_ids other = bare;
+    other.disk_guid.data1 = 1; /* an MBR has none */
+    assert_true(disk_ids_equal(&bare, &other));
+    other.mbr_signature = 2;
+    assert_false(disk_ids_equal(&bare, &other));
 }
 
 static void signature_has_the_vds_form(void **state)

@@ -5,6 +5,7 @@
 #include "label_util.h"
 
 #include "common/id.h"
+#include "lun/label/gpt.h"
 
 static const struct gpt_spec usual = {128, 128, 92};
 
@@ -175,6 +176,12 @@ static void grown_disk_keeps_its_backup(void **state)
     struct memory_disk *grown = memory_new("grown", 8192, 512);
     memcpy(grown->bytes, small->bytes, memory_bytes(small));
     struct label *label = must_read(&grown->dev, LABEL_FULL);
+    assert_true(label->backup.is_valid);
+    assert_int_equal(label->backup.lba, 4095);
+    label_free(label);
+    memory_block(grown, 2)[GPT_ENTRY_GUID] ^= 1; /* as a change of ids that was cut short */
+    label = must_read(&grown->dev, LABEL_FULL);
+    assert_false(label->primary.is_valid);
     assert_true(label->backup.is_valid);
     assert_int_equal(label->backup.lba, 4095);
     label_free(label);
