@@ -6,6 +6,7 @@
 #include "cli/interrupt.h"
 #include "cli/text.h"
 #include "drill/evidence.h"
+#include "drill/postgresql.h"
 
 #include <string.h>
 
@@ -17,6 +18,7 @@ static const struct cli_option options[] = {
     {"seconds", 'n', "N", "load before the cut, 2 to 600 (3)"},
     {"keep", 'k', NULL, "leave the array up and say how to look at it"},
     {"plain", 'p', NULL, "no loop mount even as root: copies are full copies"},
+    {"postgresql", 'g', NULL, "of a PostgreSQL server on two LUNs, with its writer (512M)"},
     {"volume", 'V', "URL", "a LUN of yours, which is only read; may be repeated"},
     {"onto", 'o', "URL", "the scratch LUN for it; as often"},
     {"check", 'c', "COMMAND", "judges the recovered LUNs: exit code 0 is success"},
@@ -66,7 +68,7 @@ static int verify(struct cli *cli)
 static bool has_lab_options(const struct cli *cli)
 {
     return cli_has(cli, "directory") || cli_has(cli, "size") || cli_has(cli, "seconds") ||
-           cli_has(cli, "plain");
+           cli_has(cli, "plain") || cli_has(cli, "postgresql");
 }
 
 static int run(struct cli *cli)
@@ -85,7 +87,9 @@ static int run(struct cli *cli)
         return CLI_UNUSABLE;
     }
     interrupt_install();
-    enum drill_result result = drill_run(&drill_options, &err);
+    enum drill_result result = cli_has(cli, "postgresql")
+                                   ? drill_postgresql_run(&drill_options, &err)
+                                   : drill_run(&drill_options, &err);
     if (FAILED(err.code)) {
         cli_warn(cli, &err);
     }
@@ -102,6 +106,9 @@ const struct cli_command command_drill = {
         "brings them back, proves every step, and takes everything away again; about a minute. It\n"
         "has a configuration and a registry of its own and writes to LUNs of its own only. The\n"
         "report is kept under the state directory, in drills/.\n"
+        "\n"
+        "With --postgresql a real server, its data and its WAL on two LUNs, loses a table and is\n"
+        "recovered: every row acknowledged before the cut must be there. Takes root.\n"
         "\n"
         "With --volume, --onto and --check (or --plan) it shadow-copies LUNs of yours, which are "
         "only\n"

@@ -86,12 +86,12 @@ static HRESULT make_names(struct drill *d, struct error *err)
     return S_OK;
 }
 
-/* Three originals and what a set of them may grow to; without clones every set is a full copy. */
-static HRESULT check_room(const struct drill *d, struct error *err)
+/* The originals and what a set of them may grow to; without clones every set is a full copy. */
+static HRESULT check_room(const struct drill *d, size_t luns, struct error *err)
 {
     struct statvfs fs;
-    uint64_t luns = d->lab->has_reflink ? 4 * DRILL_LUNS : (SET_COUNT + 2) * DRILL_LUNS;
-    uint64_t needed = luns * d->lun_bytes + 256 * MIB;
+    uint64_t files = luns * (d->lab->has_reflink ? 4 : SET_COUNT + 2);
+    uint64_t needed = files * d->lun_bytes + 256 * MIB;
     if (statvfs(d->work, &fs) != 0) {
         return error_set_errno(err, errno, "cannot look at %s", d->work);
     }
@@ -105,13 +105,13 @@ static HRESULT check_room(const struct drill *d, struct error *err)
     return S_OK;
 }
 
-static HRESULT start_array(struct drill *d, struct error *err)
+static HRESULT start_array(struct drill *d, size_t luns, struct error *err)
 {
     char *directory = text_printf("%s/lab", d->work);
     if (!directory) {
         return out_of_memory(err);
     }
-    uint64_t image_bytes = (uint64_t)8 * DRILL_LUNS * d->lun_bytes;
+    uint64_t image_bytes = 8 * luns * d->lun_bytes;
     struct lab_options options = {.directory = directory,
                                   .image_bytes = image_bytes > 16 * GIB ? image_bytes : 16 * GIB,
                                   .plain_directory = d->options->plain_directory,
@@ -147,22 +147,16 @@ static HRESULT write_config(struct drill *d, struct error *err)
     return hr;
 }
 
-HRESULT setup_begin(struct drill *d, struct error *err)
+HRESULT setup_array(struct drill *d, size_t luns, struct error *err)
 {
     char id[ID_TEXT_BYTES];
     d->id = id_new();
     d->seed = ((uint64_t)d->id.data1 << 16) | d->id.data2;
     (void)snprintf(d->short_id, sizeof(d->short_id), "%.8s", id_text(&d->id, id));
-    d->lun_bytes = d->options->lun_bytes ? d->options->lun_bytes : 256 * MIB;
     if (d->lun_bytes > 16 * GIB || d->options->seconds > 600 || d->options->seconds == 1) {
         return error_set(err, E_INVALIDARG, "LUNs of at most 16 GiB and 2 to 600 seconds of load");
     }
-    struct layout probe = {0}; /* is a LUN of this size one that we can label? */
-    HRESULT hr = disk_label_layout(LABEL_FORM_MBR, 1, d->lun_bytes, &probe, err);
-    layout_free(&probe);
-    if (SUCCEEDED(hr)) {
-        hr = judge_check_tools(err);
-    }
+    HRESULT hr = judge_check_tools(err);
     if (SUCCEEDED(hr)) {
         hr = make_work(d, err);
     }
@@ -170,12 +164,21 @@ HRESULT setup_begin(struct drill *d, struct error *err)
         hr = make_names(d, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = start_array(d, err);
+        hr = start_array(d, luns, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = check_room(d, err);
+        hr = check_room(d, luns, err);
     }
     return SUCCEEDED(hr) ? write_config(d, err) : hr;
+}
+
+HRESULT setup_begin(struct drill *d, struct error *err)
+{
+    struct layout probe = {0}; /* is a LUN of this size one that we can label? */
+    d->lun_bytes = d->options->lun_bytes ? d->options->lun_bytes : 256 * MIB;
+    HRESULT hr = disk_label_layout(LABEL_FORM_MBR, 1, d->lun_bytes, &probe, err);
+    layout_free(&probe);
+    return SUCCEEDED(hr) ? setup_array(d, DRILL_LUNS, err) : hr;
 }
 
 /* ---- LUNs ---- */
