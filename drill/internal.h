@@ -94,8 +94,8 @@ enum drill_result drill_publish(const struct drill_options *options, const struc
 
 /* ---- environment (setup.c) ---- */
 
-/* Names, directories, the array, room for that many LUNs of lun_bytes, the configuration. Nothing is
- * written to a LUN. */
+/* Names, directories, the array, room for that many LUNs of lun_bytes, the configuration. Nothing
+ * is written to a LUN. */
 HRESULT setup_array(struct drill *d, size_t luns, struct error *err);
 
 /* All that for the LUNs of this drill. */
