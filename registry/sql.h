@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /* Private to this folder: what its tables share in speaking to SQLite. */
 
@@ -19,7 +20,9 @@ struct sql_cached {
 struct store {
     sqlite3 *db;
     char *directory;
-    char *path; /* of registry.db */
+    char *path;   /* of registry.db */
+    dev_t device; /* and the file that was there when it was opened */
+    ino_t inode;
     bool in_transaction;
     struct sql_cached *cached;
     size_t cached_count;

@@ -329,6 +329,29 @@ static HRESULT set_paths(struct store *store, const char *directory, struct erro
     return store->path ? S_OK : error_set(err, E_OUTOFMEMORY, "out of memory");
 }
 
+static HRESULT note_file(struct store *store, struct error *err)
+{
+    struct stat st;
+    if (lstat(store->path, &st) != 0) {
+        return error_set_errno(err, errno, "the registry %s cannot be used", store->path);
+    }
+    store->device = st.st_dev;
+    store->inode = st.st_ino;
+    return S_OK;
+}
+
+HRESULT store_check_place(const struct store *store, struct error *err)
+{
+    struct stat st;
+    if (lstat(store->path, &st) == 0 && st.st_dev == store->device && st.st_ino == store->inode) {
+        return S_OK;
+    }
+    return error_set(err, VSS_E_UNEXPECTED,
+                     "the registry %s was removed or replaced while it was in use: bring it back "
+                     "before anything else is done, and begin a new session",
+                     store->path);
+}
+
 HRESULT store_open(const char *directory, struct store **out, struct error *err)
 {
     *out = NULL;
@@ -363,6 +386,10 @@ HRESULT store_open(const char *directory, struct store **out, struct error *err)
         goto out;
     }
     hr = open_database(store, err);
+    if (FAILED(hr)) {
+        goto out;
+    }
+    hr = note_file(store, err);
     if (FAILED(hr)) {
         goto out;
     }

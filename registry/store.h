@@ -25,6 +25,10 @@ HRESULT store_directory(char **out, struct error *err);
  * it; VSS_E_INSUFFICIENT_STORAGE: disk full. */
 HRESULT store_open(const char *directory, struct store **out, struct error *err);
 void store_close(struct store *store); /* NULL is harmless; an open transaction is undone */
+/* Whether the registry that is open is still the one at its path: what is written to one that was
+ * removed or replaced is lost to everybody, to a recovery too. Any thread. VSS_E_UNEXPECTED, path
+ * named. */
+HRESULT store_check_place(const struct store *store, struct error *err);
 const char *store_path(const struct store *store); /* of the directory; borrowed */
 
 /* Whether the calling thread, as the user that it is now, may use the registry of directory: who

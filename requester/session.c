@@ -42,7 +42,7 @@ void session_drop_conditions(struct vss_backup_components *session, uint32_t con
     (void)pthread_mutex_unlock(&session->mutex);
 }
 
-HRESULT session_begin(struct vss_backup_components *session, enum session_method method)
+HRESULT session_begin_abort(struct vss_backup_components *session, enum session_method method)
 {
     if (!session) {
         return E_INVALIDARG;
@@ -60,6 +60,16 @@ HRESULT session_begin(struct vss_backup_components *session, enum session_method
         hr = states_check(method, conditions, &session->err);
     }
     return states_at_level(method, session->platform_level, hr, &session->err);
+}
+
+HRESULT session_begin(struct vss_backup_components *session, enum session_method method)
+{
+    HRESULT hr = session_begin_abort(session, method);
+    if (SUCCEEDED(hr)) {
+        hr = store_check_place(session->env->store, &session->err);
+        hr = states_result(method, hr, &session->err);
+    }
+    return session ? states_at_level(method, session->platform_level, hr, &session->err) : hr;
 }
 
 HRESULT session_end(struct vss_backup_components *session, enum session_method method, HRESULT hr)

@@ -58,10 +58,13 @@ struct vss_backup_components {
     char argument_key[LUN_KEY_BYTES];
 };
 
-/* The two ends of every method: begin checks the caller and the state, empties the error record and
- * ends what is left of the last operation; end applies the state change and closes the list of
- * codes. A NULL session is E_INVALIDARG. After a failure of begin, end must not be called. */
+/* The two ends of every method: begin checks the caller, the state and that the registry is still
+ * in its place, empties the error record and ends what is left of the last operation; end applies
+ * the state change and closes the list of codes. A NULL session is E_INVALIDARG. After a failure of
+ * begin, end must not be called. AbortBackup, which must give up what it can, begins without a look
+ * at the registry. */
 HRESULT session_begin(struct vss_backup_components *session, enum session_method method);
+HRESULT session_begin_abort(struct vss_backup_components *session, enum session_method method);
 HRESULT session_end(struct vss_backup_components *session, enum session_method method, HRESULT hr);
 
 /* Runs the rest of a method that session_begin() allowed as an operation; takes the place of

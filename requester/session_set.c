@@ -105,7 +105,7 @@ HRESULT vss_backup_components_is_volume_supported(struct vss_backup_components *
 
 HRESULT vss_backup_components_abort_backup(struct vss_backup_components *session)
 {
-    HRESULT hr = session_begin(session, METHOD_ABORT_BACKUP);
+    HRESULT hr = session_begin_abort(session, METHOD_ABORT_BACKUP);
     if (FAILED(hr)) {
         return hr;
     }

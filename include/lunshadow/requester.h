@@ -17,7 +17,8 @@
  * Codes. Beside those named at each function every one may give E_OUTOFMEMORY, E_INVALIDARG (a
  * NULL or another argument that is none), E_ACCESSDENIED (the registry or a LUN is not this
  * caller's, who is the user that the calling thread is at that moment) and VSS_E_UNEXPECTED
- * (something else failed; the error text says what, and which code it had). No others ever come
+ * (something else failed; the error text says what, and which code it had; and of every method but
+ * abort_backup, once the session's registry was removed or replaced). No others ever come
  * out. VSS_E_BAD_STATE means: not in this state of the session, and the error text says what to
  * call first; methods whose documented list lacks it (break, delete) give VSS_E_UNEXPECTED there.
  *

@@ -21,8 +21,8 @@
 struct document;
 
 /* Limits of document_load(). Nodes are elements, attributes, comments and the like: they, not
- * bytes, decide how much memory a document takes. */
-#define DOCUMENT_BYTES_MAX      ((size_t)16 * 1024 * 1024)
+ * bytes, decide how much memory a document takes. libxml2 takes 10,000,000 bytes at most. */
+#define DOCUMENT_BYTES_MAX      ((size_t)8 * 1024 * 1024)
 #define DOCUMENT_NODES_MAX      1000000u
 #define DOCUMENT_DEPTH_MAX      64
 #define DOCUMENT_ATTRIBUTES_MAX 256u /* of one element */
