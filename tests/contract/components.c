@@ -273,36 +273,41 @@ static HRESULT get_failure(struct trial *t, unsigned null)
 }
 
 static const struct method methods[] = {
-    {"AddComponent", WORKS | MEMORY | NULLS | UNBEGUN, 0, 4, 0, ready_to_choose, add_component},
-    {"SetBackupOptions", WORKS | MEMORY | NULLS | UNBEGUN, 0, 4, 0, ready_chosen, set_options},
-    {"SetPreviousBackupStamp", WORKS | MEMORY | NULLS | UNBEGUN, 0, 4, 0, ready_chosen, set_stamp},
-    {"SetBackupSucceeded", WORKS | MEMORY | NULLS | UNBEGUN, 0, 4, 0, ready_backed_up,
+    {"AddComponent", WORKS | MEMORY | NULLS | UNBEGUN | GONE, 0, 4, 0, ready_to_choose,
+     add_component},
+    {"SetBackupOptions", WORKS | MEMORY | NULLS | UNBEGUN | GONE, 0, 4, 0, ready_chosen,
+     set_options},
+    {"SetPreviousBackupStamp", WORKS | MEMORY | NULLS | UNBEGUN | GONE, 0, 4, 0, ready_chosen,
+     set_stamp},
+    {"SetBackupSucceeded", WORKS | MEMORY | NULLS | UNBEGUN | GONE, 0, 4, 0, ready_backed_up,
      set_succeeded},
-    {"SetRestoreState", WORKS | MEMORY | NULLS | UNBEGUN, 0, 1, 0, ready_to_restore,
+    {"SetRestoreState", WORKS | MEMORY | NULLS | UNBEGUN | GONE, 0, 1, 0, ready_to_restore,
      set_restore_state},
-    {"SetSelectedForRestore", WORKS | MEMORY | NULLS | UNBEGUN, 0, 3, 0, ready_to_restore,
+    {"SetSelectedForRestore", WORKS | MEMORY | NULLS | UNBEGUN | GONE, 0, 3, 0, ready_to_restore,
      select_component},
-    {"SetSelectedForRestoreEx", WORKS | MEMORY | NULLS | UNBEGUN, 0, 3, 0, ready_to_restore,
+    {"SetSelectedForRestoreEx", WORKS | MEMORY | NULLS | UNBEGUN | GONE, 0, 3, 0, ready_to_restore,
      select_component_ex},
-    {"SetRestoreOptions", WORKS | MEMORY | NULLS | UNBEGUN, 0, 4, 0, ready_selected,
+    {"SetRestoreOptions", WORKS | MEMORY | NULLS | UNBEGUN | GONE, 0, 4, 0, ready_selected,
      set_restore_options},
-    {"SetAdditionalRestores", WORKS | MEMORY | NULLS | UNBEGUN, 0, 3, 0, ready_selected,
+    {"SetAdditionalRestores", WORKS | MEMORY | NULLS | UNBEGUN | GONE, 0, 3, 0, ready_selected,
      set_additional},
     {"SetAuthoritativeRestore", WORKS | MEMORY | NULLS | UNBEGUN, 0, 3, 0, ready_selected,
      set_authoritative},
     {"SetRestoreName", WORKS | MEMORY | NULLS | UNBEGUN, 0, 4, 0, ready_selected, set_name},
     {"SetRollForward", WORKS | MEMORY | NULLS | UNBEGUN, 0, 4, 0, ready_selected, set_roll_forward},
-    {"AddRestoreSubcomponent", WORKS | MEMORY | NULLS | UNBEGUN, 0, 5, 0, ready_selected,
+    {"AddRestoreSubcomponent", WORKS | MEMORY | NULLS | UNBEGUN | GONE, 0, 5, 0, ready_selected,
      add_subcomponent},
-    {"AddNewTarget", WORKS | MEMORY | NULLS | UNBEGUN, 0, 6, 0, ready_selected, add_new_target},
-    {"AddAlternativeLocationMapping", WORKS | MEMORY | NULLS | UNBEGUN, 0, 6, 0, ready_selected,
-     add_mapping},
-    {"SetRangesFilePath", WORKS | MEMORY | NULLS | UNBEGUN, 0, 4, 0, ready_selected, set_ranges},
-    {"SetFileRestoreStatus", WORKS | MEMORY | NULLS | UNBEGUN, 0, 3, 0, ready_selected,
+    {"AddNewTarget", WORKS | MEMORY | NULLS | UNBEGUN | GONE, 0, 6, 0, ready_selected,
+     add_new_target},
+    {"AddAlternativeLocationMapping", WORKS | MEMORY | NULLS | UNBEGUN | GONE, 0, 6, 0,
+     ready_selected, add_mapping},
+    {"SetRangesFilePath", WORKS | MEMORY | NULLS | UNBEGUN | GONE, 0, 4, 0, ready_selected,
+     set_ranges},
+    {"SetFileRestoreStatus", WORKS | MEMORY | NULLS | UNBEGUN | GONE, 0, 3, 0, ready_selected,
      set_file_status},
-    {"GetWriterComponentsCount", WORKS | NULLS | UNBEGUN, 0, 2, 0, ready_chosen,
+    {"GetWriterComponentsCount", WORKS | NULLS | UNBEGUN | GONE, 0, 2, 0, ready_chosen,
      get_components_count},
-    {"GetWriterComponents", WORKS | MEMORY | NULLS | UNBEGUN, 0, 2, 0, ready_chosen,
+    {"GetWriterComponents", WORKS | MEMORY | NULLS | UNBEGUN | GONE, 0, 2, 0, ready_chosen,
      get_components},
     {"GetComponentCount", WORKS | NULLS, 0, 2, 0, ready_writer, get_count},
     {"GetWriterInfo", WORKS | NULLS, 0, 3, 0, ready_writer, get_info},
@@ -426,6 +431,33 @@ static void try_senseless(const struct bench *b)
     xml = replaced("version=\"1.2\"", "version=\"1.2\" ls:restoreType=\"perhaps\"");
     ready_with(&t, xml);
     contract_expect_on(&t, "SetRestoreState", set_restore_state(&t, 0), VSS_E_INVALID_XML_DOCUMENT);
+    trial_drop(&t);
+    free(xml);
+}
+
+/* As many writers as a document may have, none of them the component's. */
+static void try_full_document(const struct bench *b)
+{
+    enum { WRITERS = 1024, WRITER_BYTES = 200 };
+    struct trial t = {.bench = b};
+    char *xml = malloc(WRITERS * WRITER_BYTES + 200);
+    contract_check(xml != NULL, "memory for a document");
+    int used = sprintf(xml, "<BACKUP_COMPONENTS xmlns=\"x-schema:#VssComponentMetadata\" "
+                            "version=\"1.2\">");
+    for (int i = 0; i < WRITERS; i++) {
+        used += sprintf(xml + used,
+                        "<WRITER_COMPONENTS instanceId=\"22222222-2222-3333-4444-%012x\" "
+                        "writerId=\"33333333-2222-3333-4444-555555555555\"/>",
+                        (unsigned)i + 1);
+    }
+    (void)sprintf(xml + used, "</BACKUP_COMPONENTS>");
+    trial_create(&t);
+    trial_must(&t, vss_backup_components_initialize_for_backup(t.session, xml));
+    trial_must(&t, vss_backup_components_set_context(t.session, ROLLBACK));
+    trial_must(&t, gather(&t));
+    trial_must(&t,
+               vss_backup_components_set_backup_state(t.session, true, false, VSS_BT_FULL, false));
+    contract_expect_on(&t, "AddComponent", add_component(&t, 0), VSS_E_UNEXPECTED);
     trial_drop(&t);
     free(xml);
 }
@@ -561,6 +593,7 @@ int main(void)
     CONTRACT_TRY(&b, methods);
     try_unknown(&b);
     try_senseless(&b);
+    try_full_document(&b);
     try_ends(&b);
     try_failures();
     try_senseless_metadata();

@@ -75,6 +75,7 @@ enum provocation {
     UNBEGUN = 1u << 6,  /* VSS_E_BAD_STATE: a session that was only created */
     SPENDING = 1u << 7, /* a failure ends what ready() prepared: no second call after it */
     OPENING = 1u << 8,  /* begins as creating a session does, whose allocations fail there */
+    GONE = 1u << 9,     /* VSS_E_UNEXPECTED: the registry was taken away from the open session */
 };
 
 struct method {
@@ -138,5 +139,8 @@ HRESULT caller_call(const struct bench *b, void (*ready)(struct trial *t),
 /* Overwrites all of the registry but its first page; puts the file back. */
 void registry_damage(const struct bench *b);
 void registry_restore(const struct bench *b);
+/* Renames it, and back. */
+void registry_take_away(const struct bench *b);
+void registry_bring_back(const struct bench *b);
 
 #endif

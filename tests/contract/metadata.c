@@ -38,7 +38,7 @@ static const char bare[] = OPEN " backupSchema=\"many\"><IDENTIFICATION " IDS "/
 static const char senseless[] =
     OPEN "><IDENTIFICATION " IDS " friendlyName=\"App\" majorVersion=\"two\"/>"
          "<BACKUP_LOCATIONS><FILE_GROUP componentName=\"files\" selectable=\"perhaps\">"
-         "<FILE_LIST recursive=\"perhaps\" filespecBackupType=\"all\"/>"
+         "<FILE_LIST recursive=\"perhaps\" filespecBackupType=\"all\" ls:alternatePath=\"\"/>"
          "</FILE_GROUP><ls:DATABASE componentName=\"main\"><ls:DEPENDENCY/></ls:DATABASE>"
          "</BACKUP_LOCATIONS>" CLOSE;
 
@@ -377,6 +377,7 @@ static void try_senseless(const struct bench *b)
         {"GetPath", get_path, VSS_E_INVALID_XML_DOCUMENT},
         {"GetFilespec", get_filespec, VSS_E_INVALID_XML_DOCUMENT},
         {"GetRecursive", get_recursive, VSS_E_INVALID_XML_DOCUMENT},
+        {"GetAlternateLocation", get_alternate, VSS_E_INVALID_XML_DOCUMENT},
         {"GetBackupTypeMask", get_mask, VSS_E_INVALID_XML_DOCUMENT},
     };
     static const struct attempt dependency[] = {

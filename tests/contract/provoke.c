@@ -127,6 +127,17 @@ static void try_damage(const struct bench *b, const struct method *m)
     registry_restore(b);
 }
 
+static void try_gone(const struct bench *b, const struct method *m)
+{
+    struct trial t;
+    begin(&t, b, m);
+    registry_take_away(b);
+    contract_expect_on(&t, m->heading, m->call(&t, 0), VSS_E_UNEXPECTED);
+    registry_bring_back(b);
+    contract_expect_on(&t, m->heading, m->call(&t, 0), S_OK); /* as if it had not been tried */
+    trial_drop(&t);
+}
+
 static void try_unbegun(const struct bench *b, const struct method *m)
 {
     struct trial t = {.bench = b};
@@ -140,9 +151,9 @@ void contract_try(const struct bench *b, const struct method *methods, size_t co
     static const struct {
         unsigned provocation;
         void (*run)(const struct bench *b, const struct method *m);
-    } all[] = {{WORKS, try_success},  {MEMORY, try_memory}, {NULLS, try_nulls},
-               {RIGHTS, try_rights},  {THREAD, try_thread}, {DAMAGE, try_damage},
-               {UNBEGUN, try_unbegun}};
+    } all[] = {{WORKS, try_success},   {MEMORY, try_memory}, {NULLS, try_nulls},
+               {RIGHTS, try_rights},   {THREAD, try_thread}, {DAMAGE, try_damage},
+               {UNBEGUN, try_unbegun}, {GONE, try_gone}};
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < sizeof(all) / sizeof(all[0]); j++) {
             if (methods[i].provocations & all[j].provocation) {

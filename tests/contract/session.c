@@ -3,8 +3,11 @@
  * operations. */
 #include "contract/contract.h"
 
+#include "requester/document/document.h"
+
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -138,19 +141,21 @@ static void ready_to_complete(struct trial *t)
 
 static const struct method methods[] = {
     {"CreateVssBackupComponents", WORKS | MEMORY | NULLS | RIGHTS, 0, 1, 0, NULL, create},
-    {"InitializeForBackup", WORKS | MEMORY | NULLS | RIGHTS, 0, 1, 0, trial_create,
+    {"InitializeForBackup", WORKS | MEMORY | NULLS | RIGHTS | GONE, 0, 1, 0, trial_create,
      initialize_for_backup},
-    {"InitializeForRestore", WORKS | MEMORY | NULLS | RIGHTS, 0, 2, 0, trial_create,
+    {"InitializeForRestore", WORKS | MEMORY | NULLS | RIGHTS | GONE, 0, 2, 0, trial_create,
      initialize_for_restore},
-    {"SetContext", WORKS | NULLS | UNBEGUN, 0, 1, 0, trial_backup, set_context},
-    {"SetBackupState", WORKS | MEMORY | NULLS | UNBEGUN, 0, 1, 0, trial_backup, set_backup_state},
-    {"IBackupComponents SaveAsXML", WORKS | MEMORY | NULLS | UNBEGUN, 0, 2, 0, trial_backup,
+    {"SetContext", WORKS | NULLS | UNBEGUN | GONE, 0, 1, 0, trial_backup, set_context},
+    {"SetBackupState", WORKS | MEMORY | NULLS | UNBEGUN | GONE, 0, 1, 0, trial_backup,
+     set_backup_state},
+    {"IBackupComponents SaveAsXML", WORKS | MEMORY | NULLS | UNBEGUN | GONE, 0, 2, 0, trial_backup,
      save_as_xml},
     {"GetSessionId", WORKS | NULLS, 0, 2, 0, trial_create, get_session_id},
     {"AbortBackup", WORKS | NULLS | UNBEGUN, 0, 1, 0, ready_to_prepare, abort_backup},
     {"GatherWriterMetadata", WORKS | MEMORY | NULLS | RIGHTS | THREAD | UNBEGUN, 0, 2, 0,
      trial_backup, gather},
-    {"GetWriterMetadataCount", WORKS | NULLS | UNBEGUN, 0, 2, 0, ready_gathered, get_writer_count},
+    {"GetWriterMetadataCount", WORKS | NULLS | UNBEGUN | GONE, 0, 2, 0, ready_gathered,
+     get_writer_count},
     {"FreeWriterMetadata", WORKS | NULLS | UNBEGUN, 0, 1, 0, ready_gathered, free_metadata},
     {"StartSnapshotSet", WORKS | MEMORY | NULLS | UNBEGUN | DAMAGE, 0, 2, 0, ready_to_start,
      start_set},
@@ -196,6 +201,34 @@ static void try_documents(const struct bench *b)
         vss_backup_components_set_backup_state(t.session, true, true, VSS_BT_OTHER + 1, false),
         E_INVALIDARG);
     trial_drop(&t);
+}
+
+/* A document that could just be loaded, and to which something is added. */
+static void try_large_document(const struct bench *b)
+{
+    static const char part[] = "<x:pad xmlns:x=\"urn:test:pad\">";
+    static const char part_end[] = "</x:pad>";
+    enum { BYTES = DOCUMENT_BYTES_MAX, PART = 1 << 20 };
+    struct trial t = {.bench = b};
+    char *xml = malloc(BYTES + 1);
+    contract_check(xml != NULL, "memory for a large document");
+    size_t used = (size_t)sprintf(xml, HALF_DOCUMENT "ion=\"1.2\">");
+    const size_t end = BYTES - 32; /* the closing tag, and less than what is added */
+    while (xml && used < end) {
+        size_t rest = end - used - (sizeof(part) + sizeof(part_end) - 2);
+        size_t room = rest > 2 * PART ? PART : rest;
+        used += (size_t)sprintf(xml + used, "%s", part);
+        memset(xml + used, '.', room);
+        used += room;
+        used += (size_t)sprintf(xml + used, "%s", part_end);
+    }
+    (void)sprintf(xml + used, "</BACKUP_COMPONENTS>");
+    trial_create(&t);
+    trial_must(&t, vss_backup_components_initialize_for_backup(t.session, xml));
+    trial_must(&t, set_backup_state(&t, 0));
+    contract_expect_on(&t, "IBackupComponents SaveAsXML", save_as_xml(&t, 0), VSS_E_UNEXPECTED);
+    trial_drop(&t);
+    free(xml);
 }
 
 static void try_order(const struct bench *b)
@@ -272,6 +305,7 @@ int main(void)
     CONTRACT_TRY(&b, async_methods);
     try_registry_without_content(&b);
     try_documents(&b);
+    try_large_document(&b);
     try_order(&b);
     try_two_sets_at_once(&b);
     try_cancel_after_end(&b);

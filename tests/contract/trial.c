@@ -211,3 +211,21 @@ void registry_restore(const struct bench *b)
     free(saved);
     saved = NULL;
 }
+
+void registry_take_away(const struct bench *b)
+{
+    char path[600];
+    char away[600];
+    registry_path(b, "", path);
+    registry_path(b, ".away", away);
+    must_be(rename(path, away) == 0, path);
+}
+
+void registry_bring_back(const struct bench *b)
+{
+    char path[600];
+    char away[600];
+    registry_path(b, "", path);
+    registry_path(b, ".away", away);
+    must_be(rename(away, path) == 0, path);
+}
