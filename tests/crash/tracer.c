@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/loop.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -46,12 +47,13 @@ static const struct {
     long number;
     const char *name;
 } durable[] = {
-    {SYS_fsync, "fsync"},           {SYS_fdatasync, "fdatasync"}, {SYS_ftruncate, "ftruncate"},
-    {SYS_fallocate, "fallocate"},   {SYS_renameat2, "rename"},    {SYS_unlinkat, "unlink"},
-    {SYS_pwrite64, "pwrite"},       {SYS_pwritev, "pwritev"},     {SYS_mkdirat, "mkdir"},
+    {SYS_fsync, "fsync"},         {SYS_fdatasync, "fdatasync"},   {SYS_ftruncate, "ftruncate"},
+    {SYS_fallocate, "fallocate"}, {SYS_renameat2, "rename"},      {SYS_unlinkat, "unlink"},
+    {SYS_pwrite64, "pwrite"},     {SYS_pwritev, "pwritev"},       {SYS_mkdirat, "mkdir"},
+    {SYS_mount, "mount"},         {SYS_umount2, "unmount"},       {SYS_pidfd_send_signal, "signal"},
 #ifdef SYS_unlink
-    {SYS_unlink, "unlink"},         {SYS_rename, "rename"},       {SYS_mkdir, "mkdir"},
-    {SYS_vfork, "start a program"},
+    {SYS_rmdir, "rmdir"},         {SYS_unlink, "unlink"},         {SYS_rename, "rename"},
+    {SYS_mkdir, "mkdir"},         {SYS_vfork, "start a program"},
 #endif
 };
 
@@ -173,6 +175,7 @@ static const char *name_of_point(const struct tracee *t, const struct __ptrace_s
         uint64_t request = info->entry.args[1];
         return request == FICLONE || request == FICLONERANGE ? "clone"
                : request == FIFREEZE || request == FITHAW    ? "freeze or thaw"
+               : request == LOOP_CONFIGURE                   ? "make a loop device"
                                                              : NULL;
     }
     if (number == SYS_clone) {
@@ -234,6 +237,13 @@ static void kill_victim(struct tracer *t, const struct tracee *at, const char *n
     }
 }
 
+static void on_point(struct tracer *t, const struct tracee *at, const char *name)
+{
+    if (t->is_counting && ++t->result.points == t->plan->kill_at) {
+        kill_victim(t, at, name);
+    }
+}
+
 static void on_call(struct tracer *t, const struct tracee *at)
 {
     struct __ptrace_syscall_info info = {0};
@@ -243,17 +253,14 @@ static void on_call(struct tracer *t, const struct tracee *at)
         return;
     }
     const char *name = name_of_point(at, &info);
-    if (!name) {
-        return;
-    }
-    t->result.points++;
-    if (t->result.points == t->plan->kill_at) {
-        kill_victim(t, at, name);
+    if (name) {
+        on_point(t, at, name);
     }
 }
 
-/* A program was started: the host is watched, all others go their way. True: it goes. */
-static bool on_exec(struct tracee *at)
+/* A program was started: the host is watched, all others go their way, and their beginning is a
+ * point too: they go on when who started them is gone. True: it goes. */
+static bool on_exec(struct tracer *t, struct tracee *at)
 {
     char link[64];
     char path[512] = "";
@@ -262,6 +269,9 @@ static bool on_exec(struct tracee *at)
     const char *slash = length > 0 ? strrchr(path, '/') : NULL;
     if (at->kind == KIND_STARTING && slash && strcmp(slash + 1, "lunshadow-provider-host") == 0) {
         at->kind = KIND_HOST;
+    }
+    if (at->kind == KIND_STARTING) {
+        on_point(t, at, "a program begins");
     }
     return at->kind == KIND_STARTING;
 }
@@ -288,7 +298,7 @@ static void on_stop(struct tracer *t, pid_t tid, int status)
     if (!at) {
         return;
     }
-    if (event == PTRACE_EVENT_EXEC && on_exec(at)) {
+    if (event == PTRACE_EVENT_EXEC && on_exec(t, at)) {
         forget(t, tid);
         (void)ptrace(PTRACE_DETACH, tid, NULL, NULL);
         return;

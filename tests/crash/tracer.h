@@ -8,8 +8,9 @@
 /* Runs a lunshadow command under ptrace and counts, from outside, the moments at which its death
  * could matter: each system call of the command or of its provider host that makes something
  * durable or visible elsewhere (a write to a file, a removal, a sync, a clone; a SCSI command that
- * writes, reserves or releases; a message between command and host; the start of a program such as
- * tgtadm). At the chosen one, before the call is made, the victim is killed with SIGKILL. */
+ * writes, reserves or releases; a message between command and host; a mount; the start of a program
+ * such as tgtadm, and its first step). At the chosen one, before the call is made, the victim is
+ * killed with SIGKILL. */
 
 enum victim {
     VICTIM_COMMAND, /* the command; its provider host then ends by itself */

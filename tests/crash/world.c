@@ -88,6 +88,13 @@ static bool write_file(const char *path, const uint8_t *content)
     return ok;
 }
 
+bool world_save(const char *path, const uint8_t *content)
+{
+    FILE *file = fopen(path, "we");
+    bool ok = file && fwrite(content, 1, WORLD_BYTES, file) == WORLD_BYTES;
+    return file && fclose(file) == 0 && ok;
+}
+
 void world_write_all(struct world *w, uint8_t *const content[WORLD_LUNS])
 {
     for (size_t i = 0; i < WORLD_LUNS; i++) {
@@ -114,6 +121,16 @@ static void fill(uint8_t *content, uint8_t seed)
     }
 }
 
+static bool make_filesystem(struct world *w)
+{
+    static const char script[] = "mkdir \"$F.tree\"; echo held >\"$F.tree/file\"; "
+                                 "mkfs.ext4 -q -F -d \"$F.tree\" -E offset=1048576 \"$F\" 4096k; "
+                                 "rm -r \"$F.tree\"";
+    free(w->golden[0]);
+    w->golden[0] = run_script(w->files[0], script) ? world_read(w->files[0]) : NULL;
+    return w->golden[0] != NULL;
+}
+
 static bool make_content(struct world *w, size_t i)
 {
     bool ok = run_script(w->files[i], scripts[i]);
@@ -122,7 +139,11 @@ static bool make_content(struct world *w, size_t i)
         return false;
     }
     fill(w->golden[i], (uint8_t)(i + 1));
-    ok = write_file(w->files[i], w->golden[i]) && run_script(w->files[i], id_scripts[i]);
+    ok = write_file(w->files[i], w->golden[i]);
+    if (ok && i == 0 && !w->no_mounts) {
+        ok = make_filesystem(w);
+    }
+    ok = ok && run_script(w->files[i], id_scripts[i]);
     w->damaged[i] = ok ? world_read(w->files[i]) : NULL;
     if (!w->damaged[i]) {
         return false;
@@ -228,18 +249,59 @@ static bool has_tools(void)
     return true;
 }
 
+/* NULL: copies can be mounted. */
+static const char *why_no_mounts(void)
+{
+    static const char tools[] = "PATH=$PATH:/usr/sbin:/sbin; qemu-storage-daemon --version; "
+                                "qemu-img --version; mkfs.ext4 -V 2>&1";
+    const char *const argv[] = {"sh", "-ec", tools, NULL};
+    return geteuid() != 0                                  ? "not root"
+           : access("/dev/fuse", R_OK | W_OK) != 0         ? "no /dev/fuse"
+           : access("/dev/loop-control", R_OK | W_OK) != 0 ? "no loop devices"
+           : FAILED(process_run(argv, 10000, NULL, NULL))  ? "no qemu-storage-daemon or mkfs.ext4"
+                                                           : NULL;
+}
+
+/* A shell writer that keeps a lock while its application is frozen; it is not in use yet. */
+static bool make_writer(const struct world *w)
+{
+    static const char script[] =
+        "mkdir \"$F\" \"$F/../writers.d\"; cat >\"$F/metadata.xml\" <<'XML'\n"
+        "<WRITER_METADATA xmlns=\"x-schema:#VssWriterMetadataInfo\" version=\"1.2\">\n"
+        "<IDENTIFICATION writerId=\"5a3c1f62-6c1f-4c6c-9f0b-0d2b8d3f6a11\"\n"
+        " instanceId=\"d8b1f0f4-58a7-4c0b-8a39-1a2f4c7be911\" friendlyName=\"App\"\n"
+        " usage=\"USER_DATA\" dataSource=\"OTHER\"/>\n"
+        "<RESTORE_METHOD method=\"RESTORE_IF_CAN_BE_REPLACED\" writerRestore=\"never\"\n"
+        " rebootRequired=\"no\"/></WRITER_METADATA>\nXML\n"
+        "cat >\"$F/writer\" <<'SH'\n#!/bin/sh\n"
+        "while read -r event number rest; do\n"
+        "case $event in\n"
+        "set) continue ;;\n"
+        "identify) printf 'lunshadow-writer 1\\nmetadata\\n%s\\n.\\n' "
+        "\"$(cat \"$APP/metadata.xml\")\" ;;\n"
+        "freeze) exec 9>\"$APP/lock\"; flock 9 ;;\n"
+        "thaw | abort) exec 9>&- ;;\n"
+        "esac\n"
+        "echo \"ok $number\"\n"
+        "done\nSH\nchmod 755 \"$F/writer\"";
+    return run_script(w->app, script);
+}
+
 static bool set_up(struct world *w)
 {
     struct error err = {0};
     char locks[96];
     char directory[96];
+    (void)snprintf(w->at, sizeof(w->at), "%s/at", w->base);
+    (void)snprintf(w->app, sizeof(w->app), "%s/app", w->base);
     (void)snprintf(w->config, sizeof(w->config), "%s/lunshadow.conf", w->base);
     (void)snprintf(w->state, sizeof(w->state), "%s/state", w->base);
     (void)snprintf(w->document, sizeof(w->document), "%s/set.xml", w->base);
     (void)snprintf(w->log, sizeof(w->log), "%s/log", w->base);
     (void)snprintf(locks, sizeof(locks), "%s/locks", w->base);
     (void)snprintf(directory, sizeof(directory), "%s/lab", w->base);
-    if (mkdir(locks, 0700) != 0 || setenv("LUNSHADOW_LOCK_DIR", locks, 1) != 0) {
+    if (mkdir(w->at, 0700) != 0 || !make_writer(w) || mkdir(locks, 0700) != 0 ||
+        setenv("LUNSHADOW_LOCK_DIR", locks, 1) != 0) {
         return false;
     }
     struct lab_options options = {.directory = directory, .image_bytes = 512ull << 20};
@@ -251,6 +313,7 @@ static bool set_up(struct world *w)
         (void)snprintf(w->files[i], sizeof(w->files[i]), "%s/lun%zu.img", w->lab->disks, i + 1);
         (void)snprintf(w->urls[i], sizeof(w->urls[i]), "iscsi://%s/" WORLD_TARGET "/%zu",
                        w->lab->portal, i + 1);
+        (void)snprintf(w->parts[i], sizeof(w->parts[i]), "%s#1", w->urls[i]);
         if (!make_content(w, i)) {
             return false;
         }
@@ -267,6 +330,7 @@ bool world_open(struct world *w, const char *lunshadow, const char **out_why)
         return false;
     }
     (void)snprintf(w->lunshadow, sizeof(w->lunshadow), "%s", lunshadow);
+    w->no_mounts = why_no_mounts();
     if (!mkdtemp(w->base) || !set_up(w)) {
         *out_why = "the lab cannot be made";
         return false;
@@ -278,6 +342,7 @@ void world_close(struct world *w)
 {
     struct error err = {0};
     const char *const argv[] = {"rm", "-rf", "--one-file-system", w->base, NULL};
+    world_drop_exposures(w);
     if (w->lab && FAILED(lab_down(w->lab, &err))) {
         world_fail(w, "lab_down: %s", error_text(&err));
     }
@@ -500,4 +565,75 @@ void world_check_no_fence(struct world *w)
         }
         lun_close(lun);
     }
+}
+
+/* ---- writers --------------------------------------------------------------------------------- */
+
+void world_use_writer(struct world *w, bool wanted)
+{
+    char path[160];
+    (void)snprintf(path, sizeof(path), "%s/writers.d/app.conf", w->base);
+    (void)unlink(path);
+    FILE *file = wanted ? fopen(path, "wxe") : NULL;
+    if (file) {
+        (void)fprintf(file, "[writer]\nprogram = %s/writer\n[environment]\nAPP = %s\n", w->app,
+                      w->app);
+    }
+    if (wanted && (!file || fclose(file) != 0)) {
+        world_fail(w, "%s cannot be written", path);
+    }
+}
+
+void world_check_no_writer(struct world *w)
+{
+    static const char gone[] =
+        "for i in $(seq 50); do n=0; for c in /proc/[0-9]*/cmdline; do "
+        "if tr '\\0' '\\n' 2>/dev/null <$c | grep -qx \"$F/writer\"; then n=1; fi; done; "
+        "[ $n = 1 ] || exit 0; sleep 0.1; done; exit 1";
+    if (!run_script(w->app, gone)) {
+        world_fail(w, "a writer still runs");
+    }
+    if (!run_script(w->app, "flock -n \"$F/lock\" true")) {
+        world_fail(w, "a writer still holds the application");
+    }
+}
+
+/* ---- exposures ------------------------------------------------------------------------------- */
+
+bool world_has_exposed(struct world *w)
+{
+    return run_script(w->at, "[ \"$(cat \"$F/file\")\" = held ]");
+}
+
+void world_check_no_exposure(struct world *w)
+{
+    static const struct {
+        const char *script;
+        const char *what;
+    } checks[] = {
+        {"! grep -qF \"$F/exposed\" /proc/self/mountinfo", "a mount of an export is left"},
+        {"! grep -qF \"${F%/state}/at \" /proc/self/mountinfo", "a mount of a copy is left"},
+        {"[ ! -e \"$F/exposed\" ] || [ -z \"$(ls -A \"$F/exposed\")\" ]",
+         "a directory of an export is left"},
+        {"for c in /proc/[0-9]*/cmdline; do if tr '\\0' ' ' 2>/dev/null <$c | "
+         "grep -q \"^[^ ]*qemu-storage-daemon .*$F\"; then exit 1; fi; done",
+         "a daemon of an export is left"},
+        {"! grep -sqF \"$F/exposed\" /sys/block/loop*/loop/backing_file",
+         "a loop device of an export is left"},
+    };
+    for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+        if (!run_script(w->state, checks[i].script)) {
+            world_fail(w, "%s", checks[i].what);
+        }
+    }
+}
+
+void world_drop_exposures(struct world *w)
+{
+    (void)run_script(w->state,
+                     "umount -q -l \"${F%/state}/at\" || true; "
+                     "for p in \"$F\"/exposed/*/pid; do "
+                     "if [ -e \"$p\" ]; then kill -9 $(cat \"$p\") || true; fi; done; "
+                     "for d in \"$F\"/exposed/*/disk; do umount -q -l \"$d\" || true; done; "
+                     "rm -rf \"$F/exposed\"");
 }

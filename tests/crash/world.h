@@ -24,8 +24,12 @@ struct world {
     char config[128];
     char state[128];
     char document[128];
-    char log[128]; /* what the last command said */
+    char log[128];         /* what the last command said */
+    char at[128];          /* an empty directory */
+    char app[128];         /* of the application that a writer holds still */
+    const char *no_mounts; /* why copies cannot be mounted here; NULL: they can */
     char urls[WORLD_LUNS][320];
+    char parts[WORLD_LUNS][336]; /* the first partitions, as volumes; of LUN 1 an ext4 */
     char files[WORLD_LUNS][256];
     uint8_t *golden[WORLD_LUNS];  /* the originals */
     uint8_t *damaged[WORLD_LUNS]; /* and what a resync finds: other content, other disk ids */
@@ -52,6 +56,7 @@ int world_open_log(struct world *w);
 /* Raw files, read and written as a whole, past tgtd. */
 uint8_t *world_read(const char *path);
 bool world_equals(const char *path, const uint8_t *content);
+bool world_save(const char *path, const uint8_t *content); /* as a new file, or a whole one */
 void world_write_all(struct world *w, uint8_t *const content[WORLD_LUNS]);
 
 /* What the registry has: all sets, all open entries. */
@@ -70,6 +75,18 @@ void world_check_order(struct world *w, const VSS_ID *also);
 
 /* Starts tgtd again, with the same ports and LUNs, where it is gone. */
 void world_revive_target(struct world *w);
+
+/* Whether a writer takes part in what is done from now on. */
+void world_use_writer(struct world *w, bool wanted);
+/* No writer runs any more, and none holds the application. */
+void world_check_no_writer(struct world *w);
+
+/* The filesystem of LUN 1's first partition is readable below w->at. */
+bool world_has_exposed(struct world *w);
+/* No mount, no daemon, no loop device and no directory of an exposure; without a word: takes them
+ * all away. */
+void world_check_no_exposure(struct world *w);
+void world_drop_exposures(struct world *w);
 
 /* Nobody is registered on any LUN: every initiator may write. */
 void world_check_no_fence(struct world *w);
