@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "resync/compare.h"
 #include "cli/commands.h"
+#include "cli/progress.h"
+#include "cli/session.h"
 #include "cli/text.h"
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "common/config.h"
+#include "requester/async.h"
+#include "resync/policy.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -118,36 +122,97 @@ static bool read_options(const struct cli *cli, struct compare_options *out)
     return true;
 }
 
-static int run(struct cli *cli)
-{
-    struct config *config = NULL;
-    struct error err = {0};
-    struct compare_options compare = {.paths = 0};
+/* ---- the operation --------------------------------------------------------------------------- */
+
+struct comparison {
+    const struct cli *cli;
+    struct compare_options options;
     struct compare_result result;
-    if (!read_options(cli, &compare)) {
-        return CLI_UNUSABLE;
+    bool is_equal;
+    atomic_bool cancelled;
+    _Atomic uint64_t done;
+    _Atomic uint64_t total;
+};
+
+static HRESULT run_comparison(void *user, struct error *err)
+{
+    struct comparison *c = user;
+    HRESULT hr =
+        compare_devices(c->cli->arguments[0], c->cli->arguments[1], &c->options, &c->result, err);
+    c->is_equal = hr == S_OK;
+    return FAILED(hr) ? hr : S_OK;
+}
+
+static HRESULT finish_comparison(void *user, HRESULT hr, struct error *err)
+{
+    (void)user;
+    (void)err;
+    return hr;
+}
+
+/* In a thread of its own, so that its progress can be shown. */
+static HRESULT compare(struct comparison *c, struct error *err)
+{
+    struct vss_async *async = NULL;
+    struct async_job job = {.user = c,
+                            .run = run_comparison,
+                            .finish = finish_comparison,
+                            .cancelled = &c->cancelled,
+                            .progress_done = &c->done,
+                            .progress_total = &c->total};
+    c->options.cancelled = &c->cancelled;
+    c->options.progress = &c->done;
+    c->options.progress_total = &c->total;
+    HRESULT hr = async_start(&job, &async, err);
+    if (SUCCEEDED(hr)) {
+        hr = session_wait(NULL, hr, async, "compare", err);
+        async_detach(async); /* a session's part is ours too */
     }
-    HRESULT hr = config_load(cli->config_path, &config, &err);
-    if (FAILED(hr)) {
-        return fail(cli, &err);
-    }
-    struct lun_options lun = {.config = config};
-    compare.lun = &lun;
-    uint64_t started = clock_monotonic_us();
-    hr = compare_devices(cli->arguments[0], cli->arguments[1], &compare, &result, &err);
-    double seconds = (double)(clock_monotonic_us() - started) / 1e6;
-    config_free(config);
-    if (FAILED(hr)) {
-        return fail(cli, &err);
-    }
+    return hr;
+}
+
+static int print_result(const struct comparison *c, double seconds)
+{
+    const struct cli *cli = c->cli;
     if (!cli_has(cli, "quiet") && cli->json) {
-        if (print_json(cli, &result, hr == S_OK, seconds) != CLI_OK) {
+        if (print_json(cli, &c->result, c->is_equal, seconds) != CLI_OK) {
             return CLI_UNUSABLE;
         }
     } else if (!cli_has(cli, "quiet")) {
-        print_text(cli, &result, hr == S_OK, seconds);
+        print_text(cli, &c->result, c->is_equal, seconds);
     }
-    return hr == S_OK ? COMPARE_EQUAL : COMPARE_DIFFERENT;
+    return c->is_equal ? COMPARE_EQUAL : COMPARE_DIFFERENT;
+}
+
+static int run(struct cli *cli)
+{
+    static const struct copy_wish no_wish;
+    struct config *config = NULL;
+    struct error err = {0};
+    struct comparison c = {.cli = cli};
+    struct copy_policy policy;
+    if (!read_options(cli, &c.options)) {
+        return CLI_UNUSABLE;
+    }
+    if (cli_has(cli, "quiet")) {
+        progress_hide();
+    }
+    HRESULT hr = config_load(cli->config_path, &config, &err);
+    if (SUCCEEDED(hr)) {
+        hr = copy_policy_read(config, &no_wish, &policy, &err);
+    }
+    if (FAILED(hr)) {
+        config_free(config);
+        return fail(cli, &err);
+    }
+    struct lun_options lun = {.config = config};
+    c.options.lun = &lun;
+    c.options.patience_ms = policy.patience_ms;
+    uint64_t started = clock_monotonic_us();
+    hr = compare(&c, &err);
+    double seconds = (double)(clock_monotonic_us() - started) / 1e6;
+    config_free(config);
+    return FAILED(hr) ? fail(cli, &err) : print_result(&c, seconds);
 }
 
 const struct cli_command command_compare = {

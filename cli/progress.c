@@ -12,10 +12,16 @@
 #define LINE_PAUSE_US 1000000u
 
 static bool is_json;
+static bool is_hidden;
 
 void progress_use_json(bool is_asked_for)
 {
     is_json = is_asked_for;
+}
+
+void progress_hide(void)
+{
+    is_hidden = true;
 }
 
 void progress_begin(struct progress *progress, const char *what)
@@ -83,6 +89,9 @@ void progress_show(struct progress *progress, struct vss_async *async)
     struct vss_progress p = {.struct_size = sizeof(p)};
     bool is_due = clock_monotonic_us() - progress->shown_us >= LINE_PAUSE_US;
     (void)vss_async_query_progress(async, &p); /* each time: the rate counts from the first look */
+    if (is_hidden) {
+        return;
+    }
     if (progress->is_bar) {
         draw(progress, &p);
     } else if (is_due && p.total_bytes > 0) {
@@ -96,7 +105,8 @@ void progress_end(struct progress *progress, struct vss_async *async)
     (void)vss_async_query_progress(async, &p);
     if (progress->is_bar && progress->was_shown) {
         (void)fputs("\r\033[K", stderr);
-    } else if (!progress->is_bar && p.total_bytes > 0 && (progress->was_shown || is_json)) {
+    } else if (!is_hidden && !progress->is_bar && p.total_bytes > 0 &&
+               (progress->was_shown || is_json)) {
         print_line(progress, &p);
     }
 }

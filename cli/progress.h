@@ -17,6 +17,8 @@ struct progress {
 
 /* --json was given: lines, also on a terminal, and a last one however short the operation was. */
 void progress_use_json(bool is_asked_for);
+/* Nothing is shown at all. */
+void progress_hide(void);
 
 void progress_begin(struct progress *progress, const char *what);
 void progress_show(struct progress *progress, struct vss_async *async);

@@ -10,8 +10,10 @@ struct compare_options {
     uint32_t paths;            /* sessions of each LUN; 0: 2 */
     bool stops_at_first;       /* the first difference is enough: counts are then of no account */
     uint64_t bytes_per_second; /* 0: no limit */
-    const atomic_bool *cancelled; /* may be NULL */
-    _Atomic uint64_t *progress;   /* bytes of compared_bytes; may be NULL */
+    const atomic_bool *cancelled;     /* may be NULL */
+    _Atomic uint64_t *progress;       /* bytes of compared_bytes; may be NULL */
+    _Atomic uint64_t *progress_total; /* compared_bytes, as soon as it is known; may be NULL */
+    uint32_t patience_ms; /* how long a lost LUN may stay away; 0: a loss is a failure */
 };
 
 struct compare_result {
@@ -23,7 +25,8 @@ struct compare_result {
 };
 
 /* a, b: a LUN's URL, or the path of a raw image file or block device each; only read. S_OK: equal,
- * in size too; S_FALSE: not. Codes of pipeline_open() and engine_run(). */
+ * in size too; S_FALSE: not. Codes of pipeline_open() and engine_run(). A lost session is opened
+ * anew where page 83 shows that it is the same LUN, of the same size. */
 HRESULT compare_devices(const char *a, const char *b, const struct compare_options *options,
                         struct compare_result *out, struct error *err);
 

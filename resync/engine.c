@@ -85,15 +85,17 @@ static bool has_budget(struct engine *e)
 
 static void fill(struct engine *e)
 {
-    for (size_t i = 0; i < ENGINE_SLOTS && e->cursor < e->options->end; i++) {
+    for (size_t i = 0; i < ENGINE_SLOTS; i++) {
         struct engine_slot *s = &e->slots[i];
-        if (s->is_busy) {
+        if (s->is_busy || (!s->is_lost && e->cursor >= e->options->end)) {
             continue;
         }
         if (!has_budget(e) || engine_is_stopping(e)) {
             return;
         }
-        next_chunk(e, s);
+        if (!s->is_lost) {
+            next_chunk(e, s);
+        }
         engine_slot_begin(e, s, is_hole(*e->source, s), is_hole(*e->destination, s));
     }
 }
@@ -106,7 +108,7 @@ static uint64_t low_water(const struct engine *e)
     uint64_t low = e->cursor;
     for (size_t i = 0; i < ENGINE_SLOTS; i++) {
         const struct engine_slot *s = &e->slots[i];
-        low = s->is_busy && s->offset < low ? s->offset : low;
+        low = (s->is_busy || s->is_lost) && s->offset < low ? s->offset : low;
     }
     return low;
 }
@@ -185,7 +187,9 @@ static void settle(struct engine *e, uint64_t patience_us)
         pipeline_drop(*e->destination);
     }
     for (size_t i = 0; i < ENGINE_SLOTS; i++) {
-        e->slots[i].is_busy = false;
+        struct engine_slot *s = &e->slots[i];
+        s->is_lost = s->is_lost || (s->is_busy && e->mode == ENGINE_COMPARE);
+        s->is_busy = false;
     }
     e->is_flushing = false;
 }
@@ -198,7 +202,7 @@ static HRESULT cancel(struct engine *e, struct error *err)
                      e->options->end);
 }
 
-/* After a loss nothing that is not durable is believed to be written. */
+/* After a loss nothing that is not durable is believed to be written; what was compared is. */
 static HRESULT mend(struct engine *e, struct error *err)
 {
     bool is_lost = (*e->source)->is_lost || (*e->destination)->is_lost;
@@ -225,7 +229,7 @@ static HRESULT mend(struct engine *e, struct error *err)
     if (SUCCEEDED(hr)) {
         hr = engine_slots_fit(e, err);
     }
-    e->cursor = e->marked;
+    e->cursor = e->mode == ENGINE_COMPARE ? e->cursor : e->marked;
     error_clear(&e->failure);
     return hr;
 }
@@ -237,7 +241,10 @@ static bool is_done(const struct engine *e)
     if (e->cursor < e->options->end || in_flight(e) > 0) {
         return false;
     }
-    return e->mode == ENGINE_COMPARE || e->marked >= e->options->end;
+    if (e->mode == ENGINE_COMPARE) {
+        return low_water(e) >= e->options->end;
+    }
+    return e->marked >= e->options->end;
 }
 
 static HRESULT turn(struct engine *e, struct error *err)

@@ -34,6 +34,7 @@ struct engine_options {
      * reopen: a device is lost; opens both anew where needed, which may replace the pointers that
      * engine_run() was given. S_OK: they are what they were: the engine goes on from the last mark.
      * S_FALSE: others may have written to the destination: it goes on from begin, and compares.
+     * ENGINE_COMPARE goes on where it is in both cases: what was lost is read again.
      * mark: all before offset is written and durable. */
     HRESULT (*reopen)(void *user, struct error *err);
     HRESULT (*mark)(void *user, uint64_t offset, struct error *err);

@@ -205,6 +205,7 @@ static void on_read(struct pipeline_request *r)
         return;
     }
     if (engine_is_stopping(e)) {
+        s->is_lost = e->mode == ENGINE_COMPARE;
         end_chunk(s); /* nothing new is begun */
         return;
     }
@@ -229,7 +230,8 @@ void engine_slot_begin(struct engine *e, struct engine_slot *s, bool source_is_h
                        bool destination_is_hole)
 {
     s->is_busy = true;
-    e->report->looked_bytes += s->bytes;
+    e->report->looked_bytes += s->is_lost ? 0 : s->bytes;
+    s->is_lost = false;
     s->source_is_zero = source_is_hole;
     s->destination_is_zero = destination_is_hole;
     bool reads_destination = e->mode != ENGINE_FULL && !destination_is_hole;

@@ -11,6 +11,7 @@
 struct engine_slot {
     struct engine *engine;
     bool is_busy;
+    bool is_lost; /* ENGINE_COMPARE: an answer was lost, the same chunk is to be read again */
     uint64_t offset;
     uint32_t bytes;
     bool source_is_zero;

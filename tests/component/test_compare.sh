@@ -46,7 +46,7 @@ done
 # check CODE A B FILE-A FILE-B: the verdict, the first byte and the count of bytes are cmp's.
 check() {
     local expected=$1 code=0
-    "$lunshadow" compare --json "$2" "$3" >"$work/out" 2>&1 || code=$?
+    "$lunshadow" compare --json ${check_rate:-} "$2" "$3" >"$work/out" 2>&1 || code=$?
     [ "$code" -eq "$expected" ] || die "compare $2 $3: exit code $code, not $expected"
     cmp -l "$4" "$5" >"$work/cmp" 2>/dev/null || true
     local first count
@@ -116,4 +116,45 @@ code=0
 started=$(date +%s%N)
 "$lunshadow" compare --rate 20M "$a" "$a" >"$work/out" || die "--rate"
 [ $((($(date +%s%N) - started) / 1000000)) -ge 1500 ] || die "--rate limits nothing"
+# Progress: JSON lines with a last one of the end; none with --quiet.
+code=0
+"$lunshadow" compare --json "$target/1" "$target/2" >"$work/out" 2>"$work/err" || code=$?
+[ "$code" -eq 1 ] || die "with progress: exit code $code"
+tail -n 1 "$work/err" | grep -q '^{"progress":"compare","percent":100.0,.*"total_bytes":67108864,.*"remaining_ms":0}$' ||
+    die "no progress: $(cat "$work/err")"
+"$lunshadow" compare --json --quiet "$target/1" "$target/2" >"$work/out" 2>"$work/err" || true
+[ ! -s "$work/err" ] || die "--quiet shows progress"
+# A lost session is opened anew, and nothing is counted twice or left out: each chunk has a difference.
+for i in $(seq 0 79); do put $((i * 262144 + 5)) '\001'; done
+lose_sessions() {
+    tgtadm --op show --mode conn --tid 1 | awk '$1 == "Session:" { s = $2 } $1 == "Connection:" { print s, $2 }' |
+        while read -r session connection; do
+            tgtadm --op delete --mode conn --tid 1 --sid "$session" --cid "$connection" 2>/dev/null || true
+        done
+}
+(
+    sleep 0.7
+    lose_sessions
+    sleep 0.5
+    lose_sessions
+) &
+check_rate=--rate=24M
+check 1 "$target/1" "$target/2" "$a" "$b"
+wait
+[ "$(grep -c 'a session is lost; opening it anew' "$work/out")" -ge 1 ] || die "no session was lost"
+grep -q '"compared_bytes": 67108864' "$work/out" || die "not all was compared"
+read_bytes=$(sed -n 's/.*"read_bytes": \([0-9]*\),*/\1/p' "$work/out")
+[ "$read_bytes" -lt $((64 * 1048576)) ] || die "it began anew: $read_bytes bytes read"
+# Another LUN in its place is not taken for it.
+(
+    sleep 0.7
+    tgtadm --op update --mode logicalunit --tid 1 --lun 1 --params scsi_id=6001405000000000000000000000cccc
+    lose_sessions
+) &
+code=0
+"$lunshadow" compare --rate 8M "$target/1" "$a" >"$work/out" 2>&1 || code=$?
+wait
+[ "$code" -eq 2 ] || die "another LUN in its place: exit code $code"
+grep -q 'a session was lost and did not come back: .* by now, not .*VSS_E_PROVIDER_VETO' "$work/out" ||
+    die "not said what happened"
 echo "compare: all as cmp and qemu-img say"

@@ -73,7 +73,7 @@ static void prepare_exposable(struct run *run)
 {
     struct world *w = &run->w;
     const char *const make[] = {"create", "-o", w->document, w->parts[0], w->parts[1], NULL};
-    if (!run_has_set(run, true, true)) {
+    if (!run_has_set(run, false, true)) {
         run_make_set(run, make);
     }
 }

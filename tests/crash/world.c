@@ -18,7 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define START_MS 5000
+#define START_MS  5000
+#define ORPHAN_MS 3000
 
 static const char *const scsi_ids[WORLD_LUNS] = {"6001405000000000000000000000c001",
                                                  "6001405000000000000000000000c002"};
@@ -584,13 +585,44 @@ void world_use_writer(struct world *w, bool wanted)
     }
 }
 
+/* Does a process have both texts on its command line? */
+static bool has_process(const char *program, const char *text)
+{
+    DIR *dir = opendir("/proc");
+    bool found = false;
+    for (struct dirent *e = dir ? readdir(dir) : NULL; e && !found; e = readdir(dir)) {
+        char path[300];
+        char line[8192];
+        (void)snprintf(path, sizeof(path), "/proc/%s/cmdline", e->d_name);
+        int fd = e->d_name[0] >= '1' && e->d_name[0] <= '9' ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+        ssize_t got = fd >= 0 ? read(fd, line, sizeof(line)) : 0;
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        found = got > 0 && memmem(line, (size_t)got, program, strlen(program)) &&
+                memmem(line, (size_t)got, text, strlen(text));
+    }
+    if (dir) {
+        (void)closedir(dir);
+    }
+    return found;
+}
+
+/* What has no parent any more takes a moment to end. */
+static bool ends(const char *program, const char *text)
+{
+    uint64_t deadline = clock_monotonic_us() + ORPHAN_MS * 1000u;
+    bool runs = has_process(program, text);
+    while (runs && clock_monotonic_us() < deadline) {
+        clock_sleep_ms(10);
+        runs = has_process(program, text);
+    }
+    return !runs;
+}
+
 void world_check_no_writer(struct world *w)
 {
-    static const char gone[] =
-        "for i in $(seq 50); do n=0; for c in /proc/[0-9]*/cmdline; do "
-        "if tr '\\0' '\\n' 2>/dev/null <$c | grep -qx \"$F/writer\"; then n=1; fi; done; "
-        "[ $n = 1 ] || exit 0; sleep 0.1; done; exit 1";
-    if (!run_script(w->app, gone)) {
+    if (!ends("/writer", w->app)) {
         world_fail(w, "a writer still runs");
     }
     if (!run_script(w->app, "flock -n \"$F/lock\" true")) {
@@ -615,9 +647,6 @@ void world_check_no_exposure(struct world *w)
         {"! grep -qF \"${F%/state}/at \" /proc/self/mountinfo", "a mount of a copy is left"},
         {"[ ! -e \"$F/exposed\" ] || [ -z \"$(ls -A \"$F/exposed\")\" ]",
          "a directory of an export is left"},
-        {"for c in /proc/[0-9]*/cmdline; do if tr '\\0' ' ' 2>/dev/null <$c | "
-         "grep -q \"^[^ ]*qemu-storage-daemon .*$F\"; then exit 1; fi; done",
-         "a daemon of an export is left"},
         {"! grep -sqF \"$F/exposed\" /sys/block/loop*/loop/backing_file",
          "a loop device of an export is left"},
     };
@@ -625,6 +654,9 @@ void world_check_no_exposure(struct world *w)
         if (!run_script(w->state, checks[i].script)) {
             world_fail(w, "%s", checks[i].what);
         }
+    }
+    if (!ends("qemu-storage-daemon", w->state)) {
+        world_fail(w, "a daemon of an export is left");
     }
 }
 
