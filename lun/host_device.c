@@ -35,22 +35,32 @@ static HRESULT no_memory(struct error *err)
     return error_set(err, E_OUTOFMEMORY, "no memory to look for a LUN among this host's devices");
 }
 
+HRESULT host_device_identity(const char *directory, struct lun_identity *out, struct error *err)
+{
+    uint8_t page[PAGE_BYTES_MAX];
+    *out = (struct lun_identity){0};
+    uint32_t length = read_attribute(directory, "device/vpd_pg83", page, sizeof(page));
+    HRESULT hr = length ? identity_parse_vpd83(page, length, out, NULL) : S_FALSE;
+    if (length == 0 || FAILED(hr)) {
+        identity_free(out);
+        return hr == E_OUTOFMEMORY ? no_memory(err) : S_FALSE;
+    }
+    length = read_attribute(directory, "device/vpd_pg80", page, sizeof(page));
+    if (length) {
+        (void)identity_parse_vpd80(page, length, out, NULL);
+    }
+    return S_OK;
+}
+
 /* S_OK where the device whose directory this is has the identity, or one that contradicts it; else
  * S_FALSE. */
 static HRESULT check_device(const char *directory, const struct vss_lun_info *info,
                             struct error *err)
 {
-    uint8_t page[PAGE_BYTES_MAX];
     struct lun_identity found = {0};
-    uint32_t length = read_attribute(directory, "device/vpd_pg83", page, sizeof(page));
-    HRESULT hr = length ? identity_parse_vpd83(page, length, &found, NULL) : S_FALSE;
-    if (length == 0 || FAILED(hr)) {
-        identity_free(&found);
-        return hr == E_OUTOFMEMORY ? no_memory(err) : S_FALSE;
-    }
-    length = read_attribute(directory, "device/vpd_pg80", page, sizeof(page));
-    if (length) {
-        (void)identity_parse_vpd80(page, length, &found, NULL);
+    HRESULT hr = host_device_identity(directory, &found, err);
+    if (hr != S_OK) {
+        return hr;
     }
     bool is_it = lun_info_compare(info, &found.info) != LUN_DIFFERENT;
     identity_free(&found);

@@ -9,6 +9,10 @@
 
 #define HOST_DEVICE_NAME_BYTES 64
 
+/* Who the device of a directory in sysfs ("/sys/block/sda") is: S_OK, freed by identity_free();
+ * S_FALSE where the kernel has no page 83 of it. */
+HRESULT host_device_identity(const char *directory, struct lun_identity *out, struct error *err);
+
 /* A block device with this identity (page 83 as the kernel read it): S_OK and its name ("sda"),
  * S_FALSE where there is none. A device whose designators contradict counts as found. */
 HRESULT host_device_find(const char *sysfs, const struct vss_lun_info *info,

@@ -3,6 +3,7 @@
 
 #include "common/id.h"
 #include "common/log.h"
+#include "lun/host/disks.h"
 #include "provider/set/visible.h"
 
 #include <stdio.h>
@@ -91,30 +92,38 @@ static HRESULT check_each_other(const struct collision_disk *disks, size_t count
     return S_OK;
 }
 
-static bool is_one_of(const struct collision_disk *disks, size_t count, const struct scan_lun *lun)
+static bool is_one_of(const struct collision_disk *disks, size_t count,
+                      const struct vss_lun_info *info)
 {
     for (size_t i = 0; i < count; i++) {
-        if (lun_info_compare(disks[i].info, &lun->identity.info) == LUN_SAME) {
+        if (lun_info_compare(disks[i].info, info) == LUN_SAME) {
             return true;
         }
     }
     return false;
 }
 
+static HRESULT check_ids(const struct collision_disk *disks, size_t count,
+                         const struct vss_disk_ids *ids, const char *other, struct error *err)
+{
+    char name[ID_NAME_BYTES];
+    for (size_t i = 0; i < count; i++) {
+        if (find_common(&disks[i], ids, name)) {
+            return refuse(&disks[i], name, other, err);
+        }
+    }
+    return S_OK;
+}
+
 static HRESULT check_lun(const struct collision_disk *disks, size_t count,
                          const struct scan_lun *lun, struct error *err)
 {
-    char name[ID_NAME_BYTES];
     struct vss_disk_ids ids = {0};
     HRESULT hr = label_ids(lun->label, &ids);
     if (FAILED(hr)) {
         return error_set(err, hr, "out of memory comparing disk ids");
     }
-    for (size_t i = 0; i < count && SUCCEEDED(hr); i++) {
-        if (find_common(&disks[i], &ids, name)) {
-            hr = refuse(&disks[i], name, lun->url, err);
-        }
-    }
+    hr = check_ids(disks, count, &ids, lun->url, err);
     disk_ids_free(&ids);
     return hr;
 }
@@ -126,12 +135,27 @@ static HRESULT check_visible(const struct visible *visible, const struct collisi
     for (size_t s = 0; s < visible->count; s++) {
         for (size_t i = 0; i < visible->scans[s]->count && SUCCEEDED(hr); i++) {
             const struct scan_lun *lun = &visible->scans[s]->luns[i];
-            if (SUCCEEDED(lun->result) && lun->label && !is_one_of(disks, count, lun)) {
+            if (SUCCEEDED(lun->result) && lun->label &&
+                !is_one_of(disks, count, &lun->identity.info)) {
                 hr = check_lun(disks, count, lun, err);
             }
         }
     }
     return hr;
+}
+
+struct wanted {
+    const struct collision_disk *disks;
+    size_t count;
+};
+
+static HRESULT check_host_disk(const struct host_disk *disk, void *user, struct error *err)
+{
+    const struct wanted *w = user;
+    if (disk->info && is_one_of(w->disks, w->count, disk->info)) {
+        return S_OK; /* the kernel has it too */
+    }
+    return check_ids(w->disks, w->count, disk->ids, disk->name, err);
 }
 
 HRESULT collisions_check(struct set_environment *env, const struct collision_disk *disks,
@@ -151,6 +175,10 @@ HRESULT collisions_check(struct set_environment *env, const struct collision_dis
         return hr;
     }
     hr = check_visible(&visible, disks, count, err);
+    if (SUCCEEDED(hr)) {
+        struct wanted wanted = {disks, count};
+        hr = host_disks_each("/sys", "/dev", check_host_disk, &wanted, err);
+    }
     if (SUCCEEDED(hr) && !visible.all_answered && must_see_all) {
         hr = error_set(err, VSS_E_CANNOT_REVERT_DISKID,
                        "cannot tell whether another disk has the ids that %s would get: %s",

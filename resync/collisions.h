@@ -15,9 +15,10 @@ struct collision_disk {
 };
 
 /* Would an id that is new to its disk be seen twice: on two of the disks, or on one and another LUN
- * behind a configured portal? VSS_E_CANNOT_REVERT_DISKID names the id and the other LUN; so it does
- * a portal, target or LUN that did not answer, where must_see_all (it proves nothing; else the log
- * says so). S_OK without a look where no id is new. */
+ * behind a configured portal or a disk of this host (lun/host/disks.h)?
+ * VSS_E_CANNOT_REVERT_DISKID names the id and the other one; so it does a portal, target or LUN
+ * that did not answer, where must_see_all (it proves nothing; else the log says so). S_OK without a
+ * look where no id is new. */
 HRESULT collisions_check(struct set_environment *env, const struct collision_disk *disks,
                          size_t count, bool must_see_all, struct error *err);
 

@@ -148,6 +148,37 @@ ids 0 --fresh --yes "$url/3"
 sound "$(disk 3)"
 sfdisk --label-nested dos --dump "$(disk 3)" | grep -v '^label-id' | cmp -s - "$work/hybrid" || fail "the hybrid MBR's partitions changed"
 
+# ---- ids that a disk of this host has: in a mount namespace whose /sys and /dev show one ----
+# host_ids CODE NAME ARGUMENT...: ids there, the disk being called NAME.
+host_ids() {
+    local expected=$1 name=$2 code=0
+    shift 2
+    rm -rf "$work/sys"
+    mkdir -p "$work/sys/block/$name/device" "$work/sys/block/loop9"
+    mkdir -p "$work/dev"
+    cp "$work/host-disk" "$work/dev/$name"
+    touch "$work/dev/null" "$work/dev/urandom" "$work/dev/shm"
+    unshare -m sh -c 'mount --bind /dev/null "$1/dev/null" && mount --bind /dev/urandom "$1/dev/urandom" &&
+        mount --bind "$1/sys" /sys && mount --rbind "$1/dev" /dev && shift && exec "$@"' sh "$work" \
+        "$lunshadow" ids "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
+    [ "$code" -eq "$expected" ] || fail "ids $* beside $name: exit code $code, not $expected"
+    rm -rf "$work/dev" "$work/sys"
+}
+if [ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null; then
+    other=aaaaaaaa-2222-4333-8444-555555555555
+    truncate -s 64M "$work/host-disk"
+    printf 'label: gpt\nlabel-id: %s\nsize=8MiB\n' "$other" | sfdisk --quiet "$work/host-disk"
+    cp "$(disk 3)" "$work/before3"
+    host_ids 1 sdz --set "disk=$other" --yes "$url/3"
+    err_has "disk GUID $other: /dev/sdz has it.*VSS_E_CANNOT_REVERT_DISKID"
+    same "$(disk 3)" "$work/before3"
+    dd if=/dev/urandom of="$work/host-disk" bs=1M count=1 conv=notrunc status=none # no label any more
+    host_ids 0 sdz --set "disk=$other" --yes "$url/3"
+    [ "$(ptuuid "$(disk 3)")" = "$other" ] || fail "the id was not set beside another disk"
+    ids 0 --restore previous --yes "$url/3"
+    same "$(disk 3)" "$work/before3"
+fi
+
 # ---- one header lost: refused, then built anew ----
 for lost in 1 131071; do
     dd if=/dev/zero of="$(disk 3)" bs=512 seek=$lost count=1 conv=notrunc,fsync status=none
