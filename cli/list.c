@@ -112,6 +112,9 @@ static void add_snapshot_row(struct table *table, const struct vss_snapshot_prop
     if (snap->snapshot_device_object) {
         table_note(table, "copy: %s", snap->snapshot_device_object);
     }
+    if (snap->exposed_name) {
+        table_note(table, "exposed: %s", snap->exposed_name);
+    }
     table_note(table, "%s", attributes ? attributes : "-");
     free(attributes);
 }

@@ -5,6 +5,7 @@
 #include "cli/text.h"
 #include "common/clock.h"
 #include "lun/identity.h"
+#include "provider/set/expose.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -114,6 +115,10 @@ HRESULT set_view_summary(const struct set_record *set)
         table_add(&table, snapshot->original_volume);
         if (snapshot->device) {
             table_note(&table, "copy: %s", snapshot->device);
+        }
+        if (snapshot->exposed_name) {
+            table_note(&table, "exposed: %s%s", snapshot->exposed_name,
+                       expose_find(snapshot, NULL) == S_FALSE ? " (not mounted any more)" : "");
         }
         table_note(&table, "%s: %s", text_snapshot_state(snapshot->status),
                    attributes ? attributes : "-");

@@ -331,6 +331,32 @@ run 0 list
 out_has 'no snapshots'
 run 0 provider unregister $tgt
 
+# A copy that is mounted says where, in all views; and that it is not once the mount is gone.
+if [ "$(id -u)" -eq 0 ] && [ -w /dev/fuse ] && [ -w /dev/loop-control ] && command -v qemu-storage-daemon >/dev/null; then
+    PATH=$PATH:/usr/sbin:/sbin mkfs.ext4 -q -F "$lab/disks/lun2.img"
+    mkdir "$work/at"
+    run 0 create "${luns[1]}"
+    set_id=$(awk '$1 == "Set" { print $2 }' "$work/out")
+    snapshot_id=$(awk '$2 ~ /\/2$/ { print $1; exit }' "$work/out")
+    run 0 expose "$snapshot_id" "$work/at"
+    out_has "^$work/at$"
+    run 0 list
+    out_has "^ +exposed: $work/at$"
+    run 0 show "$set_id"
+    out_has "^ +exposed: $work/at$"
+    umount "$work/at"
+    run 0 list
+    ! grep -q 'exposed: ' "$work/out" || fail "list has a mount that is not there"
+    run 0 show "$set_id"
+    out_has "^ +exposed: $work/at \(not mounted any more\)$"
+    run 0 unexpose "$snapshot_id"
+    run 0 show "$set_id"
+    ! grep -q 'exposed: ' "$work/out" || fail "show has an exposure that was ended"
+    run 0 delete "$set_id"
+else
+    echo "no copy was mounted: only root with FUSE, loop devices and qemu-storage-daemon can"
+fi
+
 # Copies that end with the command exist while --exec runs, and not after.
 run 0 create --context backup --exec "\"$lunshadow\" show \$LUNSHADOW_SET >\"$work/during\"" "${luns[0]}"
 grep -q '^Set ' "$work/during" || fail "--exec did not see the set"
