@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/id.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,40 +39,46 @@ char *id_text(const VSS_ID *id, char out[ID_TEXT_BYTES])
     return out;
 }
 
-static bool has_id_shape(const char *text)
+static int hex_value(char c)
 {
-    static const char shape[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-    for (size_t i = 0; i < sizeof(shape) - 1; i++) {
-        bool ok = shape[i] == 'x' ? isxdigit((unsigned char)text[i]) != 0 : text[i] == '-';
-        if (!ok) {
-            return false; /* also where the text ends early: NUL is neither */
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The 16 bytes of "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" in the order of the text; false also where
+ * that ends early: NUL is neither digit nor dash. */
+static bool read_bytes(const char *text, uint8_t out[16])
+{
+    for (size_t i = 0; i < 16; i++) {
+        if ((i == 4 || i == 6 || i == 8 || i == 10) && *text++ != '-') {
+            return false;
         }
+        int high = hex_value(text[0]);
+        int low = high < 0 ? -1 : hex_value(text[1]);
+        if (low < 0) {
+            return false;
+        }
+        out[i] = (uint8_t)(high << 4 | low);
+        text += 2;
     }
     return true;
 }
 
-static uint64_t hex_field(const char *text, size_t digits)
-{
-    char field[17];
-    memcpy(field, text, digits);
-    field[digits] = '\0';
-    return strtoull(field, NULL, 16);
-}
-
 bool id_parse(const char *text, VSS_ID *out)
 {
+    uint8_t b[16];
     bool is_braced = text[0] == '{';
     const char *t = is_braced ? text + 1 : text;
-    if (!has_id_shape(t) || strcmp(t + ID_TEXT_BYTES - 1, is_braced ? "}" : "") != 0) {
+    if (!read_bytes(t, b) || strcmp(t + ID_TEXT_BYTES - 1, is_braced ? "}" : "") != 0) {
         return false;
     }
-    VSS_ID id = {.data1 = (uint32_t)hex_field(t, 8),
-                 .data2 = (uint16_t)hex_field(t + 9, 4),
-                 .data3 = (uint16_t)hex_field(t + 14, 4)};
-    for (size_t i = 0; i < 8; i++) {
-        id.data4[i] = (uint8_t)hex_field(t + (i < 2 ? 19 : 20) + 2 * i, 2);
-    }
-    *out = id;
+    out->data1 = (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+    out->data2 = (uint16_t)(b[4] << 8 | b[5]);
+    out->data3 = (uint16_t)(b[6] << 8 | b[7]);
+    memcpy(out->data4, b + 8, sizeof(out->data4));
     return true;
 }
 

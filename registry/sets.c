@@ -309,6 +309,7 @@ struct loading {
     struct store *store;
     int64_t first_seq;
     int64_t last_seq;
+    bool is_brief; /* without LUNs and extents */
     struct set_record *sets;
     int64_t *seqs; /* of sets, ascending */
     size_t count;
@@ -533,13 +534,13 @@ static HRESULT read_extent(struct loading *loading, struct sql_statement *s, str
 static HRESULT load_range(struct loading *loading, struct error *err)
 {
     HRESULT hr = read_rows(loading, load_sets_text, read_set, err);
-    if (SUCCEEDED(hr)) {
+    if (SUCCEEDED(hr) && !loading->is_brief) {
         hr = read_rows(loading, load_luns_text, read_lun, err);
     }
     if (SUCCEEDED(hr)) {
         hr = read_rows(loading, load_snapshots_text, read_snapshot, err);
     }
-    if (SUCCEEDED(hr)) {
+    if (SUCCEEDED(hr) && !loading->is_brief) {
         hr = read_rows(loading, load_extents_text, read_extent, err);
     }
     free(loading->seqs);
@@ -552,12 +553,13 @@ static HRESULT load_range(struct loading *loading, struct error *err)
     return hr;
 }
 
-HRESULT sets_load_all(struct store *store, struct set_record **out, size_t *out_count,
-                      struct error *err)
+static HRESULT load_all(struct store *store, bool is_brief, struct set_record **out,
+                        size_t *out_count, struct error *err)
 {
     *out = NULL;
     *out_count = 0;
-    struct loading loading = {.store = store, .first_seq = 0, .last_seq = INT64_MAX};
+    struct loading loading = {
+        .store = store, .first_seq = 0, .last_seq = INT64_MAX, .is_brief = is_brief};
     HRESULT hr = sql_read_begin(store, err);
     if (FAILED(hr)) {
         return hr;
@@ -567,6 +569,18 @@ HRESULT sets_load_all(struct store *store, struct set_record **out, size_t *out_
     *out = loading.sets;
     *out_count = loading.count;
     return hr;
+}
+
+HRESULT sets_load_all(struct store *store, struct set_record **out, size_t *out_count,
+                      struct error *err)
+{
+    return load_all(store, false, out, out_count, err);
+}
+
+HRESULT sets_load_brief(struct store *store, struct set_record **out, size_t *out_count,
+                        struct error *err)
+{
+    return load_all(store, true, out, out_count, err);
 }
 
 static HRESULT not_found(const char *what, const VSS_ID *id, struct error *err)

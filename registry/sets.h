@@ -87,6 +87,9 @@ HRESULT sets_find_by_snapshot(struct store *store, const VSS_ID *snapshot_id,
 /* All sets, oldest first; *out is an array of *out_count records, freed by sets_free_all(). */
 HRESULT sets_load_all(struct store *store, struct set_record **out, size_t *out_count,
                       struct error *err);
+/* The same without LUNs and extents, which are most of the work: to list, not to save again. */
+HRESULT sets_load_brief(struct store *store, struct set_record **out, size_t *out_count,
+                        struct error *err);
 void sets_free_all(struct set_record *sets, size_t count);
 
 /* Removes a snapshot; and its set with the last one. The set's LUN mappings stay until then:

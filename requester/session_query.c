@@ -120,7 +120,7 @@ static HRESULT list_snapshots(struct vss_backup_components *session, struct obje
 {
     struct set_record *sets = NULL;
     size_t count = 0;
-    HRESULT hr = sets_load_all(session->env->store, &sets, &count, &session->err);
+    HRESULT hr = sets_load_brief(session->env->store, &sets, &count, &session->err);
     for (size_t i = 0; i < count && SUCCEEDED(hr); i++) {
         if (is_in_context(session->context, &sets[i])) {
             hr = list_set(list, &sets[i], &session->err);
