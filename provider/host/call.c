@@ -107,6 +107,7 @@ HRESULT provider_call(struct provider *provider, enum vss_provider_op op, const 
         result = provider_run(provider, op, in, out, arena, limit_ms, &line);
     }
     uint64_t taken_us = clock_monotonic_us() - start_us;
+    provider->has_answered = SUCCEEDED(hr);
     if (FAILED(hr)) {
         return report_loss(provider, hr, &line, err);
     }

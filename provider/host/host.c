@@ -11,6 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A plug-in that says that memory is short says it of itself, not of us. */
+static HRESULT its_own_failure(const struct provider *p, HRESULT hr, struct error *err)
+{
+    return hr == E_OUTOFMEMORY && p->has_answered
+               ? error_translate(err, VSS_E_UNEXPECTED_PROVIDER_ERROR)
+               : hr;
+}
+
 static HRESULT ask_capabilities(struct provider *p, struct error *err)
 {
     struct provider_arena arena = PROVIDER_ARENA_INIT;
@@ -20,7 +28,7 @@ static HRESULT ask_capabilities(struct provider *p, struct error *err)
         p->capabilities.description = p->description;
     }
     provider_arena_free(&arena);
-    return hr;
+    return its_own_failure(p, hr, err);
 }
 
 static HRESULT start(struct provider *p, struct error *err)
@@ -32,7 +40,7 @@ static HRESULT start(struct provider *p, struct error *err)
         HRESULT hr = provider_call(p, VSS_OP_ON_LOAD, &in, &out, &arena, 0, err);
         provider_arena_free(&arena);
         if (FAILED(hr)) {
-            return hr;
+            return its_own_failure(p, hr, err);
         }
         p->self = out.self;
     }

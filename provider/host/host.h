@@ -30,8 +30,8 @@ void provider_arena_free(struct provider_arena *arena);
  * provider directory. Shims in front of either are put above it ("trace/NAME"). Registered
  * providers come first, in the order of their registration, then the others in that of the
  * configuration. One that cannot be used is left out, with an event and a warning that say why; so
- * an empty list is a success. config and store must outlive *out. E_OUTOFMEMORY: here or in a
- * plug-in, while it was loaded; nothing is left out for that. */
+ * an empty list is a success. config and store must outlive *out. E_OUTOFMEMORY: here, and
+ * nothing is left out for that; a plug-in that is short of memory is one that cannot be used. */
 HRESULT providers_open(const struct config *config, struct store *store, struct providers **out,
                        struct error *err);
 void providers_close(struct providers *providers); /* NULL is harmless */

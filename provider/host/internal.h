@@ -32,6 +32,7 @@ struct provider {
     bool is_loaded; /* OnLoad succeeded */
     struct vss_capabilities_out capabilities;
     char *description; /* owned; what capabilities.description points to */
+    bool has_answered; /* the last call: how it ended is the plug-in's own word */
     bool defers_events;
     struct deferred_event
         deferred[DEFERRED_EVENTS_MAX]; /* the first ones; the rest is only logged */

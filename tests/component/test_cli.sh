@@ -189,6 +189,11 @@ sed -i 's/OnLoad:7:abort/OnLoad:0:abort/' "$work/shims.conf"
 run 0 provider show b --config "$work/shims.conf"
 out_has 'not usable'
 out_has 'shim fault: "OnLoad:0:abort": calls are counted from 1'
+# short of memory there is not short of memory here: it costs its array only
+printf '[array a]\nprovider = %s\n[array b]\nprovider = fault/%s\nfault = OnLoad:E_OUTOFMEMORY\n' "$plugin" "$plugin" >"$work/short.conf"
+run 0 providers --config "$work/short.conf"
+out_has '^a +tgt'
+out_has 'array b is not usable.*OnLoad failed'
 printf '[array a]\nprovider = trace/fault/\n' >"$work/shims.conf"
 run 0 provider show a --config "$work/shims.conf"
 out_has 'names shims and no provider behind them'
