@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+# lunshadow_fuzz(NAME LINK target...): the corpus is run in every build; with the fuzz preset there is the fuzzer
+# beside it.
+function(lunshadow_fuzz name)
+  cmake_parse_arguments(PARSE_ARGV 1 fuzz "" "" "LINK")
+  add_executable(test_fuzz_${name} fuzz/fuzz_${name}.c fuzz/replay.c)
+  target_include_directories(test_fuzz_${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  target_link_libraries(test_fuzz_${name} PRIVATE ${fuzz_LINK})
+  add_test(NAME unit/fuzz_${name} COMMAND test_fuzz_${name} ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${name})
+  set_tests_properties(unit/fuzz_${name} PROPERTIES LABELS unit TIMEOUT 300)
+  if(LUNSHADOW_SANITIZE MATCHES "fuzzer")
+    add_executable(fuzz_${name} fuzz/fuzz_${name}.c)
+    target_include_directories(fuzz_${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+    target_link_libraries(fuzz_${name} PRIVATE ${fuzz_LINK})
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  endif()
+endfunction()
+lunshadow_fuzz(backup_document LINK lunshadow_requester)
+lunshadow_fuzz(label LINK lunshadow_lun)
+lunshadow_fuzz(vpd LINK lunshadow_lun)
+lunshadow_fuzz(wire LINK lunshadow_provider)
+lunshadow_fuzz(writer_metadata LINK lunshadow_requester)
