@@ -123,9 +123,6 @@ static bool hit(struct run *run, struct row *row, long kill_at)
     run->victim = row->victim;
     world_use_writer(&run->w, row->scenario->has_writer);
     run->w.point = row->name;
-    if (row->victim == VICTIM_TARGET) {
-        run->is_dirty = true; /* what tgtd showed of a set goes with it */
-    }
     row->scenario->prepare(run);
     if (row->base) {
         trace(run, arguments_of(run), row->base, VICTIM_COMMAND, &base);
@@ -149,6 +146,9 @@ static bool hit(struct run *run, struct row *row, long kill_at)
     recover(run, (kill_at ^ row->way) & 1 ? RECOVER_RESUME : RECOVER_ROLLBACK);
     row->scenario->judge(run);
     run->w.point = NULL;
+    if (row->victim == VICTIM_TARGET) {
+        run->is_dirty = true; /* what tgtd showed of a set goes with it */
+    }
     if (run->w.failures > failures) { /* the next point begins anew */
         world_drop_exposures(&run->w);
         world_forget(&run->w);
