@@ -10,6 +10,7 @@
 #include "lun/host/loop.h"
 #include "lun/info.h"
 #include "lun/lun.h"
+#include "provider/helper.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -86,7 +87,9 @@ static HRESULT start_export(struct pg_volume *v, const struct lun_options *optio
                             struct error *err)
 {
     struct lun *lun = NULL;
-    struct export_options how = {.lun = options, .mode = EXPORT_WRITABLE};
+    struct export_options how = {.lun = options,
+                                 .mode = EXPORT_WRITABLE,
+                                 .keeper = helper_program("lunshadow-export-keeper")};
     HRESULT hr = lun_open(v->url, options, true, &lun, err);
     if (FAILED(hr)) {
         return hr;

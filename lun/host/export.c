@@ -4,6 +4,7 @@
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "common/process.h"
+#include "lun/host/export_daemon.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,8 +20,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DAEMON        "qemu-storage-daemon"
 #define START_MS      30000u
+#define LOST_AFTER_S  120u /* as long as the kernel's own initiator waits for a session */
 #define END_MS        5000
 #define UNMOUNT_TRIES 50
 
@@ -138,7 +139,7 @@ static void free_texts(struct daemon_texts *t)
 static HRESULT run_daemon(const struct daemon_texts *t, bool has_secret, bool has_scratch,
                           struct error *err)
 {
-    const char *argv[16] = {DAEMON, "--daemonize", "--pidfile", t->pid};
+    const char *argv[16] = {EXPORT_DAEMON, "--daemonize", "--pidfile", t->pid};
     size_t count = 4;
     if (has_secret) {
         argv[count++] = "--object";
@@ -212,6 +213,17 @@ static HRESULT write_record(const char *directory, const struct lun *lun, struct
     return hr;
 }
 
+/* It goes to the background by itself, and ends with the daemon. */
+static HRESULT start_keeper(const char *directory, const struct export_options *options,
+                            struct error *err)
+{
+    char seconds[16];
+    uint32_t limit = options->lost_after_s ? options->lost_after_s : LOST_AFTER_S;
+    (void)snprintf(seconds, sizeof(seconds), "%u", limit);
+    const char *const argv[] = {options->keeper, directory, seconds, NULL};
+    return process_run(argv, START_MS, NULL, err);
+}
+
 static HRESULT start_in(const char *directory, const struct lun *lun,
                         const struct export_options *options, struct error *err)
 {
@@ -249,7 +261,10 @@ static HRESULT start_in(const char *directory, const struct lun *lun,
     (void)remove_file(directory, "secret", NULL);
     explicit_bzero(secret, sizeof(secret));
     free(initiator);
-    return SUCCEEDED(hr) ? check_size(directory, lun, err) : hr;
+    if (SUCCEEDED(hr)) {
+        hr = check_size(directory, lun, err);
+    }
+    return SUCCEEDED(hr) && options->keeper ? start_keeper(directory, options, err) : hr;
 }
 
 static HRESULT check_identity(const struct lun *lun, const struct vss_lun_info *info,
@@ -289,46 +304,6 @@ HRESULT export_start(const char *directory, const char *url, const struct vss_lu
 
 /* ---- stopping -------------------------------------------------------------------------------- */
 
-static int read_pid(const char *directory)
-{
-    char text[32] = "";
-    char *path = text_printf("%s/pid", directory);
-    int fd = path ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
-    ssize_t got = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    free(path);
-    char *end = text;
-    long pid = got > 0 ? strtol(text, &end, 10) : 0;
-    return pid > 1 && pid <= INT_MAX && (*end == '\n' || *end == '\0') ? (int)pid : 0;
-}
-
-/* A pid is reused, and a file can be old: the daemon of this directory has its disk on its command
- * line. */
-static bool is_daemon(int pid, const char *directory)
-{
-    char path[64];
-    char line[16384];
-    char *pidfile = text_printf("%s/pid", directory);
-    (void)snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd >= 0 ? read(fd, line, sizeof(line)) : 0;
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    bool is_it = false;
-    if (pidfile && got > 0) {
-        size_t first = strnlen(line, (size_t)got);
-        size_t wanted = strlen(pidfile) + 1;
-        is_it = first >= strlen(DAEMON) &&
-                memcmp(line + first - strlen(DAEMON), DAEMON, strlen(DAEMON)) == 0 &&
-                memmem(line, (size_t)got, pidfile, wanted) != NULL;
-    }
-    free(pidfile);
-    return is_it;
-}
-
 static bool has_ended(int pidfd, int timeout_ms)
 {
     uint64_t deadline = clock_monotonic_us() + (uint64_t)timeout_ms * 1000;
@@ -343,20 +318,16 @@ static bool has_ended(int pidfd, int timeout_ms)
     }
 }
 
-/* Looked at once more after the pidfd is ours: from then on it names one process. */
 static void end_daemon(const char *directory)
 {
-    int pid = read_pid(directory);
-    int pidfd = pid > 0 ? pidfd_open(pid, 0) : -1;
+    int pidfd = export_daemon_open(directory);
     if (pidfd < 0) {
         return;
     }
-    if (is_daemon(pid, directory)) {
-        (void)pidfd_send_signal(pidfd, SIGTERM, NULL, 0);
-        if (!has_ended(pidfd, END_MS)) {
-            (void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
-            (void)has_ended(pidfd, END_MS);
-        }
+    (void)pidfd_send_signal(pidfd, SIGTERM, NULL, 0);
+    if (!has_ended(pidfd, END_MS)) {
+        (void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+        (void)has_ended(pidfd, END_MS);
     }
     (void)close(pidfd);
 }

@@ -21,6 +21,9 @@ enum export_mode {
 struct export_options {
     const struct lun_options *lun; /* may be NULL */
     enum export_mode mode;
+    const char *keeper; /* lunshadow-export-keeper, which ends the export when its LUN is lost, so
+                           that nobody waits for it for ever; NULL: nobody watches */
+    uint32_t lost_after_s; /* it is lost when it has not answered for so long; 0: 120 s */
     const char *device; /* a block device that the kernel has for the LUN, "/dev/sdb", to be used in
                            the place of a login; NULL: none */
 };

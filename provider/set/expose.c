@@ -9,6 +9,7 @@
 #include "lun/host/loop.h"
 #include "lun/host/mounts.h"
 #include "lun/host_device.h"
+#include "provider/helper.h"
 #include "provider/set/call.h"
 #include "provider/set/claim.h"
 #include "registry/locks.h"
@@ -323,7 +324,9 @@ static json_t *make_plan(const VSS_ID *snapshot_id, const char *path)
 static HRESULT start_export(struct exposure *x, const struct lun_mapping *m, struct error *err)
 {
     char name[HOST_DEVICE_NAME_BYTES];
-    struct export_options options = {.lun = &x->env->lun, .mode = EXPORT_SCRATCH};
+    struct export_options options = {.lun = &x->env->lun,
+                                     .mode = EXPORT_SCRATCH,
+                                     .keeper = helper_program("lunshadow-export-keeper")};
     HRESULT hr = host_device_find("/sys", &m->copy, name, err);
     char *device = hr == S_OK ? text_printf("/dev/%s", name) : NULL;
     char *parent = text_printf("%s/" FOLDER, store_path(x->env->store));

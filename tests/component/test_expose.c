@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lunshadow/requester.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
@@ -30,6 +31,7 @@
 #include "lun/host/export.h"
 #include "lun/host/filesystem.h"
 #include "lun/host/loop.h"
+#include "provider/helper.h"
 #include "provider/set/claim.h"
 #include "provider/set/expose.h"
 #include "provider/set/rollback.h"
@@ -298,6 +300,23 @@ static void what_is_refused(void **state)
     delete_set(a, &set);
 }
 
+/* Past the page cache; errno, 0: read. */
+static int read_block(const char *path)
+{
+    void *block = NULL;
+    int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    int reason = fd < 0 ? errno : 0;
+    if (!reason && posix_memalign(&block, 4096, 4096) == 0 &&
+        pread(fd, block, 4096, 8192) != 4096) {
+        reason = errno;
+    }
+    free(block);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return reason;
+}
+
 /* The steps of set_expose() up to the point where the record would be written. */
 static void expose_and_die(const struct array *a, const struct set_record *set, const char *at)
 {
@@ -337,6 +356,44 @@ static void let_one_die(const struct array *a, const struct set_record *set, con
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     assert_file(at, "file", TEXT);
+}
+
+/* An array that went away: whoever reads the export is told within the keeper's time, and can let
+ * go; without the keeper they would wait for ever. */
+static void a_lost_lun_ends_its_export(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct lun *lun = NULL;
+    int status = 0;
+    struct export_options options = {.lun = &a->env->lun,
+                                     .mode = EXPORT_WRITABLE,
+                                     .keeper = helper_program("lunshadow-export-keeper"),
+                                     .lost_after_s = 3};
+    const char *directory = path_in(a, "lost");
+    assert_ok(lun_open(a->urls[0], &a->env->lun, true, &lun, &err), &err);
+    assert_ok(export_start(directory, a->urls[0], &lun->identity.info, &options, &err), &err);
+    lun_close(lun);
+    char *disk = export_file(directory);
+    clock_sleep_ms(5000); /* longer than the keeper's time: an array that answers is let be */
+    assert_int_equal(read_block(disk), 0);
+    assert_int_equal(kill(a->lab->tgtd_pid, SIGSTOP), 0);
+    pid_t reader = fork();
+    if (reader == 0) {
+        _exit(read_block(disk) == 0 ? 1 : 0);
+    }
+    uint64_t started_us = clock_monotonic_us();
+    pid_t ended = 0;
+    while (ended == 0 && clock_monotonic_us() - started_us < 60000000) {
+        clock_sleep_ms(50);
+        ended = waitpid(reader, &status, WNOHANG);
+    }
+    assert_int_equal(kill(a->lab->tgtd_pid, SIGCONT), 0);
+    assert_int_equal(ended, reader);
+    assert_int_equal(status, 0);
+    assert_ok(export_stop(directory, &err), &err);
+    assert_int_equal(access(directory, F_OK), -1);
+    free(disk);
 }
 
 static void what_a_dead_process_left_goes(void **state)
@@ -555,6 +612,7 @@ int main(void)
         TEST(xfs_beside_its_mounted_original),
         TEST(ext4_beside_its_mounted_original),
         TEST(what_is_refused),
+        TEST(a_lost_lun_ends_its_export),
         TEST(what_a_dead_process_left_goes),
         TEST(an_exposure_that_is_no_more),
         TEST(without_its_array),

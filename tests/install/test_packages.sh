@@ -50,6 +50,7 @@ has() {
 }
 has lunshadow '/bin/lunshadow$'
 has lunshadow '/libexec/lunshadow/lunshadow-guard$'
+has lunshadow '/libexec/lunshadow/lunshadow-export-keeper$'
 has lunshadow '/libexec/lunshadow/writers/fsfreeze$'
 has lunshadow '/lunshadow-provider-tgt.so$'
 has lunshadow '/systemd/system/lunshadow-drill@.service$'
