@@ -2,7 +2,9 @@
 /* What a snapshot set refuses, each by its real cause, with nothing left on the array. */
 #include "component/array_fixture.h"
 
+#include "common/buffer.h"
 #include "common/id.h"
+#include "provider/helper.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -277,6 +279,21 @@ static void make_sysfs(struct array *a, const char *lun_of_sda, char *tree, size
     save_page83(lun_of_sda, line);
 }
 
+/* Where programs and plug-ins are, said before the mount namespace changes: in a changed root the
+ * kernel then no longer tells a program where it is itself. */
+static void keep_helpers(void)
+{
+    char *guard = text_copy(helper_program("lunshadow-guard"));
+    char *plugin = helper_plugin("tgt");
+    assert_true(guard && plugin);
+    *strrchr(guard, '/') = '\0';
+    *strrchr(plugin, '/') = '\0';
+    assert_int_equal(setenv("LUNSHADOW_LIBEXECDIR", guard, 1), 0);
+    assert_int_equal(setenv("LUNSHADOW_PROVIDER_DIR", plugin, 1), 0);
+    free(plugin);
+    free(guard);
+}
+
 /* In a process of its own, which sees the tree in the place of /sys: no machine has an initiator of
  * the kernel's to rely on. Exits with 0 where the first LUN is taken, and the second is not. */
 static void add_both(struct array *a, const char *tree)
@@ -315,6 +332,7 @@ static void state_directory_on_the_set_is_refused(void **state)
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
+        keep_helpers();
         add_both(a, tree);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
