@@ -319,6 +319,8 @@ static void try_immutable_file(void)
         contract_expect_on(&open, "DeleteSnapshots", delete_set(&open, 0), VSS_E_UNEXPECTED);
         contract_expect_on(&open, "BreakSnapshotSet", break_set(&open, 0), VSS_E_UNEXPECTED);
         contract_expect_on(&open, "BreakSnapshotSetEx", break_set_ex(&open, 0), VSS_E_UNEXPECTED);
+        vss_enum_object_release(open.objects);
+        open.objects = NULL;
         contract_expect_on(&open, "Query", query(&open, 0), S_OK);
     } else {
         (void)printf("skipped: no file can be made immutable here\n");
