@@ -14,7 +14,7 @@
 HRESULT session_open(const struct cli *cli, struct vss_backup_components **out, struct error *err);
 
 /* The same with options of its own, whose paths are filled in. */
-HRESULT session_open_with(const struct cli *cli, const struct vss_session_options *options,
+HRESULT session_open_with(const struct cli *cli, const struct vss_session_options *wanted,
                           struct vss_backup_components **out, struct error *err);
 
 /* Session that is initialized for backup and sees all contexts: for list, break, delete. */
