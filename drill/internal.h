@@ -82,6 +82,15 @@ struct drill {
     int control_count;
 };
 
+/* ---- the order of the drills beside this one (publish.c) ---- */
+
+/* Begins a phase. False: it is left out, which the report says, because an earlier one failed
+ * (*failed, NULL at first, is its name) or because the drill was stopped, which *failed says then.
+ */
+bool drill_phase_begins(struct drill *d, const char *name, const char **failed);
+void drill_phase_failed(struct drill *d, const char *name, const struct error *err,
+                        const char **failed);
+
 /* ---- the report at the end (publish.c) ---- */
 
 /* <state directory>/drills, which is there then; asked before anything else is done. malloc'ed. */
@@ -143,6 +152,11 @@ HRESULT drill_call(struct vss_backup_components *session, HRESULT hr, const char
 HRESULT drill_wait(struct drill *d, struct vss_backup_components *session, HRESULT hr,
                    struct vss_async *async, const char *method, uint32_t *out_steps,
                    struct error *err);
+
+/* Starts an operation and waits for its end. */
+HRESULT drill_async(struct drill *d, struct vss_backup_components *session, const char *method,
+                    HRESULT (*start)(struct vss_backup_components *, struct vss_async **),
+                    struct error *err);
 
 /* InitializeForBackup to GetSnapshotProperties; extra: attributes ORed into the context. Made again
  * some times where the answer is VSS_E_HOLD_WRITES_TIMEOUT, which asks for just that. */

@@ -128,15 +128,9 @@ static void run_phases(struct own_drill *o)
     const char *failed = NULL;
     for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
         struct error err = {0};
-        report_phase(o->base.report, phases[i].name);
-        if (!failed && drill_was_stopped(&o->base)) {
-            failed = "stopped";
-        }
-        if (failed) {
-            report_skip(o->base.report, "all of it", "not done, because of '%s'", failed);
-        } else if (FAILED(phases[i].run(o, &err))) {
-            failed = phases[i].name;
-            report_error(o->base.report, "done", &err);
+        if (drill_phase_begins(&o->base, phases[i].name, &failed) &&
+            FAILED(phases[i].run(o, &err))) {
+            drill_phase_failed(&o->base, phases[i].name, &err, &failed);
         }
     }
     clean_up(o);

@@ -13,15 +13,6 @@
 
 /* ---- the set --------------------------------------------------------------------------------- */
 
-static HRESULT run_async(struct own_drill *o, struct vss_backup_components *s, const char *method,
-                         HRESULT (*start)(struct vss_backup_components *, struct vss_async **),
-                         struct error *err)
-{
-    struct vss_async *async = NULL;
-    HRESULT hr = start(s, &async);
-    return drill_wait(&o->base, s, hr, async, method, NULL, err);
-}
-
 static HRESULT begin(struct own_drill *o, struct vss_backup_components *s, struct error *err)
 {
     uint32_t context = VSS_CTX_APP_ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE;
@@ -32,8 +23,8 @@ static HRESULT begin(struct own_drill *o, struct vss_backup_components *s, struc
                         "SetBackupState", err);
     }
     if (SUCCEEDED(hr)) {
-        hr = run_async(o, s, "GatherWriterMetadata", vss_backup_components_gather_writer_metadata,
-                       err);
+        hr = drill_async(&o->base, s, "GatherWriterMetadata",
+                         vss_backup_components_gather_writer_metadata, err);
     }
     if (SUCCEEDED(hr)) {
         hr = drill_call(s, vss_backup_components_start_snapshot_set(s, &o->set_id),
@@ -50,16 +41,17 @@ static HRESULT begin(struct own_drill *o, struct vss_backup_components *s, struc
 
 static HRESULT commit(struct own_drill *o, struct vss_backup_components *s, struct error *err)
 {
-    HRESULT hr = run_async(o, s, "PrepareForBackup", vss_backup_components_prepare_for_backup, err);
+    HRESULT hr =
+        drill_async(&o->base, s, "PrepareForBackup", vss_backup_components_prepare_for_backup, err);
     if (SUCCEEDED(hr)) {
-        hr = run_async(o, s, "DoSnapshotSet", vss_backup_components_do_snapshot_set, err);
+        hr = drill_async(&o->base, s, "DoSnapshotSet", vss_backup_components_do_snapshot_set, err);
     }
     if (SUCCEEDED(hr)) {
         o->has_set = true;
         hr = drill_call(s, vss_backup_components_save_as_xml(s, &o->xml), "SaveAsXML", err);
     }
     if (SUCCEEDED(hr)) {
-        hr = run_async(o, s, "BackupComplete", vss_backup_components_backup_complete, err);
+        hr = drill_async(&o->base, s, "BackupComplete", vss_backup_components_backup_complete, err);
     }
     return hr;
 }
@@ -223,7 +215,8 @@ static HRESULT import_set(struct own_drill *o, struct error *err)
     struct vss_backup_components *s = NULL;
     HRESULT hr = drill_session(&o->base, o->xml, false, &s, err);
     if (SUCCEEDED(hr)) {
-        hr = run_async(o, s, "ImportSnapshots", vss_backup_components_import_snapshots, err);
+        hr = drill_async(&o->base, s, "ImportSnapshots", vss_backup_components_import_snapshots,
+                         err);
     }
     vss_backup_components_release(s);
     return hr;

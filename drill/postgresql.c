@@ -234,15 +234,9 @@ static void run_phases(struct pg_drill *p)
     const char *failed = NULL;
     for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
         struct error err = {0};
-        report_phase(p->base.report, phases[i].name);
-        if (!failed && drill_was_stopped(&p->base)) {
-            failed = "stopped";
-        }
-        if (failed) {
-            report_skip(p->base.report, "all of it", "not done, because of '%s'", failed);
-        } else if (FAILED(phases[i].run(p, &err))) {
-            failed = phases[i].name;
-            report_error(p->base.report, "done", &err);
+        if (drill_phase_begins(&p->base, phases[i].name, &failed) &&
+            FAILED(phases[i].run(p, &err))) {
+            drill_phase_failed(&p->base, phases[i].name, &err, &failed);
         }
     }
     report_end(p->base.report);

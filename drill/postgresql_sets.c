@@ -11,15 +11,6 @@
 #define WRITER    "PostgreSQL"
 #define COMPONENT "cluster" /* of the writer: a file group without logical path */
 
-static HRESULT run_async(struct pg_drill *p, struct vss_backup_components *s, const char *method,
-                         HRESULT (*start)(struct vss_backup_components *, struct vss_async **),
-                         struct error *err)
-{
-    struct vss_async *async = NULL;
-    HRESULT hr = start(s, &async);
-    return drill_wait(&p->base, s, hr, async, method, NULL, err);
-}
-
 /* ---- the writer ---- */
 
 struct writer {
@@ -66,8 +57,8 @@ static HRESULT check_writer(struct pg_drill *p, struct vss_backup_components *s,
     HRESULT failure = E_FAIL;
     HRESULT application = S_OK;
     uint32_t count = 0;
-    HRESULT hr =
-        run_async(p, s, "GatherWriterStatus", vss_backup_components_gather_writer_status, err);
+    HRESULT hr = drill_async(&p->base, s, "GatherWriterStatus",
+                             vss_backup_components_gather_writer_status, err);
     if (SUCCEEDED(hr)) {
         hr = drill_call(s, vss_backup_components_get_writer_status_count(s, &count),
                         "GetWriterStatusCount", err);
@@ -108,8 +99,8 @@ static HRESULT begin(struct pg_drill *p, struct vss_backup_components *s, struct
                         "SetBackupState", err);
     }
     if (SUCCEEDED(hr)) {
-        hr = run_async(p, s, "GatherWriterMetadata", vss_backup_components_gather_writer_metadata,
-                       err);
+        hr = drill_async(&p->base, s, "GatherWriterMetadata",
+                         vss_backup_components_gather_writer_metadata, err);
     }
     if (SUCCEEDED(hr)) {
         hr = find_writer(s, w, err);
@@ -140,10 +131,11 @@ static HRESULT add_volumes(struct pg_drill *p, struct vss_backup_components *s, 
 static HRESULT commit(struct pg_drill *p, struct vss_backup_components *s, const struct writer *w,
                       struct error *err)
 {
-    HRESULT hr = run_async(p, s, "PrepareForBackup", vss_backup_components_prepare_for_backup, err);
+    HRESULT hr =
+        drill_async(&p->base, s, "PrepareForBackup", vss_backup_components_prepare_for_backup, err);
     p->before_cut_us = clock_monotonic_us();
     if (SUCCEEDED(hr)) {
-        hr = run_async(p, s, "DoSnapshotSet", vss_backup_components_do_snapshot_set, err);
+        hr = drill_async(&p->base, s, "DoSnapshotSet", vss_backup_components_do_snapshot_set, err);
     }
     p->after_cut_us = clock_monotonic_us();
     if (SUCCEEDED(hr)) {
@@ -158,7 +150,7 @@ static HRESULT commit(struct pg_drill *p, struct vss_backup_components *s, const
                         "SetBackupSucceeded", err);
     }
     if (SUCCEEDED(hr)) {
-        hr = run_async(p, s, "BackupComplete", vss_backup_components_backup_complete, err);
+        hr = drill_async(&p->base, s, "BackupComplete", vss_backup_components_backup_complete, err);
     }
     return SUCCEEDED(hr)
                ? drill_call(s, vss_backup_components_save_as_xml(s, &p->xml), "SaveAsXML", err)
@@ -223,8 +215,8 @@ HRESULT pg_recover_mounted(struct pg_drill *p, struct error *err)
 static HRESULT tell_before(struct pg_drill *p, struct vss_backup_components *s, struct writer *w,
                            struct error *err)
 {
-    HRESULT hr =
-        run_async(p, s, "GatherWriterMetadata", vss_backup_components_gather_writer_metadata, err);
+    HRESULT hr = drill_async(&p->base, s, "GatherWriterMetadata",
+                             vss_backup_components_gather_writer_metadata, err);
     if (SUCCEEDED(hr)) {
         hr = find_writer(s, w, err);
     }
@@ -236,7 +228,7 @@ static HRESULT tell_before(struct pg_drill *p, struct vss_backup_components *s, 
     }
     p->down_since_us = clock_monotonic_us();
     if (SUCCEEDED(hr)) {
-        hr = run_async(p, s, "PreRestore", vss_backup_components_pre_restore, err);
+        hr = drill_async(&p->base, s, "PreRestore", vss_backup_components_pre_restore, err);
     }
     if (SUCCEEDED(hr)) {
         hr = check_writer(p, s, w, "PreRestore", err);
@@ -260,7 +252,7 @@ static HRESULT reopen(struct pg_drill *p, struct error *err)
 static HRESULT tell_after(struct pg_drill *p, struct vss_backup_components *s,
                           const struct writer *w, struct error *err)
 {
-    HRESULT hr = run_async(p, s, "PostRestore", vss_backup_components_post_restore, err);
+    HRESULT hr = drill_async(&p->base, s, "PostRestore", vss_backup_components_post_restore, err);
     return SUCCEEDED(hr) ? check_writer(p, s, w, "PostRestore", err) : hr;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The report's file, and what is printed at the end. */
+/* Phases in the report, its file, and what is printed at the end. */
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "common/id.h"
@@ -42,6 +42,25 @@ static HRESULT make_directory(char *path, struct error *err)
         }
     }
     return S_OK;
+}
+
+bool drill_phase_begins(struct drill *d, const char *name, const char **failed)
+{
+    report_phase(d->report, name);
+    if (!*failed && drill_was_stopped(d)) {
+        *failed = "stopped";
+    }
+    if (*failed) {
+        report_skip(d->report, "all of it", "not done, because of '%s'", *failed);
+    }
+    return !*failed;
+}
+
+void drill_phase_failed(struct drill *d, const char *name, const struct error *err,
+                        const char **failed)
+{
+    *failed = name;
+    report_error(d->report, "done", err);
 }
 
 HRESULT drill_reports_directory(const struct drill_options *options, char **out, struct error *err)

@@ -95,12 +95,20 @@ HRESULT drill_wait(struct drill *d, struct vss_backup_components *session, HRESU
     return hr;
 }
 
+HRESULT drill_async(struct drill *d, struct vss_backup_components *session, const char *method,
+                    HRESULT (*start)(struct vss_backup_components *, struct vss_async **),
+                    struct error *err)
+{
+    struct vss_async *async = NULL;
+    HRESULT hr = start(session, &async);
+    return drill_wait(d, session, hr, async, method, NULL, err);
+}
+
 /* ---- create ---- */
 
 static HRESULT begin_backup(struct drill *d, struct vss_backup_components *s, uint32_t extra,
                             struct error *err)
 {
-    struct vss_async *async = NULL;
     uint32_t writers = 0;
     uint32_t context = VSS_CTX_APP_ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE | extra;
     HRESULT hr = drill_call(s, vss_backup_components_set_context(s, context), "SetContext", err);
@@ -110,8 +118,8 @@ static HRESULT begin_backup(struct drill *d, struct vss_backup_components *s, ui
                         "SetBackupState", err);
     }
     if (SUCCEEDED(hr)) {
-        hr = vss_backup_components_gather_writer_metadata(s, &async);
-        hr = drill_wait(d, s, hr, async, "GatherWriterMetadata", NULL, err);
+        hr = drill_async(d, s, "GatherWriterMetadata", vss_backup_components_gather_writer_metadata,
+                         err);
     }
     if (SUCCEEDED(hr)) {
         hr = drill_call(s, vss_backup_components_get_writer_metadata_count(s, &writers),
@@ -137,13 +145,10 @@ static HRESULT add_luns(struct drill *d, struct vss_backup_components *s, struct
 static HRESULT commit(struct drill *d, struct vss_backup_components *s, struct drill_set *set,
                       struct error *err)
 {
-    struct vss_async *async = NULL;
-    HRESULT hr = vss_backup_components_prepare_for_backup(s, &async);
-    hr = drill_wait(d, s, hr, async, "PrepareForBackup", NULL, err);
+    HRESULT hr =
+        drill_async(d, s, "PrepareForBackup", vss_backup_components_prepare_for_backup, err);
     if (SUCCEEDED(hr)) {
-        async = NULL;
-        hr = vss_backup_components_do_snapshot_set(s, &async);
-        hr = drill_wait(d, s, hr, async, "DoSnapshotSet", NULL, err);
+        hr = drill_async(d, s, "DoSnapshotSet", vss_backup_components_do_snapshot_set, err);
     }
     if (FAILED(hr)) {
         return hr;
@@ -151,9 +156,7 @@ static HRESULT commit(struct drill *d, struct vss_backup_components *s, struct d
     set->exists = true;
     hr = drill_call(s, vss_backup_components_save_as_xml(s, &set->xml), "SaveAsXML", err);
     if (SUCCEEDED(hr)) {
-        async = NULL;
-        hr = vss_backup_components_backup_complete(s, &async);
-        hr = drill_wait(d, s, hr, async, "BackupComplete", NULL, err);
+        hr = drill_async(d, s, "BackupComplete", vss_backup_components_backup_complete, err);
     }
     return hr;
 }
@@ -263,11 +266,9 @@ HRESULT drill_import_set(struct drill *d, enum drill_set_use use, struct error *
 {
     struct drill_set *set = &d->sets[use];
     struct vss_backup_components *s = NULL;
-    struct vss_async *async = NULL;
     HRESULT hr = drill_session(d, set->xml, false, &s, err);
     if (SUCCEEDED(hr)) {
-        hr = vss_backup_components_import_snapshots(s, &async);
-        hr = drill_wait(d, s, hr, async, "ImportSnapshots", NULL, err);
+        hr = drill_async(d, s, "ImportSnapshots", vss_backup_components_import_snapshots, err);
     }
     if (SUCCEEDED(hr) && hr != S_OK) {
         hr = error_translate(err, VSS_E_SOME_SNAPSHOTS_NOT_IMPORTED);
