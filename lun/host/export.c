@@ -318,18 +318,23 @@ static bool has_ended(int pidfd, int timeout_ms)
     }
 }
 
-static void end_daemon(const char *directory)
+static HRESULT end_daemon(const char *directory, struct error *err)
 {
-    int pidfd = export_daemon_open(directory);
-    if (pidfd < 0) {
-        return;
+    int pidfd = -1;
+    HRESULT hr = export_daemon_open(directory, &pidfd, err);
+    if (hr != S_OK) {
+        return hr;
     }
     (void)pidfd_send_signal(pidfd, SIGTERM, NULL, 0);
-    if (!has_ended(pidfd, END_MS)) {
+    bool is_over = has_ended(pidfd, END_MS);
+    if (!is_over) {
         (void)pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
-        (void)has_ended(pidfd, END_MS);
+        is_over = has_ended(pidfd, END_MS);
     }
     (void)close(pidfd);
+    return is_over ? S_OK
+                   : error_set(err, VSS_E_UNEXPECTED, "the " EXPORT_DAEMON " of %s does not end",
+                               directory);
 }
 
 /* A daemon that ended in good order unmounted by itself; what a killed one left is a mount without
@@ -360,8 +365,10 @@ HRESULT export_stop(const char *directory, struct error *err)
     if (lstat(directory, &st) != 0 && errno == ENOENT) {
         return S_OK;
     }
-    end_daemon(directory);
-    HRESULT hr = drop_mount(directory, err);
+    HRESULT hr = end_daemon(directory, err);
+    if (SUCCEEDED(hr)) {
+        hr = drop_mount(directory, err);
+    }
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) && SUCCEEDED(hr); i++) {
         hr = remove_file(directory, files[i], err);
     }
@@ -386,12 +393,20 @@ static HRESULT read_record(const char *directory, char **out_url, char out_key[L
 {
     const char *url = NULL;
     const char *key = NULL;
+    json_error_t why;
     char *path = text_printf("%s/lun", directory);
-    json_t *json = path ? json_load_file(path, 0, NULL) : NULL;
+    if (!path) {
+        return error_set(err, E_OUTOFMEMORY, "no memory for a LUN's address");
+    }
+    if (access(path, F_OK) != 0 && errno == ENOENT) {
+        free(path);
+        return S_FALSE;
+    }
+    json_t *json = json_load_file(path, 0, &why);
     HRESULT hr = S_OK;
-    if (!json) {
-        hr = S_FALSE;
-    } else if (json_unpack(json, "{s:s, s:s}", "url", &url, "key", &key) != 0 ||
+    if (!json && json_error_code(&why) == json_error_out_of_memory) {
+        hr = error_set(err, E_OUTOFMEMORY, "no memory to read %s", path);
+    } else if (!json || json_unpack(json, "{s:s, s:s}", "url", &url, "key", &key) != 0 ||
                strlen(key) >= LUN_KEY_BYTES) {
         hr = error_set(err, VSS_E_UNEXPECTED, "%s does not say which LUN is exported there", path);
     } else {

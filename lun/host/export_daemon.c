@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lun/host/export_daemon.h"
 
-#include "common/buffer.h"
-
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -12,55 +11,72 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
-static int read_pid(const char *directory)
+/* *out 0: no daemon has been started. Nothing is allocated here: whoever ends an export must be
+ * able to when memory is short. */
+static HRESULT read_pid(const char *pid_file, int *out, struct error *err)
 {
     char text[32] = "";
-    char *path = text_printf("%s/pid", directory);
-    int fd = path ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
-    ssize_t got = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+    int fd = open(pid_file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    ssize_t got = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+    int reason = errno;
     if (fd >= 0) {
         (void)close(fd);
     }
-    free(path);
+    *out = 0;
+    if (got < 0) {
+        return reason == ENOENT ? S_OK
+                                : error_set_errno(err, reason, "cannot read %.200s", pid_file);
+    }
     char *end = text;
-    long pid = got > 0 ? strtol(text, &end, 10) : 0;
-    return pid > 1 && pid <= INT_MAX && (*end == '\n' || *end == '\0') ? (int)pid : 0;
+    long pid = strtol(text, &end, 10);
+    *out = pid > 1 && pid <= INT_MAX && (*end == '\n' || *end == '\0') ? (int)pid : 0;
+    return S_OK;
 }
 
-/* A pid is reused, and a file can be old: the daemon of this directory has its disk on its command
- * line. */
-static bool is_daemon(int pid, const char *directory)
+/* A pid is reused, and a file can be old: the daemon of this directory has its pid file on its
+ * command line. */
+static bool is_daemon(int pid, const char *pid_file)
 {
     char path[64];
     char line[16384];
-    char *pidfile = text_printf("%s/pid", directory);
     (void)snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t got = fd >= 0 ? read(fd, line, sizeof(line)) : 0;
     if (fd >= 0) {
         (void)close(fd);
     }
-    bool is_it = false;
-    if (pidfile && got > 0) {
-        size_t first = strnlen(line, (size_t)got);
-        size_t wanted = strlen(pidfile) + 1;
-        is_it = first >= strlen(EXPORT_DAEMON) &&
-                memcmp(line + first - strlen(EXPORT_DAEMON), EXPORT_DAEMON,
-                       strlen(EXPORT_DAEMON)) == 0 &&
-                memmem(line, (size_t)got, pidfile, wanted) != NULL;
+    if (got <= 0) {
+        return false;
     }
-    free(pidfile);
-    return is_it;
+    size_t first = strnlen(line, (size_t)got);
+    size_t name = strlen(EXPORT_DAEMON);
+    return first >= name && memcmp(line + first - name, EXPORT_DAEMON, name) == 0 &&
+           memmem(line, (size_t)got, pid_file, strlen(pid_file) + 1) != NULL;
 }
 
 /* Looked at once more after the pidfd is ours: from then on it names one process. */
-int export_daemon_open(const char *directory)
+HRESULT export_daemon_open(const char *directory, int *out_pidfd, struct error *err)
 {
-    int pid = read_pid(directory);
-    int pidfd = pid > 0 ? pidfd_open(pid, 0) : -1;
-    if (pidfd >= 0 && !is_daemon(pid, directory)) {
-        (void)close(pidfd);
-        pidfd = -1;
+    char pid_file[PATH_MAX];
+    int pid = 0;
+    *out_pidfd = -1;
+    if (snprintf(pid_file, sizeof(pid_file), "%s/pid", directory) >= (int)sizeof(pid_file)) {
+        return error_set(err, E_INVALIDARG, "%.200s is too long for an export's directory",
+                         directory);
     }
-    return pidfd;
+    HRESULT hr = read_pid(pid_file, &pid, err);
+    if (FAILED(hr) || pid == 0) {
+        return FAILED(hr) ? hr : S_FALSE;
+    }
+    int pidfd = pidfd_open(pid, 0);
+    if (pidfd < 0) {
+        return errno == ESRCH ? S_FALSE
+                              : error_set_errno(err, errno, "cannot watch process %d", pid);
+    }
+    if (!is_daemon(pid, pid_file)) {
+        (void)close(pidfd);
+        return S_FALSE;
+    }
+    *out_pidfd = pidfd;
+    return S_OK;
 }

@@ -5,14 +5,17 @@
  * daemon is ended: readers get errors, as from a disk that died. */
 #include "common/buffer.h"
 #include "common/clock.h"
+#include "common/error.h"
 #include "lun/host/export.h"
 #include "lun/host/export_daemon.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
@@ -27,14 +30,18 @@ struct keeper {
     char *disk;
     uint64_t limit_us;
     atomic_uint_fast64_t answered_us; /* when the last answer came */
+    atomic_bool is_gone;              /* the file is no more: nobody can end this export by it */
 };
 
 /* One read past the page cache, of another place each time: what was written is not asked of the
  * LUN. An error is an answer: nobody waits for it. */
-static void probe(const char *disk, void *buffer)
+static void probe(struct keeper *k, void *buffer)
 {
     struct stat st;
-    int fd = open(disk, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    int fd = open(k->disk, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        atomic_store(&k->is_gone, true);
+    }
     if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size >= PROBE_BYTES) {
         uint64_t pieces = (uint64_t)st.st_size / PROBE_BYTES;
         uint64_t place = clock_monotonic_us() * 0x9e3779b97f4a7c15 % pieces;
@@ -53,7 +60,7 @@ static void *probe_for_ever(void *user)
         return NULL; /* without a probe the export ends: better than one that nobody watches */
     }
     for (;;) {
-        probe(k->disk, buffer);
+        probe(k, buffer);
         atomic_store(&k->answered_us, clock_monotonic_us());
         clock_sleep_ms((uint32_t)(k->limit_us / 1000 / LOOKS));
     }
@@ -66,6 +73,10 @@ static void watch(struct keeper *k, int daemon)
         struct pollfd p = {.fd = daemon, .events = POLLIN};
         int ended = poll(&p, 1, (int)(k->limit_us / 1000 / LOOKS));
         if (ended > 0) {
+            return;
+        }
+        if (atomic_load(&k->is_gone)) {
+            (void)pidfd_send_signal(daemon, SIGKILL, NULL, 0);
             return;
         }
         if (clock_monotonic_us() - atomic_load(&k->answered_us) > k->limit_us) {
@@ -110,9 +121,12 @@ int main(int argc, char **argv)
     struct keeper k = {.directory = argv[1],
                        .disk = export_file(argv[1]),
                        .limit_us = (uint64_t)seconds * 1000000};
-    int daemon = export_daemon_open(argv[1]);
-    if (!k.disk || daemon < 0) {
-        (void)fprintf(stderr, "lunshadow-export-keeper: no export in %s\n", argv[1]);
+    int daemon = -1;
+    struct error err = {0};
+    HRESULT hr = export_daemon_open(argv[1], &daemon, &err);
+    if (!k.disk || hr != S_OK) {
+        (void)fprintf(stderr, "lunshadow-export-keeper: no export in %s%s%s\n", argv[1],
+                      FAILED(hr) ? ": " : "", FAILED(hr) ? error_text(&err) : "");
         return EXIT_FAILURE;
     }
     go_to_background();

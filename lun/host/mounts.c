@@ -18,11 +18,22 @@ void host_mount_free(struct host_mount *mount)
     memset(mount, 0, sizeof(*mount));
 }
 
+/* libmount would pass over a line that it cannot read, for want of memory too: a mount less. */
+static int refuse_line(struct libmnt_table *table, const char *file, int line)
+{
+    (void)table;
+    (void)file;
+    (void)line;
+    return errno == ENOMEM ? -ENOMEM : -EINVAL;
+}
+
 static HRESULT read_table(const char *proc, struct libmnt_table **out, struct error *err)
 {
     char *file = text_printf("%s/self/mountinfo", proc);
     struct libmnt_table *table = file ? mnt_new_table() : NULL;
-    int status = table ? mnt_table_parse_file(table, file) : -ENOMEM;
+    int status = table ? mnt_table_set_parser_errcb(table, refuse_line) : -ENOMEM;
+    errno = 0;
+    status = status == 0 ? mnt_table_parse_file(table, file) : status;
     HRESULT hr = S_OK;
     if (status == -ENOMEM) {
         hr = error_set(err, E_OUTOFMEMORY, "no memory for the table of mounts");

@@ -464,6 +464,12 @@ static bool lies_on(const struct host_volume *volume, const struct vss_lun_info 
     return false;
 }
 
+/* It is known what the volume lies on, and that is no LUN. Any other failure leaves it unknown. */
+static bool lies_elsewhere(HRESULT hr)
+{
+    return hr == VSS_E_VOLUME_NOT_SUPPORTED || hr == VSS_E_OBJECT_NOT_FOUND;
+}
+
 HRESULT host_lun_mounted(const struct host_roots *roots, const struct vss_lun_info *info,
                          char **out_mount_point, struct error *err)
 {
@@ -474,9 +480,15 @@ HRESULT host_lun_mounted(const struct host_roots *roots, const struct vss_lun_in
     bool is_found = false;
     for (size_t i = 0; i < count && !is_found && SUCCEEDED(hr); i++) {
         struct host_volume volume;
-        HRESULT one = find_mounted(roots, &mounts[i], &volume, NULL);
-        is_found = SUCCEEDED(one) && lies_on(&volume, info);
-        hr = one == E_OUTOFMEMORY ? no_memory(err) : S_OK;
+        struct error why = {0};
+        hr = find_mounted(roots, &mounts[i], &volume, &why);
+        is_found = SUCCEEDED(hr) && lies_on(&volume, info);
+        if (lies_elsewhere(hr)) {
+            hr = S_OK;
+        } else if (FAILED(hr)) {
+            (void)error_set(err, hr, "what %s lies on is not known: %s", mounts[i].path,
+                            error_text(&why));
+        }
         host_volume_free(&volume);
         if (is_found) {
             *out_mount_point = text_copy(mounts[i].path);

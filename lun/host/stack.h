@@ -53,7 +53,8 @@ HRESULT host_volume_of_device(const struct host_roots *roots, dev_t device, stru
 void host_volume_free(struct host_volume *volume); /* leaves it all-zero */
 
 /* Where this host has the LUN mounted, through whatever lies between: S_OK with the first mount
- * point (malloc'ed), S_FALSE where it has not. A LUN that contradicts counts as the same. */
+ * point (malloc'ed), S_FALSE where it has not. A LUN that contradicts counts as the same. Where it
+ * cannot be told what a mount lies on, that is the error: never S_FALSE. */
 HRESULT host_lun_mounted(const struct host_roots *roots, const struct vss_lun_info *info,
                          char **out_mount_point, struct error *err);
 

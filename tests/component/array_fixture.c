@@ -273,6 +273,28 @@ static size_t count_targets(const struct array *a)
     return count;
 }
 
+/* Processes that serve a LUN of the array as a file. */
+static size_t count_exports(const struct array *a)
+{
+    size_t count = 0;
+    DIR *dir = opendir("/proc");
+    assert_non_null(dir);
+    for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
+        char path[300];
+        char line[16384];
+        (void)snprintf(path, sizeof(path), "/proc/%s/cmdline", e->d_name);
+        int fd = e->d_name[0] >= '1' && e->d_name[0] <= '9' ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+        ssize_t got = fd >= 0 ? read(fd, line, sizeof(line)) : 0;
+        count += got > 0 && memmem(line, (size_t)got, "storage-daemon", 14) &&
+                 memmem(line, (size_t)got, a->base, strlen(a->base));
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+    }
+    (void)closedir(dir);
+    return count;
+}
+
 void array_assert_nothing_left(struct array *a)
 {
     struct error err = {0};
@@ -281,6 +303,7 @@ void array_assert_nothing_left(struct array *a)
     size_t count = 0;
     assert_int_equal(count_copies(a), 0);
     assert_int_equal(count_targets(a), 1);
+    assert_int_equal(count_exports(a), 0);
     assert_ok(sets_load_all(a->env->store, &sets, &count, &err), &err);
     assert_int_equal(count, 0);
     sets_free_all(sets, count);

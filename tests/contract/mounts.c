@@ -217,7 +217,7 @@ static HRESULT revert(struct trial *t, bool force_dismount)
 static void try_revert_without_memory(void)
 {
     bool was_met = true;
-    for (long number = 1; was_met; number += 31) {
+    for (long number = 1; was_met; number += getenv("LUNSHADOW_CONTRACT_ALL") ? 1 : 31) {
         struct trial t = {.bench = &ab.bench};
         ready(&t);
         memory_fail_at(number);

@@ -348,6 +348,11 @@ static void test_where_a_lun_is_mounted(void **state)
     assert_int_equal(host_lun_mounted(&roots, &first, &at, &err), S_OK);
     assert_string_equal(at, fixture_path(top, "lvm"));
     free(at);
+    /* what cannot be read may be the mount of it */
+    put_mounts("1 1 254:0 / / rw - ext4 /dev/vda rw\n"
+               "2 1 253:1 / @/lvm\n");
+    assert_int_equal(host_lun_mounted(&roots, &first, &at, &err), VSS_E_UNEXPECTED);
+    assert_null(at);
     lun_info_free(&first);
 }
 
