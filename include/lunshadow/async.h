@@ -16,6 +16,7 @@ extern "C" {
 
 struct vss_async;
 
+/* vss_async_wait(): without a limit. */
 #define VSS_INFINITE 0xffffffffu
 
 /* IVssAsync::Wait. Blocks until the operation ended or the time is over.
@@ -40,6 +41,7 @@ HRESULT vss_async_cancel(struct vss_async *async);
  * our own. */
 void vss_async_progress(struct vss_async *async, uint64_t *out_done, uint64_t *out_total);
 
+/* vss_progress.remaining_ms: it cannot be told yet. */
 #define VSS_PROGRESS_UNKNOWN UINT64_MAX
 
 /* How far an operation is. struct_size is the caller's, the rest is filled in. */

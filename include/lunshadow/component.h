@@ -58,6 +58,7 @@ void vss_writer_components_release(struct vss_writer_components *writer); /* NUL
 /* ---- IVssComponent: which one it is -------------------------------------------------------------
  */
 
+/* As vss_writer_components_error_text(). */
 const char *vss_component_error_text(const struct vss_component *component);
 void vss_component_release(struct vss_component *component); /* NULL is harmless */
 

@@ -78,6 +78,7 @@ struct vss_storage_identifier {
     uint8_t *identifier;       /* as the page has it; not NUL-terminated */
 };
 
+/* Page 83: the designators of the logical unit. */
 struct vss_storage_device_id_descriptor {
     uint32_t version; /* 1 */
     uint32_t identifier_count;

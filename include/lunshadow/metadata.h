@@ -172,6 +172,7 @@ HRESULT vss_wm_component_get_database_log_file(struct vss_wm_component *componen
 HRESULT vss_wm_component_get_dependency(struct vss_wm_component *component, uint32_t index,
                                         struct vss_wm_dependency **out);
 
+/* The plain line of the last method's failure; "" where there is none. */
 const char *vss_wm_component_error_text(const struct vss_wm_component *component);
 void vss_wm_component_release(struct vss_wm_component *component); /* NULL is harmless */
 
@@ -200,6 +201,7 @@ HRESULT vss_wm_filedesc_get_alternate_location(struct vss_wm_filedesc *filedesc,
  * says none, every backup and every copy needs the files. VSS_E_INVALID_XML_DOCUMENT. */
 HRESULT vss_wm_filedesc_get_backup_type_mask(struct vss_wm_filedesc *filedesc, uint32_t *out_mask);
 
+/* The plain line of the last method's failure; "" where there is none. */
 const char *vss_wm_filedesc_error_text(const struct vss_wm_filedesc *filedesc);
 void vss_wm_filedesc_release(struct vss_wm_filedesc *filedesc); /* NULL is harmless */
 
@@ -216,6 +218,7 @@ HRESULT vss_wm_dependency_get_writer_id(struct vss_wm_dependency *dependency,
 HRESULT vss_wm_dependency_get_logical_path(struct vss_wm_dependency *dependency, char **out_path);
 HRESULT vss_wm_dependency_get_component_name(struct vss_wm_dependency *dependency, char **out_name);
 
+/* The plain line of the last method's failure; "" where there is none. */
 const char *vss_wm_dependency_error_text(const struct vss_wm_dependency *dependency);
 void vss_wm_dependency_release(struct vss_wm_dependency *dependency); /* NULL is harmless */
 

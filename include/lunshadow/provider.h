@@ -32,6 +32,8 @@
 extern "C" {
 #endif
 
+/* What a table says that it is, the ABI of this header, and the name of the plug-in's one export.
+ */
 #define VSS_PROVIDER_MAGIC        0x4c554e5348414457ull /* "LUNSHADW" */
 #define VSS_PROVIDER_ABI_MAJOR    0u
 #define VSS_PROVIDER_ABI_MINOR    9u
@@ -65,6 +67,7 @@ struct vss_hold_report {
     uint64_t released_at_us;
 };
 
+/* How much a line of vss_host.log matters. */
 enum vss_log_level { VSS_LOG_ERROR = 0, VSS_LOG_WARNING = 1, VSS_LOG_INFO = 2, VSS_LOG_DEBUG = 3 };
 
 /* lun_open(): without it every write is refused. */
@@ -148,6 +151,7 @@ struct vss_call {
 /* ---- operations --------------------------------------------------------------------------------
  */
 
+/* The callbacks, each with its structures: an index into vss_provider_table.ops. */
 enum vss_provider_op {
     VSS_OP_ON_LOAD = 0,                /* optional; vss_on_load_in, vss_on_load_out */
     VSS_OP_ON_UNLOAD = 1,              /* optional; vss_on_unload_in, no out (NULL) */
@@ -174,6 +178,8 @@ enum vss_provider_op {
     VSS_OP_COUNT = 21
 };
 
+/* Any callback. self: what OnLoad set. call: this call and the host's services, valid until it
+ * returns. in, out: the operation's structures. */
 typedef HRESULT (*vss_provider_callback)(void *self, const struct vss_call *call, const void *in,
                                          void *out);
 
@@ -183,6 +189,8 @@ struct vss_on_load_in {
     uint32_t struct_size;
     uint32_t reserved;
 };
+
+/* What OnLoad gives back. */
 struct vss_on_load_out {
     uint32_t struct_size;
     uint32_t reserved;
@@ -203,6 +211,8 @@ enum vss_capability {
     VSS_CAPABILITY_EMULATED = 1,
     VSS_CAPABILITY_NATIVE = 2
 };
+
+/* GetCapabilities. */
 struct vss_capabilities_out {
     uint32_t struct_size;
     uint32_t reserved;
@@ -318,6 +328,8 @@ struct vss_resync_lun {
     uint64_t edge_bytes;             /* what counts as label at each end of the disk */
     uint64_t reserved[4];            /* 0 */
 };
+
+/* RESYNC_START, RESYNC_POLL, RESYNC_CANCEL: what is asked. */
 struct vss_resync_in {
     uint32_t struct_size;
     uint32_t lun_count;
@@ -325,6 +337,8 @@ struct vss_resync_in {
     const struct vss_resync_lun *luns;
     struct vss_state state; /* poll, cancel: as start or the last poll returned it */
 };
+
+/* What they answer; of cancel nothing is read. */
 struct vss_resync_out {
     uint32_t struct_size;
     uint32_t is_done; /* poll: 1 at the end; start may finish at once */
@@ -337,10 +351,12 @@ struct vss_resync_out {
 /* ---- the table ---------------------------------------------------------------------------------
  */
 
+/* How callbacks may be called. */
 enum vss_thread_model {
     VSS_THREADS_SERIALIZED = 0 /* one call at a time per process; the only one in ABI 0.9 */
 };
 
+/* What a plug-in is and can do. Constant: it may lie in read-only memory. */
 struct vss_provider_table {
     uint64_t magic;       /* VSS_PROVIDER_MAGIC */
     uint32_t struct_size; /* sizeof(struct vss_provider_table) as the plug-in was compiled */

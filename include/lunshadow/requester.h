@@ -104,6 +104,8 @@ struct vss_session_options {
     uint64_t copy_bytes_per_second; /* read and written together; 0: as configured; else
                                        VSS_COPY_RATE_MIN..VSS_COPY_RATE_MAX */
 };
+
+/* All defaults. */
 #define VSS_SESSION_OPTIONS_INIT                                                                   \
     {                                                                                              \
         sizeof(struct vss_session_options), 0, NULL, NULL, VSS_PLATFORM_NEWEST, 0, 0, 0, 0         \

@@ -21,9 +21,11 @@
  */
 typedef int32_t HRESULT;
 
+/* Whether a result code is a success. */
 #ifndef SUCCEEDED
 #define SUCCEEDED(hr) ((HRESULT)(hr) >= 0)
 #endif
+/* Whether a result code is a failure. */
 #ifndef FAILED
 #define FAILED(hr) ((HRESULT)(hr) < 0)
 #endif
@@ -488,6 +490,8 @@ enum vss_subscribe_mask {
     VSS_SM_RESTORE_EVENTS_FLAG = 0x4,
     VSS_SM_IO_THROTTLING_FLAG = 0x8,
 };
+
+/* All bits of enum vss_subscribe_mask, and those to come. */
 #define VSS_SM_ALL_FLAGS ((uint32_t)0xffffffffu)
 
 /*

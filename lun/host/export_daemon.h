@@ -8,7 +8,8 @@
 #define EXPORT_DAEMON "qemu-storage-daemon"
 
 /* A pidfd of the daemon that serves the export in directory; S_FALSE and -1: none runs. Never that
- * of another process, whatever the directory's pid file says. An error where that cannot be told. */
+ * of another process, whatever the directory's pid file says. An error where that cannot be told.
+ */
 HRESULT export_daemon_open(const char *directory, int *out_pidfd, struct error *err);
 
 #endif
