@@ -2,6 +2,7 @@
 #include "provider/set/expose.h"
 
 #include "common/buffer.h"
+#include "common/config.h"
 #include "common/id.h"
 #include "common/log.h"
 #include "lun/host/export.h"
@@ -24,6 +25,9 @@
 #define FOLDER      "exposed"
 #define LOCAL_BIT   ((uint32_t)VSS_VOLSNAP_ATTR_EXPOSED_LOCALLY)
 #define LOOP_BLOCKS 4096u /* the largest block that a loop device has */
+#define LOST_S      120u  /* how long a LUN may be without an answer */
+#define LOST_MIN_S  2u
+#define LOST_MAX_S  86400u
 
 /* One exposure on its way. */
 struct exposure {
@@ -327,7 +331,14 @@ static HRESULT start_export(struct exposure *x, const struct lun_mapping *m, str
     struct export_options options = {.lun = &x->env->lun,
                                      .mode = EXPORT_SCRATCH,
                                      .keeper = helper_program("lunshadow-export-keeper")};
-    HRESULT hr = host_device_find("/sys", &m->copy, name, err);
+    uint64_t lost_s = 0;
+    HRESULT hr = config_number(config_find(x->env->config, "expose", ""), "lost_after_seconds",
+                               LOST_MIN_S, LOST_MAX_S, LOST_S, &lost_s, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    options.lost_after_s = (uint32_t)lost_s;
+    hr = host_device_find("/sys", &m->copy, name, err);
     char *device = hr == S_OK ? text_printf("/dev/%s", name) : NULL;
     char *parent = text_printf("%s/" FOLDER, store_path(x->env->store));
     if (!parent || (hr == S_OK && !device)) {

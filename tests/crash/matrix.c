@@ -266,9 +266,7 @@ static void add_rows_of(struct matrix *m, const struct scenario *s, bool is_samp
     const struct row *row = add_row(m, s, VICTIM_COMMAND, 0, RECOVER_RESUME, 0);
     long points = row ? row->points : count_if_recovered(m, s);
     (void)add_row(m, s, VICTIM_HOST, 0, RECOVER_RESUME, points);
-    if (!s->waits_for_target) {
-        (void)add_row(m, s, VICTIM_TARGET, 0, RECOVER_RESUME, points);
-    }
+    (void)add_row(m, s, VICTIM_TARGET, 0, RECOVER_RESUME, points);
     if (points) {
         add_recoveries(m, s, points, is_sample);
     }

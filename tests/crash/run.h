@@ -20,7 +20,6 @@ struct scenario {
     bool is_undo;    /* a resync from the golden content to the damaged */
     bool has_writer; /* a writer takes part */
     bool needs_mounts;
-    bool waits_for_target; /* it reads from tgtd for as long as that takes: tgtd is not killed */
 };
 
 /* What was done about a kill. */

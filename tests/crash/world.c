@@ -228,7 +228,8 @@ static bool write_config(const struct world *w)
 {
     struct buffer text = BUFFER_INIT;
     bool ok = SUCCEEDED(lab_config(w->lab, &text));
-    buffer_add_text(&text, "[initiator]\nname = iqn.2026-01.org.lunshadow.test:host\n");
+    buffer_add_text(&text, "[initiator]\nname = iqn.2026-01.org.lunshadow.test:host\n"
+                           "[expose]\nlost_after_seconds = 2\n");
     FILE *file = fopen(w->config, "we");
     ok = ok && file && fwrite(text.data, 1, text.length, file) == text.length;
     ok = file && fclose(file) == 0 && ok;
