@@ -60,6 +60,7 @@ struct place_options {
     uint64_t lun_bytes;
     uint64_t written_bytes; /* of each LUN, from its second MiB on, with bytes that are not zero */
     bool has_label;         /* GPT with one partition */
+    bool stock_tgtd;        /* its memory allocator as it comes (lab.h) */
     const char *config;     /* further lines of the [array lab] section; NULL: none */
 };
 

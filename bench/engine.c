@@ -163,17 +163,18 @@ static HRESULT engine_once(struct stage *s, enum engine_mode mode, struct sample
     return hr;
 }
 
-static HRESULT qemu_once(struct stage *s, bool converts, struct samples *out, struct error *err)
+/* cache: of qemu-img convert; "unsafe" is its default and does not flush. NULL: it compares. */
+static HRESULT qemu_once(struct stage *s, const char *cache, struct samples *out, struct error *err)
 {
     char from[PLACE_TEXT_BYTES];
     char to[PLACE_TEXT_BYTES];
     double us = 0;
     (void)place_url(s->place, 1, from);
     (void)place_url(s->place, 2, to);
-    const char *const convert[] = {"qemu-img", "convert", "-n",  "-m", "16", "-W", "-f",
-                                   "raw",      "-O",      "raw", from, to,   NULL};
+    const char *const convert[] = {"qemu-img", "convert", "-n", "-m",  "16", "-W", "-t", cache,
+                                   "-f",       "raw",     "-O", "raw", from, to,   NULL};
     const char *const compare[] = {"qemu-img", "compare", "-f", "raw", "-F", "raw", from, to, NULL};
-    HRESULT hr = child_time(converts ? convert : compare, NULL, &us, err);
+    HRESULT hr = child_time(cache ? convert : compare, NULL, &us, err);
     samples_add(out, us);
     return hr;
 }
@@ -198,6 +199,7 @@ static HRESULT measure_full(struct stage *s, size_t pairs, struct error *err)
 {
     struct samples ours = {.count = 0};
     struct samples qemu = {.count = 0};
+    struct samples flushed = {.count = 0};
     struct samples dd = {.count = 0};
     struct engine_report report;
     char least[DURATION_BYTES];
@@ -208,7 +210,9 @@ static HRESULT measure_full(struct stage *s, size_t pairs, struct error *err)
         hr = reset(s, NULL, err);
         hr = SUCCEEDED(hr) ? engine_once(s, ENGINE_FULL, &ours, &report, err) : hr;
         hr = SUCCEEDED(hr) ? reset(s, NULL, err) : hr;
-        hr = SUCCEEDED(hr) ? qemu_once(s, true, &qemu, err) : hr;
+        hr = SUCCEEDED(hr) ? qemu_once(s, "unsafe", &qemu, err) : hr;
+        hr = SUCCEEDED(hr) ? reset(s, NULL, err) : hr;
+        hr = SUCCEEDED(hr) ? qemu_once(s, "none", &flushed, err) : hr;
         hr = SUCCEEDED(hr) ? reset(s, NULL, err) : hr;
         hr = SUCCEEDED(hr) ? dd_once(s, &dd, err) : hr;
     }
@@ -225,9 +229,12 @@ static HRESULT measure_full(struct stage *s, size_t pairs, struct error *err)
                       .goal = {.factor = GOAL_FULL},
                       .limit = limit};
     table_row(&row);
+    row.goal.factor = 0;
+    row.peer_name = "the same with -t none: flushed at the end, as ours is";
+    row.peer = &flushed;
+    table_row(&row);
     row.peer_name = "dd of the files, on the array itself";
     row.peer = &dd;
-    row.goal.factor = 0;
     table_row(&row);
     return hr;
 }
@@ -247,7 +254,7 @@ static HRESULT measure_differential(struct stage *s, const struct pattern *patte
         hr = reset(s, pattern, err);
         hr = SUCCEEDED(hr) ? engine_once(s, ENGINE_DIFFERENTIAL, &ours, &report, err) : hr;
         hr = SUCCEEDED(hr) ? reset(s, pattern, err) : hr;
-        hr = SUCCEEDED(hr) ? qemu_once(s, true, &qemu, err) : hr;
+        hr = SUCCEEDED(hr) ? qemu_once(s, "unsafe", &qemu, err) : hr;
     }
     if (FAILED(hr)) {
         return hr;
@@ -276,14 +283,14 @@ static HRESULT measure_compare(struct stage *s, size_t pairs, struct error *err)
     char limit[160];
     /* Equal, labels too: qemu-img stops at the first difference. */
     HRESULT hr = engine_once(s, ENGINE_FULL, &ours, &report, err);
-    hr = SUCCEEDED(hr) ? qemu_once(s, true, &qemu, err) : hr;
+    hr = SUCCEEDED(hr) ? qemu_once(s, "unsafe", &qemu, err) : hr;
     ours.count = 0;
     qemu.count = 0;
     for (size_t i = 0; SUCCEEDED(hr) && i < pairs; i++) {
         progress("engine: compare, pair %zu of %zu", i + 1, pairs);
         hr = bench_check_stop(err);
         hr = SUCCEEDED(hr) ? engine_once(s, ENGINE_COMPARE, &ours, &report, err) : hr;
-        hr = SUCCEEDED(hr) ? qemu_once(s, false, &qemu, err) : hr;
+        hr = SUCCEEDED(hr) ? qemu_once(s, NULL, &qemu, err) : hr;
     }
     if (FAILED(hr)) {
         return hr;
@@ -302,12 +309,15 @@ static HRESULT measure_compare(struct stage *s, size_t pairs, struct error *err)
 
 /* ---- the stage */
 
-static HRESULT stage_open(struct stage *s, struct error *err)
+static HRESULT stage_open(struct stage *s, bool stock_tgtd, struct error *err)
 {
     char path[PLACE_TEXT_BYTES];
     double unused = 0;
-    struct place_options options = {
-        .luns = 2, .lun_bytes = LUN_BYTES, .written_bytes = LUN_BYTES, .has_label = true};
+    struct place_options options = {.luns = 2,
+                                    .lun_bytes = LUN_BYTES,
+                                    .written_bytes = LUN_BYTES,
+                                    .has_label = true,
+                                    .stock_tgtd = stock_tgtd};
     progress("engine: filling two LUNs of 2 GiB");
     HRESULT hr = place_open(&options, &s->place, err);
     if (SUCCEEDED(hr)) {
@@ -331,15 +341,16 @@ static void stage_close(struct stage *s)
     place_close(s->place);
 }
 
-HRESULT bench_engine(const struct bench *bench, struct error *err)
+static HRESULT measure_all(const struct bench *bench, bool stock_tgtd, struct error *err)
 {
     static const struct pattern patterns[] = {
         {"1 % changed in 1 MiB runs", PATTERN_RUNS_1MIB, 1},
         {"1 % changed in random 4 KiB", PATTERN_RANDOM_4KIB, 1},
     };
     struct stage s = {.lun_fd = -1, .base_fd = -1};
-    table_head("Engine: copies and compares by the host");
-    HRESULT hr = stage_open(&s, err);
+    table_head(stock_tgtd ? "Engine: copies and compares by the host, tgtd as it comes"
+                          : "Engine: copies and compares by the host, tgtd as the lab starts it");
+    HRESULT hr = stage_open(&s, stock_tgtd, err);
     if (SUCCEEDED(hr)) {
         hr = measure_limits(&s, err);
     }
@@ -358,4 +369,10 @@ HRESULT bench_engine(const struct bench *bench, struct error *err)
     }
     stage_close(&s);
     return hr;
+}
+
+HRESULT bench_engine(const struct bench *bench, struct error *err)
+{
+    HRESULT hr = measure_all(bench, true, err);
+    return SUCCEEDED(hr) ? measure_all(bench, false, err) : hr;
 }

@@ -15,8 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHUNK_BYTES       (256u * 1024)
-#define WINDOW            16
+#define CHUNK_BYTES       (64u * 1024) /* no target is slow with these */
+#define WINDOW            32
 #define ATTEMPTS          5
 #define COMMAND_SECONDS   20
 #define SILENCE_MS        30000

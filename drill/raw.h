@@ -44,7 +44,7 @@ HRESULT raw_open_file(const char *path, uint32_t block_bytes, bool read_only, st
 
 void raw_close(struct raw *raw); /* NULL is harmless */
 
-/* Any number of blocks, up to 16 commands of 256 KiB in flight. E_ACCESSDENIED: write protected;
+/* Any number of blocks, up to 32 commands of 64 KiB in flight. E_ACCESSDENIED: write protected;
  * VSS_E_VOLUME_IN_USE: reservation conflict; VSS_E_UNEXPECTED: all else, the session's loss among
  * it (then is_lost is set). */
 HRESULT raw_read(struct raw *raw, uint64_t lba, uint64_t blocks, void *data, struct error *err);

@@ -118,6 +118,7 @@ HRESULT lab_up(const struct lab_options *options, struct lab **out, struct error
         hr = lab_storage_up(lab, options, err);
     }
     if (SUCCEEDED(hr)) {
+        lab->stock_allocator = options->stock_allocator;
         hr = lab_tgtd_start(lab, options->detached, err);
     }
     if (FAILED(hr)) {

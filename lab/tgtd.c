@@ -175,7 +175,11 @@ static HRESULT spawn_tgtd(struct lab *lab, bool detached, struct error *err)
     const char *path = getenv("PATH");
     char *search = text_printf("PATH=%s:/usr/sbin:/sbin:/usr/bin:/bin", path ? path : "");
     char *socket_name = text_printf("TGT_IPC_SOCKET=%s", lab->socket);
-    const char *const environment[] = {socket_name, search, NULL};
+    /* glibc gives each buffer of 128 KiB or more back to the kernel, and takes it anew page by
+     * page. */
+    const char *keep = lab->stock_allocator ? NULL : "MALLOC_MMAP_THRESHOLD_=33554432";
+    const char *const environment[] = {socket_name, search, keep,
+                                       "MALLOC_TRIM_THRESHOLD_=268435456", NULL};
     struct process_options options = PROCESS_OPTIONS_INIT;
     HRESULT hr = E_OUTOFMEMORY;
     (void)snprintf(control_port, sizeof(control_port), "%u", lab->control_port);

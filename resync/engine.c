@@ -51,6 +51,8 @@ static void skip_to_sample(struct engine *e)
 /* The chunk at the cursor; moves the cursor behind it. */
 static void next_chunk(struct engine *e, struct engine_slot *s)
 {
+    e->chunk_bytes = engine_pace_next(&e->pace, e->report->read_bytes + e->report->written_bytes,
+                                      clock_monotonic_us());
     skip_to_sample(e);
     uint64_t end = (e->cursor / e->chunk_bytes + 1) * e->chunk_bytes;
     end = end < e->options->end ? end : e->options->end;
@@ -309,6 +311,7 @@ HRESULT engine_run(struct pipeline *const *source, struct pipeline *const *desti
     if (SUCCEEDED(hr)) {
         hr = engine_slots_fit(e, err);
     }
+    engine_pace_begin(&e->pace, e->most_bytes, options->one_in > 1 || options->bytes_per_second);
     /* Within a run each chunk is looked at before it is written, never after. */
     pipeline_forget_runs(*source);
     pipeline_forget_runs(*destination);

@@ -8,7 +8,8 @@
 
 /* The host's own copying and comparing of one device over or with another: many chunks under way at
  * a time, each read, judged and written by itself. Memory: ENGINE_SLOTS chunks on each side that is
- * read, of 256 KiB where a LUN takes part (8 or 16 MiB), of 1 MiB between image files. */
+ * read, of 512 KiB where a LUN takes part (16 or 32 MiB), of 1 MiB between image files.
+ * What is asked for at a time may be less (engine_pace.h). */
 #define ENGINE_SLOTS 32
 
 enum engine_mode {

@@ -13,7 +13,7 @@
 static uint8_t *new_buffer(const struct engine *e)
 {
     void *data = NULL;
-    return posix_memalign(&data, ALIGNMENT, (size_t)e->chunk_bytes + BLOCK_MAX) == 0 ? data : NULL;
+    return posix_memalign(&data, ALIGNMENT, (size_t)e->most_bytes + BLOCK_MAX) == 0 ? data : NULL;
 }
 
 HRESULT engine_slots_fit(struct engine *e, struct error *err)
@@ -21,11 +21,11 @@ HRESULT engine_slots_fit(struct engine *e, struct error *err)
     uint32_t a = (*e->source)->max_bytes;
     uint32_t b = (*e->destination)->max_bytes;
     uint32_t most = a < b ? a : b;
-    if (e->chunk_bytes && most < e->chunk_bytes) {
+    if (e->most_bytes && most < e->most_bytes) {
         return error_set(err, VSS_E_PROVIDER_VETO,
                          "the target takes less in one command than it did before; start again");
     }
-    e->chunk_bytes = e->chunk_bytes ? e->chunk_bytes : most;
+    e->most_bytes = e->most_bytes ? e->most_bytes : most;
     for (size_t i = 0; i < ENGINE_SLOTS; i++) {
         struct engine_slot *s = &e->slots[i];
         s->engine = e;
@@ -135,7 +135,7 @@ static uint32_t find_difference(const struct engine_slot *s, uint32_t at, uint32
 /* Blocks that differ, in stretches: those that lie near each other are written as one. */
 static void write_differences(struct engine_slot *s)
 {
-    uint32_t gap = s->engine->chunk_bytes / ENGINE_RUNS;
+    uint32_t gap = s->engine->most_bytes / ENGINE_RUNS;
     uint32_t end = 0;
     uint32_t begin = find_difference(s, 0, &end);
     while (begin < s->bytes) {

@@ -3,8 +3,9 @@
 #define LUNSHADOW_RESYNC_ENGINE_SLOT_H
 
 #include "resync/engine.h"
+#include "resync/engine_pace.h"
 
-/* Stretches of one chunk that are written by themselves; what lies less than a 64th of a chunk
+/* Stretches of one chunk that are written by themselves; what lies less than a 64th of the most
  * apart is written in one. */
 #define ENGINE_RUNS 64
 
@@ -16,7 +17,7 @@ struct engine_slot {
     uint32_t bytes;
     bool source_is_zero;
     bool destination_is_zero; /* known without reading */
-    uint8_t *source;          /* chunk_bytes, and room for the rest of a block */
+    uint8_t *source;          /* most_bytes, and room for the rest of a block */
     uint8_t *destination;     /* NULL in ENGINE_FULL */
     size_t pending;
     struct pipeline_request reads[2];
@@ -29,7 +30,9 @@ struct engine {
     const struct engine_options *options;
     struct engine_report *report;
     enum engine_mode mode; /* FULL becomes DIFFERENTIAL where the destination is to be distrusted */
-    uint32_t chunk_bytes;
+    uint32_t most_bytes;   /* of a chunk */
+    uint32_t chunk_bytes;  /* what pace says now */
+    struct engine_pace pace;
     uint64_t cursor;     /* where the next chunk begins */
     uint64_t sample_end; /* of the group that the last chunk was taken from */
     uint64_t random;
