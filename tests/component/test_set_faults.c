@@ -227,8 +227,28 @@ static void array_that_fails_is_told_to_stop_copying(void **state)
     replace(a, VSS_OP_RESYNC_CANCEL, count_cancel);
     fail_to_recover(a, &set, 1, "says no");
     restore(a, VSS_OP_RESYNC_POLL);
-    restore(a, VSS_OP_RESYNC_CANCEL);
     assert_int_equal(calls, 2); /* the veto and the cancel */
+    recover(a, &set, 1);        /* which cannot know whether that was heard, and says it again */
+    assert_int_equal(calls, 3);
+    restore(a, VSS_OP_RESYNC_CANCEL);
+    delete_set(a, &set);
+}
+
+/* What goes on in the array would write behind the back of the resync that takes over. */
+static void earlier_copying_that_does_not_stop_keeps_the_next_from_beginning(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    array_create(a, TRANSPORTABLE, 1, &set);
+    replace(a, VSS_OP_RESYNC_POLL, veto);
+    fail_to_recover(a, &set, 1, "says no");
+    restore(a, VSS_OP_RESYNC_POLL);
+    uint64_t digest = array_digest(a->files[0]);
+    replace(a, VSS_OP_RESYNC_CANCEL, veto);
+    fail_to_recover(a, &set, 1, "says no");
+    restore(a, VSS_OP_RESYNC_CANCEL);
+    assert_int_equal(array_digest(a->files[0]), digest);
+    assert_int_equal(open_entries(a), 1);
     recover(a, &set, 1);
     delete_set(a, &set);
 }
@@ -528,6 +548,7 @@ int main(void)
         array_test(ids_of_the_copy_are_not_taken_for_the_destinations),
         array_test(half_written_destinations_are_not_released_by_a_second_failure),
         array_test(array_that_fails_is_told_to_stop_copying),
+        array_test(earlier_copying_that_does_not_stop_keeps_the_next_from_beginning),
         array_test(destination_that_cannot_be_written_is_left_as_it_is),
         array_test(copies_of_other_sets_are_no_destinations),
         array_test(reservation_of_a_lost_session_is_taken_off),
