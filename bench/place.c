@@ -118,8 +118,9 @@ static HRESULT fill_place(struct place *place, const struct place_options *optio
     if (setenv("LUNSHADOW_LOCK_DIR", locks, 1) != 0) {
         return error_set(err, E_OUTOFMEMORY, "out of memory setting the environment");
     }
-    struct lab_options lab = {
-        .directory = directory, .image_bytes = 16ull << 30, .stock_allocator = options->stock_tgtd};
+    struct lab_options lab = {.directory = directory,
+                              .image_bytes = (16ull << 30) + 2 * options->luns * options->lun_bytes,
+                              .stock_allocator = options->stock_tgtd};
     HRESULT hr = lab_up(&lab, &place->lab, err);
     if (SUCCEEDED(hr) && !place->lab->has_reflink) {
         hr = error_set(err, E_NOTIMPL, "no filesystem with reflink: the bench measures clones");

@@ -13,11 +13,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LUN_BYTES    (4ull << 30)
+#define GIB          (1ull << 30)
+#define LUN_BYTES    (4 * GIB)
 #define EDGE_BYTES   (1u << 20)
 #define GOAL_PEER    (1.0 / 50)
 #define GOAL_FLOOR   1.5
 #define GOAL_RSS_KIB 65536
+#define GOAL_FEW_US  100000
 
 /* One LUN, a clone of it as it was (base), and its shadow copy. */
 struct stage {
@@ -47,13 +49,13 @@ static HRESULT reset(struct stage *s, const struct pattern *pattern, struct erro
     double unused = 0;
     HRESULT hr = bench_check_stop(err);
     if (SUCCEEDED(hr) &&
-        (ftruncate(s->lun_fd, 0) != 0 || ftruncate(s->lun_fd, (off_t)LUN_BYTES) != 0)) {
+        (ftruncate(s->lun_fd, 0) != 0 || ftruncate(s->lun_fd, (off_t)s->place->lun_bytes) != 0)) {
         hr = error_set_errno(err, errno, "the LUN's file");
     }
     if (SUCCEEDED(hr)) {
         hr = file_clone(s->lun_fd, s->base_fd, &unused, err);
     }
-    return SUCCEEDED(hr) ? pattern_apply(pattern, s->lun_fd, LUN_BYTES, err) : hr;
+    return SUCCEEDED(hr) ? pattern_apply(pattern, s->lun_fd, s->place->lun_bytes, err) : hr;
 }
 
 static HRESULT ours_once(struct stage *s, struct resync_samples *out, struct error *err)
@@ -133,23 +135,28 @@ static HRESULT peer_once(struct stage *s, struct resync_samples *out, struct err
     return hr;
 }
 
+/* The whole and what it must cost at the least, in turns. */
+static HRESULT measure_pair(struct stage *s, const struct pattern *pattern,
+                            struct resync_samples *out, struct error *err)
+{
+    HRESULT hr = reset(s, pattern, err);
+    out->lun_extents = file_extents(s->lun_fd);
+    if (SUCCEEDED(hr)) {
+        hr = ours_once(s, out, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = reset(s, pattern, err);
+    }
+    return SUCCEEDED(hr) ? floor_once(s, out, err) : hr;
+}
+
 static HRESULT measure(struct stage *s, const struct pattern *pattern, size_t pairs,
                        struct resync_samples *out, struct error *err)
 {
     HRESULT hr = S_OK;
     for (size_t i = 0; SUCCEEDED(hr) && i < pairs; i++) {
         progress("resync: %s, pair %zu of %zu", pattern->name, i + 1, pairs);
-        hr = reset(s, pattern, err);
-        out->lun_extents = file_extents(s->lun_fd);
-        if (SUCCEEDED(hr)) {
-            hr = ours_once(s, out, err);
-        }
-        if (SUCCEEDED(hr)) {
-            hr = reset(s, pattern, err);
-        }
-        if (SUCCEEDED(hr)) {
-            hr = floor_once(s, out, err);
-        }
+        hr = measure_pair(s, pattern, out, err);
         if (SUCCEEDED(hr)) {
             hr = reset(s, pattern, err);
         }
@@ -214,13 +221,13 @@ static void stage_close(struct stage *s)
     place_close(s->place);
 }
 
-static HRESULT stage_open(struct stage *s, struct error *err)
+static HRESULT stage_open(struct stage *s, uint64_t lun_bytes, struct error *err)
 {
     char path[PLACE_TEXT_BYTES];
     double unused = 0;
     struct place_options options = {
-        .luns = 1, .lun_bytes = LUN_BYTES, .written_bytes = LUN_BYTES, .has_label = true};
-    progress("resync: filling a LUN of 4 GiB");
+        .luns = 1, .lun_bytes = lun_bytes, .written_bytes = lun_bytes, .has_label = true};
+    progress("resync: filling a LUN of %llu GiB", (unsigned long long)(lun_bytes / GIB));
     HRESULT hr = place_open(&options, &s->place, err);
     if (SUCCEEDED(hr)) {
         hr = file_open(place_file(s->place, 1, path), O_RDWR, &s->lun_fd, err);
@@ -256,7 +263,7 @@ HRESULT bench_resync(const struct bench *bench, struct error *err)
     struct limits limits;
     uint64_t peak_kib = 0;
     table_head("Resync: a copy over its original");
-    HRESULT hr = stage_open(&s, err);
+    HRESULT hr = stage_open(&s, LUN_BYTES, err);
     if (SUCCEEDED(hr)) {
         hr = limits_measure(s.place, &limits, err);
     }
@@ -274,5 +281,43 @@ HRESULT bench_resync(const struct bench *bench, struct error *err)
                    (double)peak_kib / 1024, peak_kib <= GOAL_RSS_KIB ? "held" : "MISSED");
     }
     stage_close(&s);
+    return hr;
+}
+
+/* ---- by the size of the LUN: what costs is what changed */
+
+static HRESULT measure_size(uint64_t lun_bytes, size_t pairs, struct error *err)
+{
+    static const struct pattern pattern = {"1 % changed in 1 MiB runs", PATTERN_RUNS_1MIB, 1};
+    struct stage s = {.lun_fd = -1, .base_fd = -1, .copy_fd = -1};
+    struct resync_samples samples = {.peak_kib = 0};
+    char what[128];
+    HRESULT hr = stage_open(&s, lun_bytes, err);
+    for (size_t i = 0; SUCCEEDED(hr) && i < pairs; i++) {
+        hr = measure_pair(&s, &pattern, &samples, err);
+    }
+    (void)snprintf(what, sizeof(what), "resync of %llu GiB, %s (%llu extents)",
+                   (unsigned long long)(lun_bytes / GIB), pattern.name,
+                   (unsigned long long)samples.lun_extents);
+    struct row row = {.what = what,
+                      .ours = &samples.ours,
+                      .peer_name = "FICLONE of the files",
+                      .peer = &samples.floor,
+                      .goal = {.most_us = GOAL_FEW_US}};
+    if (SUCCEEDED(hr)) {
+        table_row(&row);
+    }
+    stage_close(&s);
+    return hr;
+}
+
+HRESULT bench_sizes(const struct bench *bench, struct error *err)
+{
+    static const uint64_t sizes[] = {GIB, 4 * GIB, 16 * GIB};
+    table_head("Resync, by the size of the LUN");
+    HRESULT hr = S_OK;
+    for (size_t i = 0; SUCCEEDED(hr) && i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        hr = measure_size(sizes[i], bench->long_pairs, err);
+    }
     return hr;
 }
