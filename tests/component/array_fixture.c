@@ -311,3 +311,22 @@ void array_assert_nothing_left(struct array *a)
     assert_int_equal(count, 0);
     journal_free_all(entries, count);
 }
+
+void array_need_mounts(void)
+{
+    const char *const argv[] = {"qemu-storage-daemon", "--version", NULL};
+    const char *missing = NULL;
+    if (geteuid() != 0) {
+        missing = "not root";
+    } else if (access("/dev/fuse", R_OK | W_OK) != 0) {
+        missing = "no /dev/fuse";
+    } else if (access("/dev/loop-control", R_OK | W_OK) != 0) {
+        missing = "no loop devices";
+    } else if (FAILED(process_run(argv, 10000, NULL, NULL))) {
+        missing = "no qemu-storage-daemon (package qemu-system-common)";
+    }
+    if (missing) {
+        print_message("skipped: %s\n", missing);
+        exit(77);
+    }
+}

@@ -64,4 +64,8 @@ void array_read_ids(struct array *a, const char *url, struct vss_disk_ids *out);
  * journal entries: 0 of each. */
 void array_assert_nothing_left(struct array *a);
 
+/* Ends the test as skipped where a LUN cannot be shown as a file and mounted: root, FUSE, loop
+ * devices. */
+void array_need_mounts(void);
+
 #endif

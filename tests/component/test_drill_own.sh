@@ -5,36 +5,14 @@
 set -euo pipefail
 lunshadow=${1:?usage: test_drill_own.sh LUNSHADOW UNIT...}
 shift
-export PATH=$PATH:/usr/sbin:/sbin
-for tool in tgtd sfdisk blkid; do
-    command -v "$tool" >/dev/null || { echo "no $tool here"; exit 77; }
-done
-work=$(mktemp -d "${TMPDIR:-/tmp}/lunshadow-own.XXXXXX")
-failures=0
+. "${BASH_SOURCE[0]%/*}/lab.sh"
+begin own tgtd sfdisk blkid
 
-cleanup() {
-    [ ! -e "$work/lab/lab.conf" ] || "$lunshadow" lab down "$work/lab" >/dev/null || echo "left behind: $work/lab" >&2
-    rm -rf "$work"
-}
-trap cleanup EXIT
-export LUNSHADOW_STATE_DIR=$work/state LUNSHADOW_LOCK_DIR=$work/locks XDG_CONFIG_HOME=$work/none
-mkdir "$LUNSHADOW_LOCK_DIR"
-: >"$work/out" >"$work/err"
-
-fail() {
-    printf 'FAILED: %s\n' "$*"
-    tail -n 15 "$work/out" "$work/err" | sed 's/^/    /'
-    failures=$((failures + 1))
-}
 drill() {
-    local expected=$1 code=0
+    local expected=$1
     shift
-    "$lunshadow" drill "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
-    [ "$code" -eq "$expected" ] || fail "drill $*: exit code $code, not $expected"
+    run "$expected" drill "$@"
 }
-out_has() { grep -qE -- "$1" "$work/out" || fail "standard output has no \"$1\""; }
-err_has() { grep -qE -- "$1" "$work/err" || fail "standard error has no \"$1\""; }
-disk() { echo "$work/lab/disks/lun$1.img"; }
 originals() { sha256sum "$(disk 1)" "$(disk 2)"; }
 scratches() { sha256sum "$(disk 3)" "$(disk 4)" "$(disk 5)"; }
 nothing_left() {
@@ -46,9 +24,7 @@ nothing_left() {
     originals | cmp -s - "$work/originals" || fail "an original was written to"
 }
 
-"$lunshadow" lab up --luns 4 --size 64M "$work/lab" >/dev/null
-export LUNSHADOW_CONFIG=$work/lab/lunshadow.conf
-url=iscsi://$(sed -n 's/^address = //p' "$LUNSHADOW_CONFIG")/iqn.2026-11.lunshadow:lab
+lab_up 4
 truncate -s 32M "$(disk 5)"
 TGT_IPC_SOCKET=$work/lab/tgtd tgtadm -C "$(sed -n 's/^control_port = //p' "$LUNSHADOW_CONFIG")" --lld iscsi \
     --op new --mode logicalunit --tid 1 --lun 5 --backing-store "$(disk 5)"
@@ -182,5 +158,4 @@ if command -v systemd-analyze >/dev/null; then
     ! grep -q 'lunshadow-drill' "$work/out" || fail "systemd-analyze finds fault with the units"
 fi
 
-[ "$failures" -eq 0 ] || { echo "$failures failures"; exit 1; }
-echo "all held"
+end

@@ -568,25 +568,6 @@ static void with_chap(void **state)
     delete_set(a, &set);
 }
 
-static void need_host(void)
-{
-    const char *const argv[] = {"qemu-storage-daemon", "--version", NULL};
-    const char *missing = NULL;
-    if (geteuid() != 0) {
-        missing = "not root";
-    } else if (access("/dev/fuse", R_OK | W_OK) != 0) {
-        missing = "no /dev/fuse";
-    } else if (access("/dev/loop-control", R_OK | W_OK) != 0) {
-        missing = "no loop devices";
-    } else if (FAILED(process_run(argv, 10000, NULL, NULL))) {
-        missing = "no qemu-storage-daemon (package qemu-system-common)";
-    }
-    if (missing) {
-        print_message("skipped: %s\n", missing);
-        exit(77);
-    }
-}
-
 /* Also after a test that failed in the middle: nothing of it may keep the lab's disks. */
 static int stop(void **state)
 {
@@ -605,7 +586,7 @@ static int stop(void **state)
 
 int main(void)
 {
-    need_host();
+    array_need_mounts();
     const struct CMUnitTest tests[] = {
         TEST(a_partition_is_mounted_and_unmounted),
         TEST(a_mount_in_use_stays),

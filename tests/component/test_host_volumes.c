@@ -496,30 +496,11 @@ static void a_writer_blocks_a_revert(void **state)
     assert_block_refused(m, m->mount_point, "App is not a writer's id");
 }
 
-static void need_host(void)
-{
-    const char *const argv[] = {"qemu-storage-daemon", "--version", NULL};
-    const char *missing = NULL;
-    if (geteuid() != 0) {
-        missing = "not root";
-    } else if (access("/dev/fuse", R_OK | W_OK) != 0) {
-        missing = "no /dev/fuse";
-    } else if (access("/dev/loop-control", R_OK | W_OK) != 0) {
-        missing = "no loop devices";
-    } else if (FAILED(process_run(argv, 10000, NULL, NULL))) {
-        missing = "no qemu-storage-daemon (package qemu-system-common)";
-    }
-    if (missing) {
-        print_message("skipped: %s\n", missing);
-        exit(77);
-    }
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
 {
-    need_host();
+    array_need_mounts();
     const struct CMUnitTest tests[] = {
         TEST(one_volume_has_one_name),          TEST(the_mount_is_flushed),
         TEST(a_flush_that_does_not_end),        TEST(nested_volumes),

@@ -5,43 +5,16 @@
 # sfdisk and blkid judge the LUNs' content.
 set -euo pipefail
 lunshadow=${1:?usage: test_ids.sh LUNSHADOW}
-export PATH=$PATH:/usr/sbin:/sbin
-for tool in tgtd sgdisk sfdisk fdisk blkid cmp; do
-    command -v "$tool" >/dev/null || { echo "no $tool here"; exit 77; }
-done
-work=$(mktemp -d "${TMPDIR:-/tmp}/lunshadow-ids.XXXXXX")
-failures=0
-checks=0
+. "${BASH_SOURCE[0]%/*}/lab.sh"
+begin ids tgtd sgdisk sfdisk fdisk blkid cmp
 
-cleanup() {
-    for lab in lab lab4k; do
-        [ ! -e "$work/$lab/lab.conf" ] || "$lunshadow" lab down "$work/$lab" >/dev/null || echo "left behind: $work/$lab" >&2
-    done
-    rm -rf "$work"
-}
-trap cleanup EXIT
-export LUNSHADOW_STATE_DIR=$work/state LUNSHADOW_LOCK_DIR=$work/locks XDG_CONFIG_HOME=$work/none
-mkdir "$LUNSHADOW_LOCK_DIR"
-: >"$work/out" >"$work/err"
-
-fail() {
-    printf 'FAILED: %s\n' "$*"
-    sed 's/^/    /' "$work/out" "$work/err"
-    failures=$((failures + 1))
-}
 # ids CODE ARGUMENT...
 ids() {
-    local expected=$1 code=0
+    local expected=$1
     shift
-    "$lunshadow" ids "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
-    [ "$code" -eq "$expected" ] || fail "ids $*: exit code $code, not $expected"
-    checks=$((checks + 1))
+    run "$expected" ids "$@"
 }
-out_has() { grep -qE -- "$1" "$work/out" || fail "standard output has no \"$1\""; }
-err_has() { grep -qE -- "$1" "$work/err" || fail "standard error has no \"$1\""; }
-same() { cmp -s "$1" "$2" || fail "$1 is not $2: $(cmp "$1" "$2" 2>&1)"; }
 
-disk() { echo "$work/lab/disks/lun$1.img"; }
 ptuuid() { blkid -p -s PTUUID -o value "$1"; }
 partuuids() { sfdisk --dump "$1" | grep -oE 'uuid=[^,]*'; }
 layout() { sfdisk --dump "$1" | sed -E 's/^(label-id|device).*//; s/^[^ ]* : //; s/uuid=[^,]*//'; }
@@ -59,9 +32,7 @@ patch_with() {
         done
 }
 
-"$lunshadow" lab up --luns 4 --size 64M "$work/lab" >/dev/null
-export LUNSHADOW_CONFIG=$work/lab/lunshadow.conf
-url=iscsi://$(sed -n 's/^address = //p' "$LUNSHADOW_CONFIG")/iqn.2026-11.lunshadow:lab
+lab_up 4
 printf 'label: gpt\nsize=8MiB,name=one\nsize=8MiB,attrs=RequiredPartition\nsize=8MiB\n' | sfdisk --quiet "$(disk 1)"
 printf 'label: dos\nlabel-id: 0x12345678\nsize=8MiB\nsize=24MiB,type=5\nsize=8MiB\n' | sfdisk --quiet "$(disk 2)"
 sync "$(disk 1)" "$(disk 2)"
@@ -244,5 +215,4 @@ read -ra words <<<"$command"
 "$lunshadow" recover --list >"$work/out"
 out_has 'No operation'
 
-[ "$failures" -eq 0 ] || { echo "$failures failures"; exit 1; }
-echo "all held, $checks calls"
+end

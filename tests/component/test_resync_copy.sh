@@ -4,34 +4,9 @@
 # How this host copies in a resync, asked for by options: what is read back, how fast; and what a cancelled one says.
 set -euo pipefail
 lunshadow=${1:?usage: test_resync_copy.sh LUNSHADOW}
-export PATH=$PATH:/usr/sbin:/sbin
-for tool in tgtd sfdisk; do
-    command -v "$tool" >/dev/null || { echo "no $tool here"; exit 77; }
-done
-work=$(mktemp -d "${TMPDIR:-/tmp}/lunshadow-resync-copy.XXXXXX")
-failures=0
+. "${BASH_SOURCE[0]%/*}/lab.sh"
+begin resync-copy tgtd sfdisk
 
-cleanup() {
-    [ ! -e "$work/lab/lab.conf" ] || "$lunshadow" lab down "$work/lab" >/dev/null || echo "left behind: $work/lab" >&2
-    rm -rf "$work"
-}
-trap cleanup EXIT
-export LUNSHADOW_STATE_DIR=$work/state LUNSHADOW_LOCK_DIR=$work/locks XDG_CONFIG_HOME=$work/none
-mkdir "$LUNSHADOW_LOCK_DIR"
-: >"$work/out" >"$work/err"
-
-fail() {
-    printf 'FAILED: %s\n' "$*"
-    head -n 12 "$work/out" "$work/err" | sed "s/^/    /"
-    failures=$((failures + 1))
-}
-run() {
-    local expected=$1 code=0
-    shift
-    "$lunshadow" "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
-    [ "$code" -eq "$expected" ] || fail "lunshadow $*: exit code $code, not $expected"
-}
-err_has() { grep -qE -- "$1" "$work/err" || fail "standard error has no \"$1\""; }
 # Milliseconds of a successful resync, into $took.
 timed() {
     local before
@@ -41,14 +16,12 @@ timed() {
 }
 number_after() { sed -n "s/.*$1 \([0-9]*\).*/\1/p" "$work/out" | head -n 1; }
 
-"$lunshadow" lab up --luns 1 --size 64M "$work/lab" >/dev/null
-export LUNSHADOW_CONFIG=$work/lab/lunshadow.conf
-url=iscsi://$(sed -n 's/^address = //p' "$LUNSHADOW_CONFIG")/iqn.2026-11.lunshadow:lab/1
+lab_up 1
 disk=$work/lab/disks/lun1.img
 printf 'label: gpt\nsize=8MiB\n' | sfdisk --quiet "$disk"
 dd if=/dev/urandom of="$disk" bs=1M seek=2 count=60 conv=notrunc,fsync status=none
 cp "$disk" "$work/good"
-run 0 create --transportable --output "$work/set.xml" "$url"
+run 0 create --transportable --output "$work/set.xml" "$url/1"
 damage() { dd if=/dev/zero of="$disk" bs=1M seek=3 count=4 conv=notrunc,fsync status=none; }
 
 # ---- an array that copies by itself takes none of it; nothing is written ----
@@ -119,5 +92,4 @@ err_has "host copy .* verified $body bytes"
 cmp -s "$disk" "$work/good" || fail "what was cancelled and resumed is not whole"
 run 0 delete "$("$lunshadow" list --json | sed -n 's/.*"set": "\([-0-9a-f]*\)".*/\1/p' | head -n 1)"
 
-[ "$failures" -eq 0 ] || { echo "$failures failures"; exit 1; }
-echo "all held"
+end

@@ -5,42 +5,12 @@
 # cancelled and carried on.
 set -euo pipefail
 lunshadow=${1:?usage: test_resync_set.sh LUNSHADOW}
-export PATH=$PATH:/usr/sbin:/sbin
-for tool in tgtd sfdisk sgdisk blkid; do
-    command -v "$tool" >/dev/null || { echo "no $tool here"; exit 77; }
-done
-work=$(mktemp -d "${TMPDIR:-/tmp}/lunshadow-resync-set.XXXXXX")
-failures=0
+. "${BASH_SOURCE[0]%/*}/lab.sh"
+begin resync-set tgtd sfdisk sgdisk blkid
 
-cleanup() {
-    [ ! -e "$work/lab/lab.conf" ] || "$lunshadow" lab down "$work/lab" >/dev/null || echo "left behind: $work/lab" >&2
-    rm -rf "$work"
-}
-trap cleanup EXIT
-export LUNSHADOW_STATE_DIR=$work/state LUNSHADOW_LOCK_DIR=$work/locks XDG_CONFIG_HOME=$work/none
-mkdir "$LUNSHADOW_LOCK_DIR"
-: >"$work/out" >"$work/err"
-
-fail() {
-    printf 'FAILED: %s\n' "$*"
-    head -n 12 "$work/out" "$work/err" | sed "s/^/    /"
-    failures=$((failures + 1))
-}
-run() {
-    local expected=$1 code=0
-    shift
-    "$lunshadow" "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
-    [ "$code" -eq "$expected" ] || fail "lunshadow $*: exit code $code, not $expected"
-}
-out_has() { grep -qE -- "$1" "$work/out" || fail "standard output has no \"$1\""; }
-err_has() { grep -qE -- "$1" "$work/err" || fail "standard error has no \"$1\""; }
-same() { cmp -s "$1" "$2" || fail "$1 is not $2: $(cmp "$1" "$2" 2>&1)"; }
-disk() { echo "$work/lab/disks/lun$1.img"; }
 digests() { sha256sum "$work"/lab/disks/lun?.img; }
 
-"$lunshadow" lab up --luns 3 --size 64M "$work/lab" >/dev/null
-export LUNSHADOW_CONFIG=$work/lab/lunshadow.conf
-url=iscsi://$(sed -n 's/^address = //p' "$LUNSHADOW_CONFIG")/iqn.2026-11.lunshadow:lab
+lab_up 3
 for i in 1 2 3; do
     printf 'label: gpt\nsize=8MiB\nsize=8MiB\n' | sfdisk --quiet "$(disk $i)"
     dd if=/dev/urandom of="$(disk $i)" bs=1M seek=2 count=8 conv=notrunc,fsync status=none
@@ -174,5 +144,4 @@ run 0 recover --list
 out_has 'No operation'
 run 0 delete "$set_id"
 
-[ "$failures" -eq 0 ] || { echo "$failures failures"; exit 1; }
-echo "all held"
+end

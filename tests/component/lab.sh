@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sourced by tests of commands: a directory of their own ($work), a lab that goes with it, and what is asked of the
+# command's exit code and output. $lunshadow is the command.
+
+failures=0
+
+# usage: begin NAME TOOL...
+# The test is skipped where one of the tools is not there.
+begin() {
+    export PATH=$PATH:/usr/sbin:/sbin
+    local name=$1 tool
+    shift
+    for tool in "$@"; do
+        command -v "$tool" >/dev/null || { echo "no $tool here"; exit 77; }
+    done
+    work=$(mktemp -d "${TMPDIR:-/tmp}/lunshadow-$name.XXXXXX")
+    trap cleanup EXIT
+    unset LUNSHADOW_CONFIG
+    export LUNSHADOW_STATE_DIR=$work/state LUNSHADOW_LOCK_DIR=$work/locks XDG_CONFIG_HOME=$work/none
+    mkdir "$LUNSHADOW_LOCK_DIR"
+    : >"$work/out" >"$work/err"
+}
+cleanup() {
+    local conf
+    for conf in "$work"/*/lab.conf; do
+        [ ! -e "$conf" ] || "$lunshadow" lab down "${conf%/*}" >/dev/null || echo "left behind: ${conf%/*}" >&2
+    done
+    rm -rf "$work"
+}
+
+# usage: lab_up LUNS
+# LUNs of 64 MiB at $url/1 and so on; their files are $(disk 1) and so on.
+lab_up() {
+    "$lunshadow" lab up --luns "$1" --size 64M "$work/lab" >/dev/null
+    export LUNSHADOW_CONFIG=$work/lab/lunshadow.conf
+    url=iscsi://$(sed -n 's/^address = //p' "$LUNSHADOW_CONFIG")/iqn.2026-11.lunshadow:lab
+}
+disk() { echo "$work/lab/disks/lun$1.img"; }
+
+fail() {
+    printf 'FAILED: %s\n' "$*"
+    tail -n 15 "$work/out" "$work/err" | sed 's/^/    /'
+    failures=$((failures + 1))
+}
+# usage: run EXIT-CODE ARGUMENT...
+run() {
+    local expected=$1 code=0
+    shift
+    "$lunshadow" "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
+    [ "$code" -eq "$expected" ] || fail "lunshadow $*: exit code $code, not $expected"
+}
+out_has() { grep -qE -- "$1" "$work/out" || fail "standard output has no \"$1\""; }
+err_has() { grep -qE -- "$1" "$work/err" || fail "standard error has no \"$1\""; }
+same() { cmp -s "$1" "$2" || fail "$1 is not $2: $(cmp "$1" "$2" 2>&1)"; }
+
+# The last line of a test.
+end() {
+    [ "$failures" -eq 0 ] || { echo "$failures failures"; exit 1; }
+    echo "all held"
+}
