@@ -311,7 +311,7 @@ HRESULT engine_run(struct pipeline *const *source, struct pipeline *const *desti
     if (SUCCEEDED(hr)) {
         hr = engine_slots_fit(e, err);
     }
-    engine_pace_begin(&e->pace, e->most_bytes, options->one_in > 1 || options->bytes_per_second);
+    engine_pace_begin(&e->pace, e->most_bytes, options->one_in > 1);
     /* Within a run each chunk is looked at before it is written, never after. */
     pipeline_forget_runs(*source);
     pipeline_forget_runs(*destination);

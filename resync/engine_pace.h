@@ -25,7 +25,7 @@ struct engine_pace {
     uint64_t interval;
 };
 
-/* largest: bytes, a power of two. One size alone where is_steady. */
+/* largest: bytes, a power of two. That size alone where is_steady. */
 void engine_pace_begin(struct engine_pace *pace, uint32_t largest, bool is_steady);
 
 /* The size for the next command, after moved bytes were read and written, at now_us (of a
