@@ -342,6 +342,12 @@ static bool parse_decimal(const char *text, uint64_t *out)
     return true;
 }
 
+/* Between a section's kind and its name, which it may not have. */
+static const char *gap_of(const struct config_section *section)
+{
+    return section->name[0] ? " " : "";
+}
+
 HRESULT config_number(const struct config_section *section, const char *key, uint64_t min,
                       uint64_t max, uint64_t fallback, uint64_t *out, struct error *err)
 {
@@ -353,9 +359,9 @@ HRESULT config_number(const struct config_section *section, const char *key, uin
     uint64_t value = 0;
     if (!parse_decimal(text, &value) || value < min || value > max) {
         return error_set(err, E_INVALIDARG,
-                         "configuration [%s %s] %s: \"%.60s\" is not a number from %llu to %llu",
-                         section->kind, section->name, key, text, (unsigned long long)min,
-                         (unsigned long long)max);
+                         "configuration [%s%s%s] %s: \"%.60s\" is not a number from %llu to %llu",
+                         section->kind, gap_of(section), section->name, key, text,
+                         (unsigned long long)min, (unsigned long long)max);
     }
     *out = value;
     return S_OK;
@@ -376,6 +382,6 @@ HRESULT config_bool(const struct config_section *section, const char *key, bool 
             return S_OK;
         }
     }
-    return error_set(err, E_INVALIDARG, "configuration [%s %s] %s: \"%.60s\" is not yes or no",
-                     section->kind, section->name, key, text);
+    return error_set(err, E_INVALIDARG, "configuration [%s%s%s] %s: \"%.60s\" is not yes or no",
+                     section->kind, gap_of(section), section->name, key, text);
 }
