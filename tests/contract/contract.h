@@ -84,7 +84,8 @@ struct method {
     HRESULT null_code; /* 0: E_INVALIDARG */
     unsigned nulls;    /* how many arguments NULLS tries; the first is the handle */
     unsigned stride;   /* MEMORY fails every stride-th allocation only, where each would take
-                          minutes; 0: each. LUNSHADOW_CONTRACT_ALL in the environment: each */
+                          minutes; 0: each. LUNSHADOW_CONTRACT_ALL=1, or =HEADING for one
+                          method, in the environment: each */
     void (*ready)(struct trial *t); /* NULL: nothing is needed */
     /* null: the number of the argument that shall be NULL, from 1; 0: none. */
     HRESULT (*call)(struct trial *t, unsigned null);
