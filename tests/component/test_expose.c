@@ -18,7 +18,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lunshadow/requester.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
@@ -29,6 +31,7 @@
 #include "common/id.h"
 #include "component/array_fixture.h"
 #include "lun/host/export.h"
+#include "lun/host/export_daemon.h"
 #include "lun/host/filesystem.h"
 #include "lun/host/loop.h"
 #include "provider/helper.h"
@@ -396,6 +399,34 @@ static void a_lost_lun_ends_its_export(void **state)
     free(disk);
 }
 
+/* Whoever took the file away without ending the daemon has left something that nobody can end by
+ * the directory any more. */
+static void an_export_without_its_file_ends(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct lun *lun = NULL;
+    int daemon = -1;
+    struct export_options options = {.lun = &a->env->lun,
+                                     .mode = EXPORT_WRITABLE,
+                                     .keeper = helper_program("lunshadow-export-keeper"),
+                                     .lost_after_s = 3};
+    const char *directory = path_in(a, "taken");
+    assert_ok(lun_open(a->urls[0], &a->env->lun, true, &lun, &err), &err);
+    assert_ok(export_start(directory, a->urls[0], &lun->identity.info, &options, &err), &err);
+    lun_close(lun);
+    assert_int_equal(export_daemon_open(directory, &daemon, &err), S_OK);
+    char *disk = export_file(directory);
+    assert_int_equal(umount2(disk, MNT_DETACH), 0);
+    assert_int_equal(unlink(disk), 0);
+    struct pollfd ended = {.fd = daemon, .events = POLLIN};
+    assert_int_equal(poll(&ended, 1, 30000), 1);
+    (void)close(daemon);
+    assert_int_equal(export_daemon_open(directory, &daemon, &err), S_FALSE);
+    assert_ok(export_stop(directory, &err), &err);
+    free(disk);
+}
+
 static void what_a_dead_process_left_goes(void **state)
 {
     struct array *a = *state;
@@ -594,6 +625,7 @@ int main(void)
         TEST(ext4_beside_its_mounted_original),
         TEST(what_is_refused),
         TEST(a_lost_lun_ends_its_export),
+        TEST(an_export_without_its_file_ends),
         TEST(what_a_dead_process_left_goes),
         TEST(an_exposure_that_is_no_more),
         TEST(without_its_array),
