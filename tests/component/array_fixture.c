@@ -3,6 +3,7 @@
 
 #include "common/buffer.h"
 #include "common/log.h"
+#include "lun/host/export_daemon.h"
 #include "registry/journal.h"
 
 #include <dirent.h>
@@ -285,7 +286,7 @@ static size_t count_exports(const struct array *a)
         (void)snprintf(path, sizeof(path), "/proc/%s/cmdline", e->d_name);
         int fd = e->d_name[0] >= '1' && e->d_name[0] <= '9' ? open(path, O_RDONLY | O_CLOEXEC) : -1;
         ssize_t got = fd >= 0 ? read(fd, line, sizeof(line)) : 0;
-        count += got > 0 && memmem(line, (size_t)got, "storage-daemon", 14) &&
+        count += got > 0 && memmem(line, (size_t)got, EXPORT_DAEMON, strlen(EXPORT_DAEMON)) &&
                  memmem(line, (size_t)got, a->base, strlen(a->base));
         if (fd >= 0) {
             (void)close(fd);

@@ -4,38 +4,11 @@
 # The command as a person meets it: help, exit codes, messages; then one set's life on a lab array.
 set -euo pipefail
 lunshadow=${1:?usage: test_cli.sh LUNSHADOW}
-work=$(mktemp -d "${TMPDIR:-/tmp}/lunshadow-cli.XXXXXX")
-failures=0
-lab=
-
-cleanup() {
-    if [ -n "$lab" ]; then
-        "$lunshadow" lab down "$lab" >/dev/null || echo "left behind: $lab" >&2
-    fi
-    rm -rf "$work"
-}
-trap cleanup EXIT
-unset LUNSHADOW_CONFIG
-export LUNSHADOW_STATE_DIR=$work/state XDG_CONFIG_HOME=$work/none LUNSHADOW_LOCK_DIR=$work/locks
-mkdir "$LUNSHADOW_LOCK_DIR"
+. "${BASH_SOURCE[0]%/*}/lab.sh"
+begin cli
 : >"$work/empty.conf"
 export LUNSHADOW_CONFIG=$work/empty.conf
 
-fail() {
-    printf 'FAILED: %s\n' "$*"
-    sed 's/^/    /' "$work/out" "$work/err"
-    failures=$((failures + 1))
-}
-
-# run CODE ARGUMENT...: runs lunshadow and checks its exit code; output is in $work/out and $work/err.
-run() {
-    local expected=$1 code=0
-    shift
-    "$lunshadow" "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
-    [ "$code" -eq "$expected" ] || fail "lunshadow $*: exit code $code, not $expected"
-}
-out_has() { grep -qE -- "$1" "$work/out" || fail "standard output has no \"$1\""; }
-err_has() { grep -qE -- "$1" "$work/err" || fail "standard error has no \"$1\""; }
 nothing_has() {
     ! grep -qF -- "$1" "$work/out" "$work/err" || fail "the output gives \"$1\" away"
 }
@@ -376,8 +349,6 @@ run 0 luns --json
 
 run 0 lab down "$lab"
 [ ! -e "$lab" ] || fail "lab down left $lab"
-lab=
 run 1 lab status "$work/lab"
 
-[ "$failures" -eq 0 ] || exit 1
-echo "all held"
+end

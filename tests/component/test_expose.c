@@ -361,22 +361,30 @@ static void let_one_die(const struct array *a, const struct set_record *set, con
     assert_file(at, "file", TEXT);
 }
 
+/* The first original as a file, with a keeper of 3 s. Returns the export's directory. */
+static const char *export_with_keeper(struct array *a, const char *name)
+{
+    struct error err = {0};
+    struct lun *lun = NULL;
+    struct export_options options = {.lun = &a->env->lun,
+                                     .mode = EXPORT_WRITABLE,
+                                     .keeper = helper_program("lunshadow-export-keeper"),
+                                     .lost_after_s = 3};
+    const char *directory = path_in(a, name);
+    assert_ok(lun_open(a->urls[0], &a->env->lun, true, &lun, &err), &err);
+    assert_ok(export_start(directory, a->urls[0], &lun->identity.info, &options, &err), &err);
+    lun_close(lun);
+    return directory;
+}
+
 /* An array that went away: whoever reads the export is told within the keeper's time, and can let
  * go; without the keeper they would wait for ever. */
 static void a_lost_lun_ends_its_export(void **state)
 {
     struct array *a = *state;
     struct error err = {0};
-    struct lun *lun = NULL;
     int status = 0;
-    struct export_options options = {.lun = &a->env->lun,
-                                     .mode = EXPORT_WRITABLE,
-                                     .keeper = helper_program("lunshadow-export-keeper"),
-                                     .lost_after_s = 3};
-    const char *directory = path_in(a, "lost");
-    assert_ok(lun_open(a->urls[0], &a->env->lun, true, &lun, &err), &err);
-    assert_ok(export_start(directory, a->urls[0], &lun->identity.info, &options, &err), &err);
-    lun_close(lun);
+    const char *directory = export_with_keeper(a, "lost");
     char *disk = export_file(directory);
     clock_sleep_ms(5000); /* longer than the keeper's time: an array that answers is let be */
     assert_int_equal(read_block(disk), 0);
@@ -405,16 +413,8 @@ static void an_export_without_its_file_ends(void **state)
 {
     struct array *a = *state;
     struct error err = {0};
-    struct lun *lun = NULL;
     int daemon = -1;
-    struct export_options options = {.lun = &a->env->lun,
-                                     .mode = EXPORT_WRITABLE,
-                                     .keeper = helper_program("lunshadow-export-keeper"),
-                                     .lost_after_s = 3};
-    const char *directory = path_in(a, "taken");
-    assert_ok(lun_open(a->urls[0], &a->env->lun, true, &lun, &err), &err);
-    assert_ok(export_start(directory, a->urls[0], &lun->identity.info, &options, &err), &err);
-    lun_close(lun);
+    const char *directory = export_with_keeper(a, "taken");
     assert_int_equal(export_daemon_open(directory, &daemon, &err), S_OK);
     char *disk = export_file(directory);
     assert_int_equal(umount2(disk, MNT_DETACH), 0);

@@ -91,6 +91,10 @@ struct method {
     HRESULT (*call)(struct trial *t, unsigned null);
 };
 
+/* Every how manieth allocation fails in a test of that method: stride (0: each), or what the
+ * environment wants (struct method). */
+unsigned contract_stride(const char *heading, unsigned stride);
+
 /* All provocations of all methods, each on a new trial. */
 void contract_try(const struct bench *b, const struct method *methods, size_t count);
 #define CONTRACT_TRY(b, methods)                                                                   \

@@ -62,17 +62,17 @@ static long count_opening(const struct bench *b)
     return count;
 }
 
-/* LUNSHADOW_CONTRACT_ALL: 1, or a method's heading. */
-static bool is_every_one_wanted(const struct method *m)
+unsigned contract_stride(const char *heading, unsigned stride)
 {
     const char *wanted = getenv("LUNSHADOW_CONTRACT_ALL");
-    return wanted && (strcmp(wanted, "1") == 0 || strcmp(wanted, m->heading) == 0);
+    bool is_every_one = wanted && (strcmp(wanted, "1") == 0 || strcmp(wanted, heading) == 0);
+    return stride && !is_every_one ? stride : 1;
 }
 
 static void try_memory(const struct bench *b, const struct method *m)
 {
     long first = m->provocations & OPENING ? count_opening(b) : 1;
-    long stride = m->stride && !is_every_one_wanted(m) ? m->stride : 1;
+    long stride = contract_stride(m->heading, m->stride);
     long number = first;
     bool was_refused = false;
     unsigned enough = contract_wrong() + WRONG_MAX; /* the rest would say the same */
