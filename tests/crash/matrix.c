@@ -8,7 +8,8 @@
  *
  * LUNSHADOW_CRASH_POINTS: how many points to hit, "all", or "FIRST-LAST" of every row;
  * LUNSHADOW_CRASH_SEED: which;
- * LUNSHADOW_CRASH_ONLY: a part of the name of those cases alone. */
+ * LUNSHADOW_CRASH_ONLY: a part of the name of those cases alone;
+ * LUNSHADOW_CRASH_PART: "K/N", K from 1: only every Nth of them, so that N processes share all. */
 #include "crash/run.h"
 
 #include "common/clock.h"
@@ -142,7 +143,7 @@ static bool hit(struct run *run, struct row *row, long kill_at)
     if (row->scenario->judge_raw) {
         row->scenario->judge_raw(run);
     }
-    world_revive_target(&run->w);
+    world_revive_target(&run->w, row->victim == VICTIM_TARGET && result.is_killed);
     recover(run, (kill_at ^ row->way) & 1 ? RECOVER_RESUME : RECOVER_ROLLBACK);
     row->scenario->judge(run);
     run->w.point = NULL;
@@ -244,12 +245,25 @@ static void add_recoveries(struct matrix *m, const struct scenario *s, long poin
     }
 }
 
+/* Does LUNSHADOW_CRASH_ONLY ask for recoveries of this scenario? */
+static bool is_recovery_wanted(const char *only, const struct scenario *s)
+{
+    static const char *const ways[] = {"resume", "rollback"};
+    bool is_wanted = false;
+    for (size_t i = 0; i < 2; i++) {
+        char name[96];
+        (void)snprintf(name, sizeof(name), "recover --%s of %s killed at ", ways[i], s->name);
+        is_wanted = is_wanted || strstr(name, only) || strncmp(only, name, strlen(name)) == 0;
+    }
+    return is_wanted;
+}
+
 /* For rows of recoveries alone: how many points the scenario itself has. */
 static long count_if_recovered(struct matrix *m, const struct scenario *s)
 {
     struct row row = {.scenario = s};
     const char *only = getenv("LUNSHADOW_CRASH_ONLY");
-    if (!only || !strstr(only, "recover -") || !strstr(only, s->name)) {
+    if (!only || !is_recovery_wanted(only, s)) {
         return 0;
     }
     (void)snprintf(row.name, sizeof(row.name), "%s, not killed", s->name);
@@ -291,14 +305,23 @@ static void hit_one(struct matrix *m, struct row *row, long point)
     }
 }
 
-/* Points first to last of every row. */
+/* Points first to last of every row: of all, or those of this process's part. */
 static void hit_range(struct matrix *m, long first, long last)
 {
+    long part = 1;
+    long parts = 1;
+    const char *wanted = getenv("LUNSHADOW_CRASH_PART");
+    if (wanted && (sscanf(wanted, "%ld/%ld", &part, &parts) != 2 || part < 1 || part > parts)) {
+        world_fail(&m->run.w, "LUNSHADOW_CRASH_PART is K/N, not '%s'", wanted);
+        return;
+    }
     for (size_t i = 0; i < m->count; i++) {
         uint64_t begun = clock_monotonic_us();
         int failures = m->run.w.failures;
         for (long point = first; point <= m->rows[i].points && point <= last; point++) {
-            hit_one(m, &m->rows[i], point);
+            if (point % parts == part - 1) {
+                hit_one(m, &m->rows[i], point);
+            }
         }
         (void)printf("%s: %ld points, %d failures, %.1f s\n", m->rows[i].name, m->rows[i].points,
                      m->run.w.failures - failures, (double)(clock_monotonic_us() - begun) / 1e6);

@@ -286,6 +286,13 @@ static void on_child(struct tracer *t, const struct tracee *parent, int event)
     }
 }
 
+/* Once the kill is done, no call is looked at any more. */
+static void go_on(const struct tracer *t, pid_t tid, int signal_number)
+{
+    (void)ptrace(t->is_counting ? PTRACE_SYSCALL : PTRACE_CONT, tid, NULL,
+                 (void *)(uintptr_t)signal_number);
+}
+
 /* One stop of one tracee: notes it and lets it go on. */
 static void on_stop(struct tracer *t, pid_t tid, int status)
 {
@@ -314,7 +321,7 @@ static void on_stop(struct tracer *t, pid_t tid, int status)
     } else if (signal_number == SIGSTOP) {
         signal_number = 0; /* how a new tracee begins */
     }
-    (void)ptrace(PTRACE_SYSCALL, tid, NULL, (void *)(uintptr_t)signal_number);
+    go_on(t, tid, signal_number);
 }
 
 static void follow(struct tracer *t)

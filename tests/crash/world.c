@@ -205,10 +205,10 @@ static bool spawn_target(struct world *w)
     return true;
 }
 
-void world_revive_target(struct world *w)
+void world_revive_target(struct world *w, bool was_killed)
 {
     int status;
-    if (process_wait(&w->lab->tgtd, 200, &status) == S_FALSE) {
+    if (process_wait(&w->lab->tgtd, was_killed ? START_MS : 0, &status) == S_FALSE) {
         return; /* it lives */
     }
     uint64_t deadline = clock_monotonic_us() + START_MS * 1000u;

@@ -73,8 +73,9 @@ void world_forget(struct world *w);
  * NULL: a set that was broken); tgtd runs and answers. */
 void world_check_order(struct world *w, const VSS_ID *also);
 
-/* Starts tgtd again, with the same ports and LUNs, where it is gone. */
-void world_revive_target(struct world *w);
+/* Starts tgtd again, with the same ports and LUNs, where it is gone; one that was killed may have to
+ * be waited for first. */
+void world_revive_target(struct world *w, bool was_killed);
 
 /* Whether a writer takes part in what is done from now on. */
 void world_use_writer(struct world *w, bool wanted);
