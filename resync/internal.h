@@ -104,6 +104,7 @@ HRESULT ids_check_collisions(struct recovery *r, uint32_t flags, struct error *e
  * of single disks. */
 #define RESYNC_STEP_SAFETY "safety-copy" /* id of the set that holds what is overwritten */
 #define RESYNC_STEP_WIPE   "wipe"        /* from here on destinations are not what they were */
+#define RESYNC_STEP_DONE   "done"        /* they are what they shall be; only a fence is left */
 
 /* Opens the journal entry, with all that is known of the destinations, in one transaction.
  * VSS_E_BAD_STATE where a copy is gone or somebody is at work on the set. */

@@ -43,6 +43,9 @@ static const struct row rows[] = {
      "its destinations were being overwritten and no safety copy of them was taken, so what they "
      "held is gone: resume it, which makes them whole"},
     {JOURNAL_RESYNC, RESYNC_STEP_SAFETY, NULL, NULL},
+    {JOURNAL_RESYNC, RESYNC_STEP_DONE, NULL,
+     "it was done but for its fence: resume it, which takes that off; what it overwrote is put back "
+     "with --undo, where it has a safety copy"},
     {JOURNAL_DISK_IDS, NULL,
      "the journal keeps the old disk IDs, not the wanted ones: roll it back and set them again",
      NULL},
@@ -50,7 +53,7 @@ static const struct row rows[] = {
      "a half-made mount is nothing to build on: roll it back and expose the copy again", NULL},
 };
 
-/* A wiped destination may have got its edges back since: then the entry is of a fence alone. */
+/* A wiped destination may have got its edges back since: then nothing was done. */
 static bool has_reached(const struct journal_entry *entry, const struct row *row)
 {
     if (row->operation != entry->operation) {

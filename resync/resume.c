@@ -4,6 +4,7 @@
 #include "common/id.h"
 #include "provider/set/claim.h"
 #include "resync/undo.h"
+#include "resync/unfinished.h"
 
 #include <string.h>
 
@@ -105,6 +106,9 @@ HRESULT recovery_resume(struct set_environment *env, const struct journal_entry 
 {
     struct set_record set = {0};
     json_t *plan = NULL;
+    if (journal_find_step(entry, RESYNC_STEP_DONE, NULL)) {
+        return unfinished_unfence(env, entry, err);
+    }
     HRESULT hr = claim_plan(entry, &plan, err);
     if (SUCCEEDED(hr)) {
         hr = undo_clear_half(env, err);

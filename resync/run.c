@@ -235,11 +235,18 @@ static HRESULT lower_all(struct recovery *r, struct error *err)
 }
 
 /* Closes the entry of destinations that need it no more; where a fence is left, it stays as one of
- * a resync that had only begun. */
-static HRESULT close_entry(struct recovery *r, HRESULT fence_hr, struct error *err)
+ * a resync that had only begun, or that is done but for that. */
+static HRESULT close_entry(struct recovery *r, HRESULT result, HRESULT fence_hr, struct error *err)
 {
-    return SUCCEEDED(fence_hr) ? journal_close(r->env->store, &r->journal_id, err)
-                               : journal_mark_invalid(r->env->store, &r->journal_id, false, err);
+    struct store *store = r->env->store;
+    if (SUCCEEDED(fence_hr)) {
+        return journal_close(store, &r->journal_id, err);
+    }
+    HRESULT hr = journal_mark_invalid(store, &r->journal_id, false, err);
+    if (SUCCEEDED(hr) && SUCCEEDED(result)) {
+        hr = journal_step(store, &r->journal_id, RESYNC_STEP_DONE, NULL, NULL, 0, err);
+    }
+    return hr;
 }
 
 /* And with it those that this resync took over: they must not outlive what has made them whole. */
@@ -250,7 +257,7 @@ static HRESULT close_entries(struct recovery *r, HRESULT result, HRESULT fence_h
     if (FAILED(hr)) {
         return hr;
     }
-    hr = close_entry(r, fence_hr, err);
+    hr = close_entry(r, result, fence_hr, err);
     if (SUCCEEDED(result) && SUCCEEDED(hr)) {
         hr = unfinished_close(r, err);
     }

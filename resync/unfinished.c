@@ -188,14 +188,22 @@ static HRESULT drop_fences(struct set_environment *env, const struct journal_ent
     return hr;
 }
 
-static HRESULT rollback_locked(struct set_environment *env, const struct journal_entry *entry,
-                               struct error *err)
+HRESULT unfinished_unfence(struct set_environment *env, const struct journal_entry *entry,
+                           struct error *err)
 {
-    HRESULT hr = undo_clear_half(env, err);
+    struct lock *lock = NULL;
+    HRESULT hr = lock_take(LOCK_RESYNC, &lock, err);
+    if (SUCCEEDED(hr)) {
+        hr = undo_clear_half(env, err);
+    }
     if (SUCCEEDED(hr)) {
         hr = drop_fences(env, entry, err);
     }
-    return SUCCEEDED(hr) ? journal_close(env->store, &entry->entry_id, err) : hr;
+    if (SUCCEEDED(hr)) {
+        hr = journal_close(env->store, &entry->entry_id, err);
+    }
+    lock_release(lock);
+    return hr;
 }
 
 /* What was overwritten comes back from the safety copy, by a resync that takes the entry over. */
@@ -214,14 +222,6 @@ static HRESULT rollback_written(struct set_environment *env, const struct journa
 HRESULT recovery_rollback(struct set_environment *env, const struct journal_entry *entry,
                           struct error *err)
 {
-    struct lock *lock = NULL; /* a resync that runs may have taken the entry over */
-    if (entry->destination_invalid) {
-        return rollback_written(env, entry, err);
-    }
-    HRESULT hr = lock_take(LOCK_RESYNC, &lock, err);
-    if (SUCCEEDED(hr)) {
-        hr = rollback_locked(env, entry, err);
-    }
-    lock_release(lock);
-    return hr;
+    return entry->destination_invalid ? rollback_written(env, entry, err)
+                                      : unfinished_unfence(env, entry, err);
 }

@@ -4,6 +4,7 @@
 #include "component/array_fixture.h"
 
 #include "common/id.h"
+#include "lun/scsi.h"
 #include "provider/set/claim.h"
 #include "provider/set/claimed.h"
 #include "provider/set/import.h"
@@ -12,6 +13,7 @@
 #include "resync/recover.h"
 #include "resync/recovery.h"
 
+#include <endian.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -26,6 +28,7 @@
 
 #define TRANSPORTABLE ((uint32_t)VSS_CTX_APP_ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE)
 #define COPIES        2
+#define FENCE_KEY     UINT64_C(0x6c756e736861646f)
 
 /* Runs act in a process that ends without a word when it is done. */
 static void in_dead_process(struct array *a, const struct set_record *set,
@@ -409,6 +412,54 @@ static void dead_resync_is_finished(void **state)
     delete_set(a, &set);
 }
 
+/* Done, but the target was away when the fence was to be taken off. */
+static bool resync_fenced(struct set_environment *env, const struct set_record *set)
+{
+    struct journal_entry *entries = NULL;
+    size_t count = 0;
+    char key[LUN_KEY_BYTES];
+    const uint64_t stored = htole64(FENCE_KEY);
+    struct lun *lun = NULL;
+    bool ok = resync_announced(env, set) &&
+              SUCCEEDED(journal_load_open(env->store, false, &entries, &count, NULL)) && count == 1;
+    ok = ok && SUCCEEDED(lun_open(set->luns[0].source_url, &env->lun, true, &lun, NULL)) &&
+         SUCCEEDED(scsi_pr_register(lun->session, lun->address.lun, 0, FENCE_KEY, NULL)) &&
+         SUCCEEDED(scsi_pr_reserve(lun->session, lun->address.lun, FENCE_KEY, NULL));
+    const VSS_ID *entry = ok ? &entries[0].entry_id : NULL;
+    return ok &&
+           SUCCEEDED(journal_step(env->store, entry, "fence",
+                                  lun_info_key(&set->luns[0].source, key), &stored, sizeof(stored),
+                                  NULL)) &&
+           SUCCEEDED(journal_step(env->store, entry, "done", NULL, NULL, 0, NULL));
+}
+
+static void assert_no_registration(struct array *a)
+{
+    struct error err = {0};
+    struct lun *lun = NULL;
+    uint64_t keys[1];
+    size_t count = 0;
+    assert_ok(lun_open(a->urls[0], &a->env->lun, true, &lun, &err), &err);
+    assert_ok(scsi_pr_read_keys(lun->session, lun->address.lun, keys, 1, &count, &err), &err);
+    lun_close(lun);
+    assert_int_equal(count, 0);
+}
+
+static void a_resync_that_is_done_only_loses_its_fence(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    array_create(a, TRANSPORTABLE, 1, &set);
+    array_fill(a, 0, 4u << 20, 1u << 20, 0x77); /* written since: another resync would undo it */
+    uint64_t digest = array_digest(a->files[0]);
+    in_dead_process(a, &set, resync_fenced);
+    assert_impossible(a, RECOVER_ROLLBACK, "it was done");
+    deal_with(a, RECOVER_RESUME);
+    assert_no_registration(a);
+    assert_int_equal(array_digest(a->files[0]), digest);
+    delete_set(a, &set);
+}
+
 /* ---- forgetting ------------------------------------------------------------------------------ */
 
 static void a_hopeless_entry_can_be_forgotten(void **state)
@@ -453,6 +504,7 @@ int main(void)
         array_test(copies_of_a_dead_session_are_deleted),
         array_test(a_create_is_never_finished),
         array_test(dead_resync_is_finished),
+        array_test(a_resync_that_is_done_only_loses_its_fence),
         array_test(a_hopeless_entry_can_be_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
