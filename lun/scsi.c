@@ -18,7 +18,6 @@
 #define IDLE_POLL_MS      1000u
 #define FLUSH_TIMEOUT_MS  60000u
 #define PR_OUT_BYTES      24u
-#define PR_IN_MAX_KEYS    4096u
 #define MAX_WAITS         16u
 #define COMMAND_TEXT_SIZE 96
 
@@ -535,7 +534,7 @@ HRESULT scsi_pr_read_keys(struct scsi_transport *transport, uint64_t lun, uint64
                           size_t capacity, size_t *out_count, struct error *err)
 {
     struct scsi_command c;
-    const uint16_t bytes = 8 + 8 * PR_IN_MAX_KEYS;
+    const uint16_t bytes = 8 + 8 * SCSI_PR_KEYS_MAX;
     *out_count = 0;
     uint8_t *data = calloc(1, bytes);
     if (!data) {

@@ -158,6 +158,7 @@ void scsi_build_write_same16_unmap(struct scsi_command *c, uint64_t lun, uint64_
 
 /* Persistent reservations (SPC-4 5.13). Type 5: write exclusive, registrants only. */
 #define SCSI_PR_WRITE_EXCLUSIVE_REGISTRANTS_ONLY 0x5
+#define SCSI_PR_KEYS_MAX                         4096u /* that are asked for */
 HRESULT scsi_pr_register(struct scsi_transport *transport, uint64_t lun, uint64_t old_key,
                          uint64_t new_key, struct error *err);
 HRESULT scsi_pr_reserve(struct scsi_transport *transport, uint64_t lun, uint64_t key,
@@ -174,7 +175,8 @@ HRESULT scsi_pr_preempt_and_abort(struct scsi_transport *transport, uint64_t lun
  * where nothing is reserved. */
 HRESULT scsi_pr_read_reservation(struct scsi_transport *transport, uint64_t lun, uint64_t *out_key,
                                  uint8_t *out_type, struct error *err);
-/* keys may be NULL when capacity is 0; *out_count is how many there are, up to 4096. */
+/* keys may be NULL when capacity is 0; *out_count is how many there are, up to
+ * SCSI_PR_KEYS_MAX. */
 HRESULT scsi_pr_read_keys(struct scsi_transport *transport, uint64_t lun, uint64_t *keys,
                           size_t capacity, size_t *out_count, struct error *err);
 

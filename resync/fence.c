@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #define KEYS_MAX 64
+#define BROOMS   2
 
 static uint64_t new_key(void)
 {
@@ -22,7 +23,7 @@ static uint64_t new_key(void)
 static bool has_registered(const struct recovery_disk *disk, uint64_t key)
 {
     for (size_t i = 0; i < disk->fence_key_count; i++) {
-        if (disk->fence_keys[i] == key) {
+        if (fence_is_of_key(disk->fence_keys[i], key)) {
             return true;
         }
     }
@@ -176,27 +177,74 @@ HRESULT fence_check(struct recovery_disk *disk, struct error *err)
     return is_up ? S_OK : S_FALSE;
 }
 
-HRESULT fence_drop_key(struct lun *lun, uint64_t old_key, struct error *err)
+static bool is_listed(const uint64_t *keys, size_t count, uint64_t key)
 {
-    uint64_t keys[KEYS_MAX];
-    size_t count = 0;
-    HRESULT hr = scsi_pr_read_keys(lun->session, lun->address.lun, keys, KEYS_MAX, &count, err);
-    bool is_there = count > KEYS_MAX; /* among those that were not listed, perhaps */
-    for (size_t i = 0; SUCCEEDED(hr) && i < count && i < KEYS_MAX; i++) {
-        is_there = is_there || keys[i] == old_key;
+    for (size_t i = 0; i < count; i++) {
+        if (keys[i] == key) {
+            return true;
+        }
     }
-    if (FAILED(hr) || !is_there) {
+    return false;
+}
+
+/* Whoever dies in here leaves a registration of one of these, beside the key or in its place. */
+static uint64_t broom_key(uint64_t key, unsigned which)
+{
+    static const uint64_t patterns[BROOMS] = {0x5a5a5a5a5a5a5a5a, 0xa5a5a5a5a5a5a5a5};
+    uint64_t broom = key ^ patterns[which];
+    return broom ? broom : 1 + which;
+}
+
+bool fence_is_of_key(uint64_t key, uint64_t seen)
+{
+    return seen == key || seen == broom_key(key, 0) || seen == broom_key(key, 1);
+}
+
+/* With a registration of the first broom: removes the key and the second one; then, with the second
+ * one in its place, what an earlier try has left of the first. */
+static HRESULT sweep(struct lun *lun, uint64_t key, const uint64_t *keys, size_t count,
+                     struct error *err)
+{
+    const uint64_t victims[] = {key, broom_key(key, 1), broom_key(key, 0)};
+    uint64_t own = broom_key(key, 0);
+    HRESULT hr = scsi_pr_register(lun->session, lun->address.lun, 0, own, err);
+    if (FAILED(hr)) {
         return hr;
     }
-    uint64_t own = old_key ^ 0x5a5a5a5a5a5a5a5aull;
-    own = own ? own : 1;
-    hr = scsi_pr_register(lun->session, lun->address.lun, 0, own, err);
-    if (SUCCEEDED(hr)) {
-        hr = scsi_pr_preempt(lun->session, lun->address.lun, own, old_key, err);
-        HRESULT end =
-            scsi_pr_register(lun->session, lun->address.lun, own, 0, SUCCEEDED(hr) ? err : NULL);
-        hr = FAILED(hr) ? hr : end;
+    for (size_t i = 0; SUCCEEDED(hr) && i < 3; i++) {
+        if (!is_listed(keys, count, victims[i])) {
+            continue;
+        }
+        if (victims[i] == own) {
+            hr = scsi_pr_register(lun->session, lun->address.lun, own, broom_key(key, 1), err);
+            own = SUCCEEDED(hr) ? broom_key(key, 1) : own;
+        }
+        if (SUCCEEDED(hr)) {
+            hr = scsi_pr_preempt(lun->session, lun->address.lun, own, victims[i], err);
+        }
     }
+    HRESULT end =
+        scsi_pr_register(lun->session, lun->address.lun, own, 0, SUCCEEDED(hr) ? err : NULL);
+    return FAILED(hr) ? hr : end;
+}
+
+HRESULT fence_drop_key(struct lun *lun, uint64_t key, struct error *err)
+{
+    size_t count = 0;
+    uint64_t *keys = calloc(SCSI_PR_KEYS_MAX, sizeof(*keys));
+    if (!keys) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory taking a fence off %s", lun->url);
+    }
+    HRESULT hr =
+        scsi_pr_read_keys(lun->session, lun->address.lun, keys, SCSI_PR_KEYS_MAX, &count, err);
+    bool is_there = false;
+    for (size_t i = 0; SUCCEEDED(hr) && i < count; i++) {
+        is_there = is_there || fence_is_of_key(key, keys[i]);
+    }
+    if (is_there) {
+        hr = sweep(lun, key, keys, count, err);
+    }
+    free(keys);
     return hr;
 }
 

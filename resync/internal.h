@@ -140,6 +140,8 @@ HRESULT fence_check(struct recovery_disk *disk, struct error *err);
  * there. Harmless where none is up. */
 HRESULT fence_lower(struct recovery *r, struct recovery_disk *disk, struct error *err);
 /* Takes another session's registration off a LUN. A LUN that has it no more is done. */
-HRESULT fence_drop_key(struct lun *lun, uint64_t old_key, struct error *err);
+HRESULT fence_drop_key(struct lun *lun, uint64_t key, struct error *err);
+/* A registration of this key, or one that fence_drop_key() left when it died. */
+bool fence_is_of_key(uint64_t key, uint64_t seen);
 
 #endif

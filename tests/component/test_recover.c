@@ -412,19 +412,38 @@ static void dead_resync_is_finished(void **state)
     delete_set(a, &set);
 }
 
-/* Done, but the target was away when the fence was to be taken off. */
+/* Done, but the target was away when the fence was to be taken off; and who took it off later may
+ * have died too, with registrations of its own: LEFT_... */
+enum { LEFT_FENCE = 1, LEFT_FIRST_BROOM = 2, LEFT_SECOND_BROOM = 4, LEFT_ALL = 7 };
+static unsigned left;
+
+static bool leave_registrations(struct set_environment *env, const char *url)
+{
+    static const uint64_t keys[] = {FENCE_KEY, FENCE_KEY ^ 0x5a5a5a5a5a5a5a5a,
+                                    FENCE_KEY ^ 0xa5a5a5a5a5a5a5a5};
+    bool ok = true;
+    for (unsigned i = 0, reserved = 0; ok && i < 3; i++) {
+        struct lun *lun = NULL;
+        if (!(left >> i & 1)) {
+            continue;
+        }
+        ok = SUCCEEDED(lun_open(url, &env->lun, true, &lun, NULL)) &&
+             SUCCEEDED(scsi_pr_register(lun->session, lun->address.lun, 0, keys[i], NULL));
+        if (ok && !reserved++) {
+            ok = SUCCEEDED(scsi_pr_reserve(lun->session, lun->address.lun, keys[i], NULL));
+        }
+    }
+    return ok;
+}
+
 static bool resync_fenced(struct set_environment *env, const struct set_record *set)
 {
     struct journal_entry *entries = NULL;
     size_t count = 0;
     char key[LUN_KEY_BYTES];
     const uint64_t stored = htole64(FENCE_KEY);
-    struct lun *lun = NULL;
-    bool ok = resync_announced(env, set) &&
+    bool ok = resync_announced(env, set) && leave_registrations(env, set->luns[0].source_url) &&
               SUCCEEDED(journal_load_open(env->store, false, &entries, &count, NULL)) && count == 1;
-    ok = ok && SUCCEEDED(lun_open(set->luns[0].source_url, &env->lun, true, &lun, NULL)) &&
-         SUCCEEDED(scsi_pr_register(lun->session, lun->address.lun, 0, FENCE_KEY, NULL)) &&
-         SUCCEEDED(scsi_pr_reserve(lun->session, lun->address.lun, FENCE_KEY, NULL));
     const VSS_ID *entry = ok ? &entries[0].entry_id : NULL;
     return ok &&
            SUCCEEDED(journal_step(env->store, entry, "fence",
@@ -452,11 +471,36 @@ static void a_resync_that_is_done_only_loses_its_fence(void **state)
     array_create(a, TRANSPORTABLE, 1, &set);
     array_fill(a, 0, 4u << 20, 1u << 20, 0x77); /* written since: another resync would undo it */
     uint64_t digest = array_digest(a->files[0]);
-    in_dead_process(a, &set, resync_fenced);
-    assert_impossible(a, RECOVER_ROLLBACK, "it was done");
-    deal_with(a, RECOVER_RESUME);
-    assert_no_registration(a);
-    assert_int_equal(array_digest(a->files[0]), digest);
+    for (left = LEFT_FENCE; left <= LEFT_ALL; left++) {
+        in_dead_process(a, &set, resync_fenced);
+        assert_impossible(a, RECOVER_ROLLBACK, "it was done");
+        deal_with(a, RECOVER_RESUME);
+        assert_no_registration(a);
+        assert_int_equal(array_digest(a->files[0]), digest);
+    }
+    delete_set(a, &set);
+}
+
+/* Nor does what a dying recovery left keep the same resync from running. */
+static void another_resync_takes_what_is_left_of_a_fence(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    uint64_t digest = array_digest(a->files[0]);
+    array_create(a, TRANSPORTABLE, 1, &set);
+    for (left = LEFT_FENCE; left <= LEFT_ALL; left++) {
+        struct recovery *r = NULL;
+        array_fill(a, 0, 4u << 20, 1u << 20, 0x77);
+        in_dead_process(a, &set, resync_fenced);
+        assert_ok(recovery_new(a->env, &set, &r, &err), &err);
+        assert_ok(recovery_add(r, &set.snapshots[0].snapshot_id, NULL, &err), &err);
+        assert_ok(recovery_run(r, 0, &err), &err);
+        recovery_free(r);
+        assert_none_open(a);
+        assert_no_registration(a);
+        assert_int_equal(array_digest(a->files[0]), digest);
+    }
     delete_set(a, &set);
 }
 
@@ -505,6 +549,7 @@ int main(void)
         array_test(a_create_is_never_finished),
         array_test(dead_resync_is_finished),
         array_test(a_resync_that_is_done_only_loses_its_fence),
+        array_test(another_resync_takes_what_is_left_of_a_fence),
         array_test(a_hopeless_entry_can_be_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

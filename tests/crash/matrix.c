@@ -71,7 +71,18 @@ static void trace(struct run *run, const char *const *arguments, long kill_at, e
     (void)close(plan.output);
 }
 
-/* The option by which what is open can be dealt with; NULL: nothing is open. */
+/* A recovery that was killed has left its own entry beside the one it was about. */
+static bool is_possible(const struct journal_entry *entries, size_t count, enum recover_way way)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (recover_refusal(&entries[i], way)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The option by which all that is open can be dealt with; NULL: nothing is open. */
 static const char *choose_way(struct run *run, enum recover_way wanted)
 {
     struct journal_entry *entries = NULL;
@@ -79,9 +90,9 @@ static const char *choose_way(struct run *run, enum recover_way wanted)
     const char *option = NULL;
     if (count) {
         enum recover_way other = wanted == RECOVER_RESUME ? RECOVER_ROLLBACK : RECOVER_RESUME;
-        enum recover_way way = recover_refusal(&entries[0], wanted) ? other : wanted;
-        run_expect(run, !recover_refusal(&entries[0], way),
-                   "there is no way to deal with an entry");
+        enum recover_way way = is_possible(entries, count, wanted) ? wanted : other;
+        run_expect(run, is_possible(entries, count, way),
+                   "there is no way to deal with all entries");
         option = way == RECOVER_RESUME ? "--resume" : "--rollback";
     }
     journal_free_all(entries, count);
@@ -153,6 +164,7 @@ static bool hit(struct run *run, struct row *row, long kill_at)
     if (run->w.failures > failures) { /* the next point begins anew */
         world_drop_exposures(&run->w);
         world_forget(&run->w);
+        world_restart_target(&run->w); /* with whatever is fenced */
         prepare_nothing(run);
     }
     return result.is_killed;

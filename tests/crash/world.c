@@ -224,6 +224,12 @@ void world_revive_target(struct world *w, bool was_killed)
     }
 }
 
+void world_restart_target(struct world *w)
+{
+    (void)kill(w->lab->tgtd_pid, SIGKILL);
+    world_revive_target(w, true);
+}
+
 static bool write_config(const struct world *w)
 {
     struct buffer text = BUFFER_INIT;

@@ -73,9 +73,12 @@ void world_forget(struct world *w);
  * NULL: a set that was broken); tgtd runs and answers. */
 void world_check_order(struct world *w, const VSS_ID *also);
 
-/* Starts tgtd again, with the same ports and LUNs, where it is gone; one that was killed may have to
- * be waited for first. */
+/* Starts tgtd again, with the same ports and LUNs, where it is gone; one that was killed may have
+ * to be waited for first. */
 void world_revive_target(struct world *w, bool was_killed);
+
+/* Kills it first: it forgets its reservations. */
+void world_restart_target(struct world *w);
 
 /* Whether a writer takes part in what is done from now on. */
 void world_use_writer(struct world *w, bool wanted);
