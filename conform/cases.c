@@ -146,6 +146,16 @@ const struct conform_case conform_cases[] = {
     {"resync.ends-sessions", NEEDS_RESYNC, PAGE "OnLunStateChange",
      "PRE_RECOVERY of destinations ends the sessions that use them", case_resync_ends_sessions},
 
+    {"changes.form", NEEDS_CHANGES, PAGE "ListChanges",
+     "extents ascend from from_byte on, next_byte goes on, and the list does not depend on "
+     "extent_max",
+     case_changes_form},
+    {"changes.cover", NEEDS_CHANGES, PAGE "ListChanges",
+     "every block that differs between a copy and its original is named, or is_known is 0",
+     case_changes_cover},
+    {"changes.foreign", NEEDS_CHANGES, PAGE "ListChanges",
+     "of a destination of another array nothing is known", case_changes_foreign},
+
     {"life.whole", NEEDS_NOTHING, CREATE "*, " HARDWARE "*",
      "every operation of a set's life succeeds in its turn", case_life_whole},
     {"life.new-processes", NEEDS_NOTHING, PAGE "ONE SHAPE",
@@ -180,6 +190,7 @@ const char *conform_need_name(enum conform_need need)
         [NEEDS_DIFFERENTIAL] = "differential",
         [NEEDS_PLEX] = "plex",
         [NEEDS_ON_UNLOAD] = "OnUnload",
+        [NEEDS_CHANGES] = "ListChanges",
         [NEEDS_OTHER_SIZE] = "resync, and a third scratch LUN that is larger",
     };
     return names[need];
@@ -214,6 +225,8 @@ bool conform_is_claimed(const struct conform *c, enum conform_need need)
         return said->plex == VSS_CAPABILITY_NATIVE;
     case NEEDS_ON_UNLOAD:
         return provider_has(c->provider, VSS_OP_ON_UNLOAD);
+    case NEEDS_CHANGES:
+        return provider_has(c->provider, VSS_OP_LIST_CHANGES);
     case NEEDS_OTHER_SIZE:
         return said->resync == VSS_CAPABILITY_NATIVE && conform_larger_lun(c) > 0;
     default:

@@ -14,6 +14,7 @@ enum conform_need {
     NEEDS_DIFFERENTIAL,
     NEEDS_PLEX,
     NEEDS_ON_UNLOAD,
+    NEEDS_CHANGES,   /* ListChanges */
     NEEDS_OTHER_SIZE /* resync, and a scratch LUN larger than the first two */
 };
 
@@ -108,6 +109,11 @@ void case_resync_cancel(struct conform *c);
 void case_resync_foreign(struct conform *c);
 void case_resync_ends_sessions(struct conform *c);
 void case_resync_size(struct conform *c);
+
+/* changes_cases.c */
+void case_changes_form(struct conform *c);
+void case_changes_cover(struct conform *c);
+void case_changes_foreign(struct conform *c);
 
 /* life_cases.c: rules of every operation. */
 void case_life_whole(struct conform *c);

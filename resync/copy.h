@@ -20,6 +20,9 @@ HRESULT recovery_copy(struct recovery *r, struct error *err);
 /* The array does it (ResyncLuns). */
 HRESULT copy_in_array(struct recovery *r, struct error *err);
 
+/* A disk as ResyncLuns and ListChanges are told of it; it points into the disk. */
+struct vss_resync_lun copy_pair(const struct recovery_disk *disk);
+
 /* Ends what an array still does for resyncs that r takes over: it would write behind our back. */
 HRESULT copy_cancel_earlier(struct recovery *r, struct error *err);
 

@@ -10,20 +10,24 @@
 /* Between two polls of an array that copies by itself. */
 #define POLL_PAUSE_MS 20
 
+struct vss_resync_lun copy_pair(const struct recovery_disk *disk)
+{
+    const struct edges *e = disk->edges;
+    uint32_t edge = e->head_blocks > e->tail_blocks ? e->head_blocks : e->tail_blocks;
+    return (struct vss_resync_lun){
+        .snapshot = disk->mapping->copy,
+        .destination = disk->info,
+        .snapshot_state = {.bytes = disk->mapping->state_bytes, .data = disk->mapping->state},
+        .edge_bytes = (uint64_t)edge * e->block_bytes,
+    };
+}
+
 /* What ResyncLuns is told about each pair. */
 static struct vss_resync_lun *build_pairs(const struct recovery *r)
 {
     struct vss_resync_lun *pairs = calloc(r->disk_count, sizeof(*pairs));
     for (size_t i = 0; pairs && i < r->disk_count; i++) {
-        const struct recovery_disk *d = &r->disks[i];
-        uint32_t edge = d->edges->head_blocks > d->edges->tail_blocks ? d->edges->head_blocks
-                                                                      : d->edges->tail_blocks;
-        pairs[i] = (struct vss_resync_lun){
-            .snapshot = d->mapping->copy,
-            .destination = d->info,
-            .snapshot_state = {.bytes = d->mapping->state_bytes, .data = d->mapping->state},
-            .edge_bytes = (uint64_t)edge * d->edges->block_bytes,
-        };
+        pairs[i] = copy_pair(&r->disks[i]);
     }
     return pairs;
 }

@@ -2,6 +2,7 @@
 /* This host copies, where the array does not: all bodies first, then all edges. */
 #include "common/buffer.h"
 #include "common/log.h"
+#include "resync/changes.h"
 #include "resync/host_copy.h"
 
 #include <inttypes.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #define SAMPLE_ONE_IN 32u
+#define PROBES        64u /* chunks of a disk whose list of changes is made use of */
 #define ROUNDS_MAX    4 /* how often a disk is copied again because others may have written to it */
 
 /* ---- before anything is written ---- */
@@ -42,6 +44,26 @@ static HRESULT read_edges(struct host_copy *c, struct error *err)
     return hr;
 }
 
+/* Of another LUN than the original most may differ: then it is not worth comparing. */
+static void use_list(struct host_copy *c, bool is_original)
+{
+    if (!changes_list(c->r, c->disk, &c->changes)) {
+        return;
+    }
+    c->listed_bytes = change_map_marked(&c->changes, c->begin, c->end);
+    if (is_original || c->listed_bytes <= (c->end - c->begin) / 2) {
+        c->mode = ENGINE_DIFFERENTIAL;
+        c->reason = "the array lists what has changed";
+    } else {
+        change_map_free(&c->changes);
+    }
+}
+
+static bool has_list(const struct host_copy *c)
+{
+    return c->changes.words != NULL;
+}
+
 static void choose(struct host_copy *c)
 {
     bool is_original = lun_info_compare(&c->disk->info, &c->disk->mapping->source) == LUN_SAME;
@@ -58,6 +80,7 @@ static void choose(struct host_copy *c)
         c->mode = is_original ? ENGINE_DIFFERENTIAL : ENGINE_FULL;
         c->reason = is_original ? "the destination is the original"
                                 : "the destination is another LUN than the original";
+        use_list(c, is_original);
         break;
     }
 }
@@ -97,6 +120,7 @@ void copy_host_free(struct recovery *r)
     for (size_t i = 0; r->host && i < r->disk_count; i++) {
         host_copy_close(&r->host[i]);
         edges_free(r->host[i].edges);
+        change_map_free(&r->host[i].changes);
         free(r->host[i].url);
     }
     free(r->host);
@@ -136,29 +160,66 @@ static HRESULT copy_body(struct host_copy *c, bool is_again, struct error *err)
     struct engine_report report;
     struct engine_options o = engine_options(c, is_again ? ENGINE_DIFFERENTIAL : c->mode);
     o.from = is_again ? c->begin : c->resumed_from;
+    o.changes = !is_again && has_list(c) ? &c->changes : NULL;
     o.mark = on_mark;
     HRESULT hr = engine_run(&c->source, &c->destination, &o, &report, err);
     c->total.read_bytes += report.read_bytes;
     c->total.written_bytes += report.written_bytes;
     c->total.zeroed_bytes += report.zeroed_bytes;
+    c->total.equal_bytes += report.equal_bytes;
     c->total.different_blocks += report.different_blocks;
     c->total.reopened += report.reopened;
     return hr;
 }
 
+/* One chunk of so many is read back; 0: none. An array's list of changes is never just believed. */
+static uint32_t verify_one_in(const struct host_copy *c)
+{
+    switch (c->r->policy.verify) {
+    case VERIFY_FULL:
+        return 1;
+    case VERIFY_SAMPLE:
+        return SAMPLE_ONE_IN;
+    case VERIFY_NONE:
+        break;
+    }
+    uint64_t one_in = (c->end - c->begin) / PROBES / c->source->max_bytes;
+    return !has_list(c) ? 0 : one_in < 2 ? 2 : (uint32_t)one_in;
+}
+
+/* Does the byte lie where the array promised that nothing has changed? */
+static bool is_promised_equal(const struct host_copy *c, uint64_t offset)
+{
+    uint64_t end = 0;
+    return has_list(c) && change_map_next(&c->changes, offset, &end) > offset;
+}
+
+/* S_FALSE: the array's list of changes was wrong, and is made use of no more. */
 static HRESULT verify_body(struct host_copy *c, struct error *err)
 {
     struct engine_report report;
     struct engine_options o = engine_options(c, ENGINE_COMPARE);
-    if (c->r->policy.verify == VERIFY_NONE) {
+    o.one_in = verify_one_in(c);
+    if (o.one_in == 0) {
         return S_OK;
     }
-    o.one_in = c->r->policy.verify == VERIFY_SAMPLE ? SAMPLE_ONE_IN : 0;
     o.progress_base += c->end - c->begin;
     HRESULT hr = engine_run(&c->source, &c->destination, &o, &report, err);
     c->total.reopened += report.reopened;
     c->verified_bytes = report.looked_bytes;
-    if (SUCCEEDED(hr) && report.first_difference != UINT64_MAX && !c->is_distrusted) {
+    if (FAILED(hr) || report.first_difference == UINT64_MAX || c->is_distrusted) {
+        return hr;
+    }
+    if (is_promised_equal(c, report.first_difference)) {
+        log_line(LOG_WARNING,
+                 "%s: the array's list of changes has not got byte %" PRIu64
+                 ", which differs; all of it is compared",
+                 c->disk->key, report.first_difference);
+        change_map_free(&c->changes);
+        c->verified_bytes = 0;
+        c->reason = "the array's list of changes was wrong";
+        hr = S_FALSE;
+    } else {
         hr = error_set(err, VSS_E_UNEXPECTED,
                        "%s does not hold what was written to it: byte %" PRIu64 " and %" PRIu64
                        " blocks in all read back otherwise; see the array's own log",
@@ -184,7 +245,7 @@ static HRESULT whole_body(struct host_copy *c, bool is_again, struct error *err)
             c->is_distrusted = false;
             hr = verify_body(c, err);
         }
-        if (SUCCEEDED(hr) && !c->is_distrusted) {
+        if (hr == S_OK && !c->is_distrusted) {
             return S_OK;
         }
         is_again = true;
@@ -242,12 +303,17 @@ static void say(struct host_copy *c, struct buffer *out)
 {
     static const char *const verified[] = {"not verified", "verified a sample of", "verified"};
     const struct engine_report *t = &c->total;
-    const char *mode = c->mode == ENGINE_FULL ? "full" : "compare";
+    const char *mode = has_list(c)              ? "changed-block list"
+                       : c->mode == ENGINE_FULL ? "full"
+                                                : "compare";
     buffer_printf(out,
                   "%shost copy (the array leaves it to the host), %s (%s): read %" PRIu64
                   " bytes, wrote %" PRIu64 ", unmapped %" PRIu64,
                   out->length ? "; " : "", mode, c->reason, t->read_bytes, t->written_bytes,
                   t->zeroed_bytes);
+    if (has_list(c)) {
+        buffer_printf(out, ", listed %" PRIu64 " of %" PRIu64, c->listed_bytes, c->end - c->begin);
+    }
     if (c->mode != ENGINE_FULL) {
         buffer_printf(out, ", different %" PRIu64,
                       t->different_blocks * (uint64_t)c->edges->block_bytes);
@@ -258,8 +324,10 @@ static void say(struct host_copy *c, struct buffer *out)
     if (t->reopened) {
         buffer_printf(out, ", %u lost sessions opened anew", t->reopened);
     }
-    buffer_printf(out, ", %s", verified[c->r->policy.verify]);
-    if (c->r->policy.verify != VERIFY_NONE) {
+    enum copy_verify how = c->r->policy.verify;
+    how = how == VERIFY_NONE && c->verified_bytes ? VERIFY_SAMPLE : how;
+    buffer_printf(out, ", %s", verified[how]);
+    if (how != VERIFY_NONE) {
         buffer_printf(out, " %" PRIu64 " bytes", c->verified_bytes);
     }
 }
@@ -286,7 +354,7 @@ static void plan_progress(struct recovery *r)
     for (size_t i = 0; i < r->disk_count; i++) {
         struct host_copy *c = &r->host[i];
         c->progress_base = total;
-        total += (c->end - c->begin) * (r->policy.verify == VERIFY_NONE ? 1 : 2);
+        total += (c->end - c->begin) * (verify_one_in(c) ? 2 : 1);
     }
     atomic_store(&r->env->progress_done, 0);
     atomic_store(&r->env->progress_total, total);

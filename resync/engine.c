@@ -48,6 +48,21 @@ static void skip_to_sample(struct engine *e)
     e->cursor -= e->cursor > begin ? e->cursor % e->chunk_bytes : 0;
 }
 
+/* Moves the cursor over what has not changed. False: that was all. */
+static bool has_more(struct engine *e)
+{
+    uint64_t end = e->options->end;
+    e->run_end = end;
+    if (e->changes && e->cursor < end) {
+        uint64_t next = change_map_next(e->changes, e->cursor, &e->run_end);
+        next = next < end ? next : end;
+        e->run_end = e->run_end < end ? e->run_end : end;
+        e->report->equal_bytes += next - e->cursor;
+        e->cursor = next;
+    }
+    return e->cursor < end;
+}
+
 /* The chunk at the cursor; moves the cursor behind it. */
 static void next_chunk(struct engine *e, struct engine_slot *s)
 {
@@ -55,7 +70,7 @@ static void next_chunk(struct engine *e, struct engine_slot *s)
                                       clock_monotonic_us());
     skip_to_sample(e);
     uint64_t end = (e->cursor / e->chunk_bytes + 1) * e->chunk_bytes;
-    end = end < e->options->end ? end : e->options->end;
+    end = end < e->run_end ? end : e->run_end;
     s->offset = e->cursor;
     s->bytes = (uint32_t)(end - e->cursor);
     e->cursor = e->options->one_in > 1 ? e->sample_end : end;
@@ -89,7 +104,7 @@ static void fill(struct engine *e)
 {
     for (size_t i = 0; i < ENGINE_SLOTS; i++) {
         struct engine_slot *s = &e->slots[i];
-        if (s->is_busy || (!s->is_lost && e->cursor >= e->options->end)) {
+        if (s->is_busy || (!s->is_lost && !has_more(e))) {
             continue;
         }
         if (!has_budget(e) || engine_is_stopping(e)) {
@@ -224,6 +239,7 @@ static HRESULT mend(struct engine *e, struct error *err)
     }
     if (hr == S_FALSE) {
         e->mode = e->mode == ENGINE_FULL ? ENGINE_DIFFERENTIAL : e->mode;
+        e->changes = NULL;
         e->durable = e->options->begin;
         e->marked = e->durable;
         hr = e->options->mark ? e->options->mark(e->options->user, e->marked, err) : S_OK;
@@ -282,7 +298,7 @@ static HRESULT check(const struct engine *e, struct error *err)
     bool is_even =
         o->mode == ENGINE_COMPARE || (o->end % block == 0 && o->grain_bytes % block == 0);
     if (o->begin > o->from || o->from > o->end || o->end > least || o->from % block ||
-        o->begin % block || !is_even || !o->grain_bytes) {
+        o->begin % block || !is_even || !o->grain_bytes || (o->changes && o->one_in > 1)) {
         return error_set(err, E_INVALIDARG, "bytes %" PRIu64 " to %" PRIu64 " are no range of both",
                          o->begin, o->end);
     }
@@ -303,6 +319,7 @@ HRESULT engine_run(struct pipeline *const *source, struct pipeline *const *desti
     e->options = options;
     e->report = out;
     e->mode = options->mode;
+    e->changes = options->changes;
     e->cursor = e->durable = e->marked = options->from;
     e->marked_us = e->budget_us = clock_monotonic_us();
     e->reopens_left = REOPENS_MAX;

@@ -3,6 +3,7 @@
 #define LUNSHADOW_RESYNC_ENGINE_H
 
 #include "lun/pipeline.h"
+#include "resync/change_map.h"
 
 #include <stdatomic.h>
 
@@ -22,19 +23,20 @@ struct engine_options {
     enum engine_mode mode;
     uint64_t begin; /* bytes, multiples of both devices' blocks; in ENGINE_COMPARE end is free */
     uint64_t end;
-    uint64_t from;             /* where to start; begin, unless what lies before is done already */
-    uint32_t grain_bytes;      /* what is counted as a block, and written as one */
-    uint32_t one_in;           /* > 1: a chunk taken at random out of each so many, no others */
-    bool stops_at_difference;  /* ENGINE_COMPARE: the first one in the order of offsets is enough */
-    uint64_t bytes_per_second; /* read and written, both devices together; 0: no limit */
-    const atomic_bool *cancelled; /* may be NULL */
-    _Atomic uint64_t *progress;   /* progress_base and the bytes dealt with; may be NULL */
+    uint64_t from;            /* where to start; begin, unless what lies before is done already */
+    uint32_t grain_bytes;     /* what is counted as a block, and written as one */
+    uint32_t one_in;          /* > 1: a chunk taken at random out of each so many, no others */
+    bool stops_at_difference; /* ENGINE_COMPARE: the first one in the order of offsets is enough */
+    const struct change_map *changes; /* what lies outside is equal, and not looked at; NULL: all */
+    uint64_t bytes_per_second;        /* read and written, both devices together; 0: no limit */
+    const atomic_bool *cancelled;     /* may be NULL */
+    _Atomic uint64_t *progress;       /* progress_base and the bytes dealt with; may be NULL */
     uint64_t progress_base;
 
     /* What follows may be NULL (and without reopen a lost session is a failure).
      * reopen: a device is lost; opens both anew where needed, which may replace the pointers that
      * engine_run() was given. S_OK: they are what they were: the engine goes on from the last mark.
-     * S_FALSE: others may have written to the destination: it goes on from begin, and compares.
+     * S_FALSE: others may have written to the destination: it goes on from begin, and compares all.
      * ENGINE_COMPARE goes on where it is in both cases: what was lost is read again.
      * mark: all before offset is written and durable. */
     HRESULT (*reopen)(void *user, struct error *err);
@@ -48,6 +50,7 @@ struct engine_report {
     uint64_t written_bytes;
     uint64_t zeroed_bytes;     /* unmapped instead of written */
     uint64_t hole_bytes;       /* known to be zero on both sides: not read */
+    uint64_t equal_bytes;      /* outside of changes: not read */
     uint64_t different_bytes;  /* single bytes that differ; ENGINE_COMPARE only */
     uint64_t different_blocks; /* of grain_bytes; not counted by ENGINE_FULL */
     uint64_t first_difference; /* offset of a byte; UINT64_MAX: none */

@@ -33,8 +33,10 @@ struct engine {
     uint32_t most_bytes;   /* of a chunk */
     uint32_t chunk_bytes;  /* what pace says now */
     struct engine_pace pace;
-    uint64_t cursor;     /* where the next chunk begins */
-    uint64_t sample_end; /* of the group that the last chunk was taken from */
+    const struct change_map *changes; /* NULL where the destination is to be distrusted */
+    uint64_t cursor;                  /* where the next chunk begins */
+    uint64_t run_end;                 /* of what may have changed from there on */
+    uint64_t sample_end;              /* of the group that the last chunk was taken from */
     uint64_t random;
     uint64_t flushed_to; /* what the flush under way covers */
     uint64_t durable;

@@ -19,6 +19,8 @@ struct host_copy {
     bool is_distrusted;    /* others may have written to the destination: all is compared again */
     bool is_to_be_wiped;   /* then: its edges, first */
     const char *reason;    /* why it is copied as it is; static */
+    struct change_map changes; /* what the array says may differ; empty: all is looked at */
+    uint64_t listed_bytes;     /* of the body: what that was at first */
     enum engine_mode mode;
     struct engine_report total;
     uint64_t verified_bytes;

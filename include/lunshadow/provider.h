@@ -19,10 +19,10 @@
  * VSS_E_UNEXPECTED_PROVIDER_ERROR, except from AbortSnapshots and OnUnload, whose codes change
  * nothing. Say what went wrong with call->host->error() before returning a failure.
  *
- * ABI 0.9, append-only: what stands here stays where it is. A structure with a struct_size may grow
- * at its end and is as long as struct_size says: read or write nothing behind that. Structures that
- * stand in arrays never grow; their reserved fields, zero today, may get a meaning. What is
- * promised: lunshadow-provider(7). Source: IVssHardwareSnapshotProviderEx,
+ * ABI 0.10, append-only since 0.9: what stands here stays where it is. A structure with a
+ * struct_size may grow at its end and is as long as struct_size says: read or write nothing behind
+ * that. Structures that stand in arrays never grow; their reserved fields, zero today, may get a
+ * meaning. What is promised: lunshadow-provider(7). Source: IVssHardwareSnapshotProviderEx,
  * IVssProviderCreateSnapshotSet, IVssProviderNotifications. */
 
 #include <lunshadow/lun.h>
@@ -36,11 +36,14 @@ extern "C" {
  */
 #define VSS_PROVIDER_MAGIC        0x4c554e5348414457ull /* "LUNSHADW" */
 #define VSS_PROVIDER_ABI_MAJOR    0u
-#define VSS_PROVIDER_ABI_MINOR    9u
+#define VSS_PROVIDER_ABI_MINOR    10u
 #define VSS_PROVIDER_ENTRY_SYMBOL "lunshadow_provider_entry"
 
 /* The most bytes of state a provider may keep per LUN or per resync. */
 #define VSS_PROVIDER_STATE_BYTES_MAX 4096u
+
+/* The most extents that one answer to ListChanges may name. */
+#define VSS_PROVIDER_EXTENTS_MAX 65536u
 
 struct vss_call;
 struct vss_hold;
@@ -175,7 +178,8 @@ enum vss_provider_op {
     VSS_OP_RESYNC_POLL = 18,
     VSS_OP_RESYNC_CANCEL = 19,
     VSS_OP_ON_REUSE_LUNS = 20, /* optional, reserved; vss_set_in, vss_states_out */
-    VSS_OP_COUNT = 21
+    VSS_OP_LIST_CHANGES = 21,  /* optional, since 0.10; vss_changes_in, vss_changes_out */
+    VSS_OP_COUNT = 22
 };
 
 /* Any callback. self: what OnLoad set. call: this call and the host's services, valid until it
@@ -348,12 +352,40 @@ struct vss_resync_out {
     char *method; /* one line: how it was copied ("reflink, 412 extents") */
 };
 
+/* A range of a LUN's bytes. */
+struct vss_extent {
+    uint64_t offset;
+    uint64_t bytes; /* > 0 */
+};
+
+/* ListChanges: where a resync's destination may hold other bytes than the copy. Asked where the
+ * host copies by itself (capability EMULATED): it then reads and writes there, and elsewhere only a
+ * sample of what the answer promises to be equal. Nobody writes meanwhile: it comes with the
+ * destination fenced, its cache flushed and nothing written by the resync yet. To name too much
+ * costs time, to name too little costs data; where there is doubt, is_known stays 0. */
+struct vss_changes_in {
+    uint32_t struct_size;
+    uint32_t extent_max;              /* 1..VSS_PROVIDER_EXTENTS_MAX */
+    uint64_t from_byte;               /* 0, then the last answer's next_byte */
+    const struct vss_resync_lun *lun; /* the copy and its destination */
+};
+
+/* All between from_byte and next_byte that lies in none of the extents is equal. */
+struct vss_changes_out {
+    uint32_t struct_size;
+    uint32_t is_known;     /* 0: it cannot be said of this pair, and nothing else is read */
+    uint32_t extent_count; /* 0..extent_max */
+    uint32_t reserved;
+    struct vss_extent *extents; /* ascending, none over another, all from from_byte on */
+    uint64_t next_byte;         /* > from_byte; at the end: the copy's length, or more */
+};
+
 /* ---- the table ---------------------------------------------------------------------------------
  */
 
 /* How callbacks may be called. */
 enum vss_thread_model {
-    VSS_THREADS_SERIALIZED = 0 /* one call at a time per process; the only one in ABI 0.9 */
+    VSS_THREADS_SERIALIZED = 0 /* one call at a time per process; the only one so far */
 };
 
 /* What a plug-in is and can do. Constant: it may lie in read-only memory. */

@@ -5,9 +5,11 @@
 
 /* Deadlines: Commit within the 10 s that VSS gives all holds together; PreCommit and PostCommit are
  * quick by contract but sync data, so they get most of the minute between freeze and thaw;
- * EndPrepare may copy whole LUNs. */
+ * ListChanges may have to write back what the array has in memory; EndPrepare may copy whole LUNs.
+ */
 #define QUICK_MS  60000u
 #define COMMIT_MS 20000u
+#define LIST_MS   (600u * 1000u)
 #define LONG_MS   (4u * 3600u * 1000u)
 
 #define SET_IN     sizeof(struct vss_set_in)
@@ -120,6 +122,13 @@ static const struct provider_op ops[VSS_OP_COUNT] = {
     [VSS_OP_RESYNC_CANCEL] =
         {"ResyncLuns cancel", RESYNC_IN, RESYNC_OUT, false, true, QUICK_MS, {0}},
     [VSS_OP_ON_REUSE_LUNS] = {"OnReuseLuns", SET_IN, STATES_OUT, false, false, QUICK_MS, {0}},
+    [VSS_OP_LIST_CHANGES] = {"ListChanges",
+                             sizeof(struct vss_changes_in),
+                             sizeof(struct vss_changes_out),
+                             false,
+                             false,
+                             LIST_MS,
+                             {VSS_E_OBJECT_NOT_FOUND}},
 };
 
 const struct provider_op *op_find(enum vss_provider_op op)

@@ -119,6 +119,16 @@ static json_t *state_change_in(const struct vss_state_change_in *in, bool is_ful
     return object;
 }
 
+static json_t *resync_lun(const struct vss_resync_lun *from, bool is_full)
+{
+    json_t *lun = json_object();
+    put_info(lun, "snapshot", &from->snapshot, is_full);
+    put_info(lun, "destination", &from->destination, is_full);
+    put_state(lun, "state_bytes", &from->snapshot_state);
+    put_number(lun, "edge_bytes", from->edge_bytes);
+    return lun;
+}
+
 static json_t *resync_in(const struct vss_resync_in *in, bool is_full)
 {
     json_t *object = json_object();
@@ -126,14 +136,18 @@ static json_t *resync_in(const struct vss_resync_in *in, bool is_full)
     put_id(object, "resync", &in->resync_id);
     put_state(object, "state_bytes", &in->state);
     for (uint32_t i = 0; i < in->lun_count; i++) {
-        json_t *lun = json_object();
-        put_info(lun, "snapshot", &in->luns[i].snapshot, is_full);
-        put_info(lun, "destination", &in->luns[i].destination, is_full);
-        put_state(lun, "state_bytes", &in->luns[i].snapshot_state);
-        put_number(lun, "edge_bytes", in->luns[i].edge_bytes);
-        (void)json_array_append_new(list, lun);
+        (void)json_array_append_new(list, resync_lun(&in->luns[i], is_full));
     }
     put(object, "luns", list);
+    return object;
+}
+
+static json_t *changes_in(const struct vss_changes_in *in, bool is_full)
+{
+    json_t *object = json_object();
+    put_number(object, "from_byte", in->from_byte);
+    put_number(object, "extent_max", in->extent_max);
+    put(object, "lun", resync_lun(in->lun, is_full));
     return object;
 }
 
@@ -157,6 +171,8 @@ json_t *describe_in(enum vss_provider_op op, const void *in, bool is_full)
         return state_change_in(in, is_full);
     case IN_RESYNC:
         return resync_in(in, is_full);
+    case IN_CHANGES:
+        return changes_in(in, is_full);
     case IN_LOAD:
     case IN_NONE:
         break;
@@ -231,6 +247,22 @@ static json_t *resync_out(const struct vss_resync_out *out)
     return object;
 }
 
+static json_t *changes_out(const struct vss_changes_out *out)
+{
+    json_t *object = json_object();
+    uint64_t bytes = 0;
+    put(object, "is_known", json_boolean(out->is_known));
+    for (uint32_t i = 0; out->is_known && i < out->extent_count; i++) {
+        bytes += out->extents[i].bytes;
+    }
+    if (out->is_known) {
+        put_number(object, "extents", out->extent_count);
+        put_number(object, "bytes", bytes);
+        put_number(object, "next_byte", out->next_byte);
+    }
+    return object;
+}
+
 static json_t *supported_out(const struct vss_supported_out *out, uint32_t count, bool is_full)
 {
     json_t *object = json_object();
@@ -256,6 +288,8 @@ json_t *describe_out(enum vss_provider_op op, const void *out, uint32_t lun_coun
         return object;
     case OUT_RESYNC:
         return resync_out(out);
+    case OUT_CHANGES:
+        return changes_out(out);
     case OUT_NONE:
     case OUT_LOAD:
         break;

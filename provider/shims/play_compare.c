@@ -55,6 +55,7 @@ static const void *blank(enum vss_provider_op op, const void *in, struct provide
         break;
     case IN_LOAD:
     case IN_UNLOAD:
+    case IN_CHANGES:
     case IN_NONE:
         return in;
     }

@@ -74,11 +74,12 @@ FORWARD(17)
 FORWARD(18)
 FORWARD(19)
 FORWARD(20)
+FORWARD(21)
 
 static const vss_provider_callback forwards[] = {
-    forward_0,  forward_1,  forward_2,  forward_3,  forward_4,  forward_5,  forward_6,
-    forward_7,  forward_8,  forward_9,  forward_10, forward_11, forward_12, forward_13,
-    forward_14, forward_15, forward_16, forward_17, forward_18, forward_19, forward_20};
+    forward_0,  forward_1,  forward_2,  forward_3,  forward_4,  forward_5,  forward_6,  forward_7,
+    forward_8,  forward_9,  forward_10, forward_11, forward_12, forward_13, forward_14, forward_15,
+    forward_16, forward_17, forward_18, forward_19, forward_20, forward_21};
 _Static_assert(sizeof(forwards) / sizeof(forwards[0]) == VSS_OP_COUNT, "one for each operation");
 
 static void keep_error(const struct vss_call *call, const char *line)

@@ -30,3 +30,5 @@ struct vss_target_luns_out abi_target_luns_out;
 struct vss_state_change_in abi_state_change_in;
 struct vss_resync_in abi_resync_in;
 struct vss_resync_out abi_resync_out;
+struct vss_changes_in abi_changes_in;
+struct vss_changes_out abi_changes_out;

@@ -73,6 +73,9 @@ labels-first resync.labels-last
 cancels-once resync.cancel
 takes-any resync.foreign
 leaves-sessions resync.ends-sessions
+lists-backwards changes.form
+lists-nothing changes.cover
+lists-any changes.foreign
 no-final life.whole
 prepared-in-memory life.new-processes
 replaces-set life.two-sets

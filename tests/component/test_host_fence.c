@@ -88,16 +88,16 @@ static void break_fence(struct host_meanwhile *m)
     lun_close(lun);
 }
 
-static void broken_fence_makes_all_be_compared_again(void **state)
+static void break_fence_of(struct array *a, const char *copy)
 {
-    struct array *a = *state;
     struct set_record set;
     struct host_meanwhile m;
     struct vss_disk_ids before;
     struct vss_disk_ids after;
     char method[2048];
-    host_configure(a, "method = full\\nrate = 24\\nreconnect_seconds = 10\\n");
+    host_configure(a, copy);
     host_make(a, 1, &set);
+    array_fill(a, 0, 2u * HOST_MIB, 30u * HOST_MIB, 0x77);
     array_read_ids(a, a->urls[0], &before);
     host_start_meanwhile(&m, a, 8u * HOST_MIB, break_fence);
     host_recover(a, &set, method);
@@ -109,6 +109,18 @@ static void broken_fence_makes_all_be_compared_again(void **state)
     disk_ids_free(&before);
     disk_ids_free(&after);
     host_delete_set(a, &set);
+}
+
+static void broken_fence_makes_all_be_compared_again(void **state)
+{
+    break_fence_of(*state, "method = full\\nrate = 24\\nreconnect_seconds = 10\\n");
+}
+
+/* What the array said of changes is as old as the fence: a place that it did not name is written by
+ * the stranger too. */
+static void broken_fence_makes_a_list_worthless(void **state)
+{
+    break_fence_of(*state, "rate = 16\\nreconnect_seconds = 10\\n");
 }
 
 /* Serves a file again as the LUN that it was, with tgtadm: a copy's name is none for lab_add_lun().
@@ -362,11 +374,9 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, array_start, array_stop)
     const struct CMUnitTest tests[] = {
-        CASE(lost_sessions_are_opened_anew),
-        CASE(broken_fence_makes_all_be_compared_again),
-        CASE(a_restarted_target_is_gone_on_with),
-        CASE(a_stranger_who_stays_ends_it),
-        CASE(a_hammering_initiator_gets_no_write_in),
+        CASE(lost_sessions_are_opened_anew),       CASE(broken_fence_makes_all_be_compared_again),
+        CASE(broken_fence_makes_a_list_worthless), CASE(a_restarted_target_is_gone_on_with),
+        CASE(a_stranger_who_stays_ends_it),        CASE(a_hammering_initiator_gets_no_write_in),
     };
     cmocka_set_test_filter(getenv("TEST_CASE"));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -242,9 +242,11 @@ static HRESULT call_with(struct fixture *f, enum vss_provider_op op, struct prov
     struct vss_resync_in resync = {.struct_size = sizeof(resync), .lun_count = 1, .luns = &pair};
     struct vss_on_load_in load = {.struct_size = sizeof(load)};
     struct vss_on_unload_in unload = {.struct_size = sizeof(unload), .is_forced = 1};
+    struct vss_changes_in changes = {
+        .struct_size = sizeof(changes), .extent_max = VSS_PROVIDER_EXTENTS_MAX, .lun = &pair};
     const void *const ins[VSS_OP_COUNT] = {
         &load, &unload, NULL, &luns, &luns, &luns,   &set,    &set,    &set,    &set, &set,
-        &set,  &set,    &set, &set,  &set,  &change, &resync, &resync, &resync, &set};
+        &set,  &set,    &set, &set,  &set,  &change, &resync, &resync, &resync, &set, &changes};
     memset(out, 0, sizeof(*out));
     void *wanted = op_find(op)->out_bytes ? out : NULL;
     return provider_call(f->provider, op, ins[op], wanted, arena, 0, err);
@@ -361,6 +363,7 @@ static void bad_answers_are_refused(void **state)
         {"state", VSS_OP_RESYNC_POLL, "returned 4097 bytes of state; the limit is 4096"},
         {"huge", VSS_OP_BEGIN_PREPARE_SNAPSHOT, "larger than 16 MiB"},
         {"designator", VSS_OP_GET_TARGET_LUNS, "a designator over 255 bytes"},
+        {"extents", VSS_OP_LIST_CHANGES, "named 65537 extents; the limit is 65536"},
         {"pointer", VSS_OP_LOCATE_LUNS, "died of signal 11 (SIGSEGV) in LocateLuns"},
         {"spin", VSS_OP_FILL_IN_LUN_INFO, "did not answer FillInLunInfo within 500 ms"},
         {"flood", VSS_OP_FILL_IN_LUN_INFO, "did not answer FillInLunInfo within 500 ms"},

@@ -64,7 +64,8 @@ enum scene {
     IN_ABORT,  /* no set: it is aborted again */
     IN_DELETE, /* the set, until it is deleted again */
     IN_RESYNC, /* a destination that is not whole, until the same resync runs again */
-    IN_CANCEL  /* likewise */
+    IN_CANCEL, /* likewise */
+    IN_LIST    /* nothing: a host that is not told what has changed compares everything */
 };
 
 struct row {
@@ -94,6 +95,7 @@ static const struct row rows[] = {
     {"ResyncLuns", IN_RESYNC, false},
     {"ResyncLuns poll", IN_RESYNC, false},
     {"ResyncLuns cancel", IN_CANCEL, true},
+    {"ListChanges", IN_LIST, false},
 };
 enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 /* OnReuseLuns is called by nobody. */
@@ -156,12 +158,15 @@ static void configure(const struct cell *c)
     const char *more = c->row->scene == IN_ABORT    ? ", CommitSnapshots:1:VSS_E_PROVIDER_VETO"
                        : c->row->scene == IN_CANCEL ? ", ResyncLuns poll:1:VSS_E_PROVIDER_VETO"
                                                     : "";
-    char deadline[64] = "";
+    char lines[96] = "";
     if (c->way->is_slow) {
-        (void)snprintf(deadline, sizeof(deadline), "deadline_ms = %d\n", SLOW_MS);
+        (void)snprintf(lines, sizeof(lines), "deadline_ms = %d\n", SLOW_MS);
+    }
+    if (c->row->scene == IN_LIST) {
+        (void)strcat(lines, "resync = emulated\n");
     }
     (void)snprintf(faults, sizeof(faults), "%s:1:%s%s", c->row->operation, c->way->fault, more);
-    configure_faults(c->array, faults, deadline);
+    configure_faults(c->array, faults, lines);
 }
 
 static HRESULT expected_code(const struct cell *c)
@@ -330,6 +335,20 @@ static void in_resync(const struct cell *c)
     delete_set(a, &set);
 }
 
+static void in_list(const struct cell *c)
+{
+    struct array *a = c->array;
+    struct error err = {0};
+    struct set_record set;
+    create(a, ROLLBACK, SET_LUNS, &set); /* the host reads its copies: they are shown */
+    for (size_t i = 0; i < SET_LUNS; i++) {
+        array_fill(a, i, 3u << 20, 1u << 20, (uint8_t)(0x70 + i));
+    }
+    assert_ok(try_resync(a, &set, &err), &err);
+    assert_told(c);
+    delete_set(a, &set);
+}
+
 static void play(const struct cell *c)
 {
     array_reopen(c->array);
@@ -353,6 +372,9 @@ static void play(const struct cell *c)
     case IN_RESYNC:
     case IN_CANCEL:
         in_resync(c);
+        break;
+    case IN_LIST:
+        in_list(c);
         break;
     }
 }

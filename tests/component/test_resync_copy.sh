@@ -35,6 +35,7 @@ cmp -s "$disk" "$work/damaged" || fail "a refused resync wrote"
 
 # ---- hostile values: a line that says what is wrong, and nothing is begun ----
 sed -i 's/^provider = tgt$/&\nresync = emulated/' "$LUNSHADOW_CONFIG"
+printf '[copy]\nmethod = compare\n' >>"$LUNSHADOW_CONFIG"
 for value in '' maybe FULL full,sample ' full' $'full\033[31m'; do
     run 2 resync --yes --verify "$value" "$work/set.xml"
     err_has '^lunshadow: resync: --verify is none, sample or full, not "'
@@ -61,7 +62,7 @@ body=$(number_after verified)
 run 0 resync --yes --verify sample "$work/set.xml"
 sample=$(number_after 'a sample of')
 [ "${sample:=0}" -gt 0 ] && [ "$sample" -le $((body / 8)) ] || fail "a sample is $sample of $body bytes"
-printf '[copy]\nverify = full\nrate = 1\n' >>"$LUNSHADOW_CONFIG"
+printf 'verify = full\nrate = 1\n' >>"$LUNSHADOW_CONFIG"
 timed --rate 1G
 [ "$took" -lt 60000 ] || fail "the configuration's rate holds, not the option's: $took ms"
 [ "$(number_after verified)" = "$body" ] || fail "the configuration's verify does not hold beside --rate"
@@ -69,7 +70,7 @@ timed --verify none --rate 1G
 grep -q ', not verified$' "$work/out" || fail "--verify none does not beat the configuration"
 
 # ---- it is a limit: never sooner than bytes by rate, but for what may go at once ----
-sed -i '/^\[copy\]/,$d' "$LUNSHADOW_CONFIG"
+sed -i '/^verify = full$/d; /^rate = 1$/d' "$LUNSHADOW_CONFIG"
 timed --verify full --rate 96M
 [ "$took" -ge $((4 * 62 * 1000 / 96 - 200)) ] || fail "248 MiB at 96 MiB a second took $took ms"
 
@@ -90,6 +91,15 @@ err_has 'resync was cancelled; the destinations are not whole .*run the same res
 run 0 recover --resume --verbose
 err_has "host copy .* verified $body bytes"
 cmp -s "$disk" "$work/good" || fail "what was cancelled and resumed is not whole"
+
+# ---- an array that lists what has changed: little more than that is read ----
+sed -i '/^method = compare$/d' "$LUNSHADOW_CONFIG"
+damage
+run 0 resync --yes "$work/set.xml"
+listed=$(number_after listed)
+[ "${listed:=0}" -ge $((4 << 20)) ] && [ "$listed" -le $((5 << 20)) ] || fail "listed $listed bytes: $(cat "$work/out")"
+[ "$(number_after read)" -le $((2 * listed)) ] || fail "more is read than what is listed: $(cat "$work/out")"
+cmp -s "$disk" "$work/good" || fail "a resync by a list did not bring the content back"
 run 0 delete "$("$lunshadow" list --json | sed -n 's/.*"set": "\([-0-9a-f]*\)".*/\1/p' | head -n 1)"
 
 end

@@ -80,13 +80,17 @@ static size_t check_set(const struct vss_set_in *in)
     return sum;
 }
 
+static size_t check_pair(const struct vss_resync_lun *lun)
+{
+    return touch_state(&lun->snapshot_state) + check_info(&lun->snapshot) +
+           check_info(&lun->destination);
+}
+
 static size_t check_resync(const struct vss_resync_in *in)
 {
     size_t sum = touch_state(&in->state);
     for (uint32_t i = 0; i < in->lun_count; i++) {
-        const struct vss_resync_lun *lun = &in->luns[i];
-        sum += touch_state(&lun->snapshot_state);
-        sum += check_info(&lun->snapshot) + check_info(&lun->destination);
+        sum += check_pair(&in->luns[i]);
     }
     return sum;
 }
@@ -107,6 +111,8 @@ static size_t check_in(const struct wire_request *request)
         return check_set(&in->state_change.set);
     case IN_RESYNC:
         return check_resync(&in->resync);
+    case IN_CHANGES:
+        return check_pair(in->changes.lun);
     default:
         return 0;
     }
@@ -129,6 +135,10 @@ static size_t check_out(const struct question *q, const union wire_out *out)
         return sum;
     case OUT_RESYNC:
         return touch_state(&out->resync.state) + touch_text(out->resync.method);
+    case OUT_CHANGES:
+        fuzz_check(out->changes.extent_count <= VSS_PROVIDER_EXTENTS_MAX);
+        return touch(out->changes.extents,
+                     out->changes.extent_count * sizeof(*out->changes.extents));
     default:
         return 0;
     }

@@ -224,6 +224,16 @@ static struct vss_lun_info *give_luns(const struct vss_call *call, uint32_t coun
     return is_bad && is(call, "null") ? NULL : luns;
 }
 
+static void give_changes(const struct vss_call *call, const struct vss_changes_in *in, int is_bad,
+                         struct vss_changes_out *out)
+{
+    uint32_t count = is_bad && is(call, "extents") ? in->extent_max + 1 : 1;
+    out->extents = call->host->alloc(call, count * sizeof(*out->extents));
+    out->extent_count = out->extents ? count : 0;
+    out->is_known = 1;
+    out->next_byte = in->from_byte + 1;
+}
+
 static void give(enum vss_provider_op op, const struct vss_call *call, const void *in, void *out,
                  int is_bad)
 {
@@ -232,6 +242,9 @@ static void give(enum vss_provider_op op, const struct vss_call *call, const voi
     struct vss_target_luns_out *targets = out;
     struct vss_resync_out *resync = out;
     switch (op) {
+    case VSS_OP_LIST_CHANGES:
+        give_changes(call, in, is_bad, out);
+        break;
     case VSS_OP_GET_CAPABILITIES:
         capabilities->resync = VSS_CAPABILITY_NATIVE;
         capabilities->description = (char *)"bad on purpose";
@@ -328,11 +341,12 @@ CALLBACK(17)
 CALLBACK(18)
 CALLBACK(19)
 CALLBACK(20)
+CALLBACK(21)
 
 static const vss_provider_callback ops[VSS_OP_COUNT] = {
-    call_0,  call_1,  call_2,  call_3,  call_4,  call_5,  call_6,
-    call_7,  call_8,  call_9,  call_10, call_11, call_12, call_13,
-    call_14, call_15, call_16, call_17, call_18, call_19, call_20};
+    call_0,  call_1,  call_2,  call_3,  call_4,  call_5,  call_6,  call_7,
+    call_8,  call_9,  call_10, call_11, call_12, call_13, call_14, call_15,
+    call_16, call_17, call_18, call_19, call_20, call_21};
 
 static const struct vss_provider_table table = {.magic = VSS_PROVIDER_MAGIC,
                                                 .struct_size = sizeof(table),

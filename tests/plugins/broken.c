@@ -83,7 +83,7 @@ static HRESULT spoilt(const struct way *w)
             }
         }
     }
-    return forward(w);
+    return w->op == VSS_OP_LIST_CHANGES ? list_own(w) : forward(w);
 }
 
 #define WAY(name, number)                                                                          \
@@ -111,6 +111,7 @@ WAY(on_lun_state_change, VSS_OP_ON_LUN_STATE_CHANGE)
 WAY(resync_start, VSS_OP_RESYNC_START)
 WAY(resync_poll, VSS_OP_RESYNC_POLL)
 WAY(resync_cancel, VSS_OP_RESYNC_CANCEL)
+WAY(list_changes, VSS_OP_LIST_CHANGES)
 
 static const vss_provider_callback ops[VSS_OP_COUNT] = {
     [VSS_OP_ON_UNLOAD] = on_unload,
@@ -132,6 +133,7 @@ static const vss_provider_callback ops[VSS_OP_COUNT] = {
     [VSS_OP_RESYNC_START] = resync_start,
     [VSS_OP_RESYNC_POLL] = resync_poll,
     [VSS_OP_RESYNC_CANCEL] = resync_cancel,
+    [VSS_OP_LIST_CHANGES] = list_changes,
 };
 
 static const struct vss_provider_table table = {

@@ -29,6 +29,9 @@ extern const struct spoil copy_spoils[]; /* broken_copies.c: from then on */
 HRESULT forward(const struct way *w);
 HRESULT forward_to(const struct way *w, enum vss_provider_op op, const void *in, void *out);
 
+/* ListChanges without a defect, which the example has not: everything of its own LUNs. */
+HRESULT list_own(const struct way *w);
+
 HRESULT refuse(const struct way *w);  /* a veto */
 HRESULT pretend(const struct way *w); /* S_OK and nothing done */
 

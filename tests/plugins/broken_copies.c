@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define LISTED_BYTES (1u << 20) /* in one answer to ListChanges */
+
 /* ---- copies ---------------------------------------------------------------------------------- */
 
 static struct files_copy_state copy_of(const struct files *f, const struct vss_state *state)
@@ -334,6 +336,55 @@ static HRESULT leave_sessions(const struct way *w)
     return in->is_resync ? S_OK : forward(w);
 }
 
+/* ---- ListChanges: the example has none; without a defect all is named ---- */
+
+static bool is_own(const struct way *w, const struct vss_lun_info *lun)
+{
+    const char *device = "";
+    const struct vss_luns_in in = {
+        .struct_size = sizeof(in), .lun_count = 1, .devices = &device, .luns = lun};
+    struct vss_supported_out out = {.struct_size = sizeof(out)};
+    return SUCCEEDED(forward_to(w, VSS_OP_FILL_IN_LUN_INFO, &in, &out)) && out.is_supported;
+}
+
+/* In pieces that do not touch the next answer's. */
+static HRESULT list_all(const struct way *w)
+{
+    const struct vss_changes_in *in = w->in;
+    struct vss_changes_out *out = w->out;
+    out->is_known = 1;
+    out->extent_count = 1;
+    out->extents = call_memory(w, sizeof(*out->extents));
+    out->extents[0] = (struct vss_extent){in->from_byte, LISTED_BYTES};
+    out->next_byte = in->from_byte + LISTED_BYTES;
+    return S_OK;
+}
+
+HRESULT list_own(const struct way *w)
+{
+    const struct vss_changes_in *in = w->in;
+    return is_own(w, &in->lun->destination) ? list_all(w) : refuse(w);
+}
+
+static HRESULT list_nothing(const struct way *w)
+{
+    HRESULT hr = list_own(w);
+    ((struct vss_changes_out *)w->out)->extent_count = 0;
+    return hr;
+}
+
+static HRESULT list_backwards(const struct way *w)
+{
+    HRESULT hr = list_own(w);
+    struct vss_changes_out *out = w->out;
+    if (SUCCEEDED(hr) && out->next_byte > LISTED_BYTES) {
+        out->extents[0].offset -= LISTED_BYTES;
+    }
+    return hr;
+}
+
+/* ---- all of them ---- */
+
 const struct spoil copy_spoils[] = {
     {"copies-late", VSS_OP_LOCATE_LUNS, copy_late},
     {"original-identity", VSS_OP_GET_TARGET_LUNS, original_identity},
@@ -361,5 +412,8 @@ const struct spoil copy_spoils[] = {
     {"cancels-once", VSS_OP_RESYNC_CANCEL, cancel_once},
     {"takes-any", VSS_OP_RESYNC_START, take_any},
     {"leaves-sessions", VSS_OP_ON_LUN_STATE_CHANGE, leave_sessions},
+    {"lists-nothing", VSS_OP_LIST_CHANGES, list_nothing},
+    {"lists-backwards", VSS_OP_LIST_CHANGES, list_backwards},
+    {"lists-any", VSS_OP_LIST_CHANGES, list_all},
     {0},
 };

@@ -16,8 +16,9 @@
 
 VALUE(VSS_PROVIDER_MAGIC, 0x4c554e5348414457);
 VALUE(VSS_PROVIDER_ABI_MAJOR, 0);
-VALUE(VSS_PROVIDER_ABI_MINOR, 9);
+VALUE(VSS_PROVIDER_ABI_MINOR, 10);
 VALUE(VSS_PROVIDER_STATE_BYTES_MAX, 4096);
+VALUE(VSS_PROVIDER_EXTENTS_MAX, 65536);
 VALUE(VSS_HOST_LUN_WRITE, 1);
 VALUE(VSS_THREADS_SERIALIZED, 0);
 VALUE(VSS_PROV_HARDWARE, 3);
@@ -49,6 +50,7 @@ VALUE(VSS_OP_RESYNC_START, 17);
 VALUE(VSS_OP_RESYNC_POLL, 18);
 VALUE(VSS_OP_RESYNC_CANCEL, 19);
 VALUE(VSS_OP_ON_REUSE_LUNS, 20);
+VALUE(VSS_OP_LIST_CHANGES, 21);
 
 #if UINTPTR_MAX == UINT64_MAX
 SIZE(vss_storage_identifier, 24);
@@ -241,6 +243,24 @@ OFFSET(vss_resync_out, state, 8);
 OFFSET(vss_resync_out, bytes_total, 24);
 OFFSET(vss_resync_out, bytes_done, 32);
 OFFSET(vss_resync_out, method, 40);
+
+SIZE(vss_extent, 16);
+OFFSET(vss_extent, offset, 0);
+OFFSET(vss_extent, bytes, 8);
+
+SIZE(vss_changes_in, 24);
+OFFSET(vss_changes_in, struct_size, 0);
+OFFSET(vss_changes_in, extent_max, 4);
+OFFSET(vss_changes_in, from_byte, 8);
+OFFSET(vss_changes_in, lun, 16);
+
+SIZE(vss_changes_out, 32);
+OFFSET(vss_changes_out, struct_size, 0);
+OFFSET(vss_changes_out, is_known, 4);
+OFFSET(vss_changes_out, extent_count, 8);
+OFFSET(vss_changes_out, reserved, 12);
+OFFSET(vss_changes_out, extents, 16);
+OFFSET(vss_changes_out, next_byte, 24);
 
 SIZE(vss_provider_table, 88);
 OFFSET(vss_provider_table, magic, 0);

@@ -184,6 +184,82 @@ static void replies_arrive_whole(void **state)
     provider_arena_free(&arena);
 }
 
+static void a_list_of_changes_arrives_whole(void **state)
+{
+    (void)state;
+    struct provider_arena arena = PROVIDER_ARENA_INIT;
+    struct wire_frame frame;
+    union wire_out out;
+    struct vss_resync_lun pair = {.snapshot = full_info(),
+                                  .destination = full_info(),
+                                  .snapshot_state = {.bytes = 2, .data = (const uint8_t *)"st"},
+                                  .edge_bytes = UINT64_MAX - 1};
+    struct vss_changes_in in = {
+        .struct_size = sizeof(in), .extent_max = 3, .from_byte = UINT64_MAX - 7, .lun = &pair};
+    struct wire_content content = {0};
+    assert_int_equal(wire_lun_count(VSS_OP_LIST_CHANGES, &in), 1);
+    assert_int_equal(wire_encode_request(6, VSS_OP_LIST_CHANGES, 10, &in, &content), S_OK);
+    assert_int_equal(wire_decode(content.data, content.bytes, &arena, &frame), S_OK);
+    free(content.data);
+    const struct vss_changes_in *got = &frame.request.in.changes;
+    assert_int_equal(got->struct_size, sizeof(*got));
+    assert_int_equal(got->extent_max, 3);
+    assert_true(got->from_byte == UINT64_MAX - 7);
+    assert_full_info(&got->lun->snapshot);
+    assert_full_info(&got->lun->destination);
+    assert_memory_equal(got->lun->snapshot_state.data, "st", 2);
+    assert_true(got->lun->edge_bytes == UINT64_MAX - 1);
+
+    struct vss_extent extents[2] = {{0, 1}, {UINT64_MAX - 1, 1}};
+    struct vss_changes_out list = {
+        .is_known = 1, .extent_count = 2, .extents = extents, .next_byte = UINT64_MAX};
+    content = full_reply(VSS_OP_LIST_CHANGES, 1, &list);
+    assert_int_equal(take(&content, VSS_OP_LIST_CHANGES, 1, &arena, &out, NULL), S_OK);
+    assert_int_equal(out.changes.is_known, 1);
+    assert_int_equal(out.changes.extent_count, 2);
+    assert_memory_equal(out.changes.extents, extents, sizeof(extents));
+    assert_true(out.changes.next_byte == UINT64_MAX);
+    struct error err = {0};
+    assert_true(FAILED(take(&content, VSS_OP_RESYNC_POLL, 1, &arena, &out, &err)));
+    assert_non_null(strstr(err.text, "of another kind"));
+    free(content.data);
+    list.is_known = 0; /* then nothing else of it counts */
+    content = full_reply(VSS_OP_LIST_CHANGES, 1, &list);
+    assert_int_equal(take(&content, VSS_OP_LIST_CHANGES, 1, &arena, &out, NULL), S_OK);
+    assert_int_equal(out.changes.is_known, 0);
+    assert_int_equal(out.changes.extent_count, 0);
+    free(content.data);
+    provider_arena_free(&arena);
+}
+
+/* All that an answer may hold, and one more. */
+static void a_list_of_changes_has_a_limit(void **state)
+{
+    (void)state;
+    struct provider_arena arena = PROVIDER_ARENA_INIT;
+    union wire_out out;
+    const uint32_t most = VSS_PROVIDER_EXTENTS_MAX;
+    struct vss_extent *extents = calloc(most + 1, sizeof(*extents));
+    assert_non_null(extents);
+    for (uint32_t i = 0; i <= most; i++) {
+        extents[i] = (struct vss_extent){((uint64_t)i << 40) + 1, UINT64_C(1) << 39};
+    }
+    struct vss_changes_out list = {
+        .is_known = 1, .extent_count = most, .extents = extents, .next_byte = UINT64_MAX};
+    struct wire_content content = full_reply(VSS_OP_LIST_CHANGES, 1, &list);
+    assert_int_equal(take(&content, VSS_OP_LIST_CHANGES, 1, &arena, &out, NULL), S_OK);
+    assert_memory_equal(out.changes.extents, extents, most * sizeof(*extents));
+    free(content.data);
+    struct error err = {0};
+    list.extent_count = UINT32_MAX; /* no more is read than what shows that it is too much */
+    content = full_reply(VSS_OP_LIST_CHANGES, 1, &list);
+    assert_int_equal(take(&content, VSS_OP_LIST_CHANGES, 1, &arena, &out, &err), VSS_E_UNEXPECTED);
+    assert_non_null(strstr(err.text, "named 65537 extents; the limit is 65536"));
+    free(content.data);
+    free(extents);
+    provider_arena_free(&arena);
+}
+
 static void replies_to_another_question_are_refused(void **state)
 {
     (void)state;
@@ -403,6 +479,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_arrive_whole),
         cmocka_unit_test(replies_arrive_whole),
+        cmocka_unit_test(a_list_of_changes_arrives_whole),
+        cmocka_unit_test(a_list_of_changes_has_a_limit),
         cmocka_unit_test(replies_to_another_question_are_refused),
         cmocka_unit_test(damaged_frames_do_no_harm),
         cmocka_unit_test(small_frames_do_not_take_much_memory),

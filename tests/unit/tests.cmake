@@ -34,6 +34,7 @@ lunshadow_test(unit tgt_show LINK lunshadow_settings SOURCES
   ../provider/arrays/tgt/show.c ../provider/arrays/tgt/state.c ../provider/arrays/tgt/tgtadm.c)
 
 lunshadow_test(unit engine_pace LINK lunshadow_resync)
+lunshadow_test(unit change_map LINK lunshadow_resync)
 
 lunshadow_test(unit document LINK lunshadow_requester)
 lunshadow_test(unit metadata_document LINK lunshadow_requester)

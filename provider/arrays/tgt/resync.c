@@ -4,8 +4,7 @@
  * LUNs are is found out anew each time. */
 #include "daemon.h"
 #include "file.h"
-#include "identity.h"
-#include "original.h"
+#include "pair.h"
 #include "target.h"
 
 #include <errno.h>
@@ -15,27 +14,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SLICE_US         200000u
-#define SLICE_EXTENTS    5000u /* what is cloned in place in one slice, at 40 us each */
-#define CLONE_BYTES_MIN  (4ull << 20)
-#define CLONE_BYTES_MAX  (1ull << 30)
-#define COPY_BYTES       (16ull << 20)
-#define HEAD_BYTES       (128ull << 10)
-#define FIRST_BYTES      4096u /* a boot record, and a GPT header where blocks have 512 bytes */
-#define EDGE_BYTES_LIMIT (1ull << 30)
-
-/* One copy and the LUN that it goes over. Between from and to lies the body, in whole blocks of the
- * filesystem; the rest, which holds the labels, is written last. */
-struct pair {
-    struct tgt_copy_state copy;
-    int fd;
-    struct tgt_original destination;
-    const char *name; /* of the destination */
-    uint64_t edge_bytes;
-    uint64_t from;
-    uint64_t to;
-    uint64_t piece_bytes;
-};
+#define SLICE_US    200000u
+#define COPY_BYTES  (16ull << 20)
+#define HEAD_BYTES  (128ull << 10)
+#define FIRST_BYTES 4096u /* a boot record, and a GPT header where blocks have 512 bytes */
 
 enum phase { PHASE_BODY, PHASE_EDGES, PHASE_DONE };
 
@@ -63,7 +45,7 @@ static HRESULT write_progress(const struct tgt *t, const struct progress *p, str
 }
 
 static HRESULT read_progress(const struct tgt *t, const struct vss_resync_in *in,
-                             const struct pair *pairs, struct progress *out)
+                             const struct tgt_pair *pairs, struct progress *out)
 {
     struct progress p = {0};
     uint64_t version = 0;
@@ -77,7 +59,7 @@ static HRESULT read_progress(const struct tgt *t, const struct vss_resync_in *in
               tgt_state_number(t, text, "written", UINT64_MAX, &p.written_bytes) &&
               tgt_state_number(t, text, "cloned", UINT64_MAX, &p.cloned_bytes);
     if (is_good && p.phase == PHASE_BODY && p.lun < in->lun_count) {
-        const struct pair *pair = &pairs[p.lun];
+        const struct tgt_pair *pair = &pairs[p.lun];
         is_good = p.offset >= pair->from && p.offset <= pair->to;
     }
     if (!is_good) {
@@ -88,169 +70,10 @@ static HRESULT read_progress(const struct tgt *t, const struct vss_resync_in *in
     return S_OK;
 }
 
-/* ---- the LUNs */
-
-static void close_pairs(struct pair *pairs, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (pairs[i].fd >= 0) {
-            (void)close(pairs[i].fd);
-        }
-        tgt_original_close(&pairs[i].destination);
-    }
-}
-
-/* The copy: as remembered, as the host knows it, and as tgtd shows it where it does. */
-static HRESULT open_copy(const struct tgt *t, pid_t pid, const struct tgt_view *view,
-                         const struct vss_resync_lun *in, struct pair *pair)
-{
-    struct tgt_copy_state *s = &pair->copy;
-    const char *name = tgt_identity_name(t, NULL, &in->snapshot);
-    const struct tgt_lun *lun = NULL;
-    struct stat st;
-    HRESULT hr = tgt_state_read(t, &in->snapshot_state, NULL, name, s);
-    if (FAILED(hr)) {
-        return hr;
-    }
-    if (!tgt_identity_matches(&in->snapshot, s->scsi_id, s->serial) || !s->is_cut || s->cut) {
-        return tgt_fail(t, VSS_E_PROVIDER_VETO,
-                        "%s: what is remembered is of another copy, or of "
-                        "one that was never finished",
-                        name);
-    }
-    hr = tgt_identity_find(t, view, &in->snapshot, &lun);
-    if (SUCCEEDED(hr) && lun && strcmp(lun->path, s->file) != 0) {
-        hr = tgt_fail(t, VSS_E_PROVIDER_VETO, "the copy %s is shown from %s instead of %s", name,
-                      lun->path, s->file);
-    }
-    if (SUCCEEDED(hr)) {
-        hr = tgt_file_open(t, s->file, O_RDONLY | O_NOFOLLOW, &pair->fd, &st);
-    }
-    if (SUCCEEDED(hr) && lun) {
-        hr = tgt_daemon_check_file(t, pid, &st, s->file);
-    }
-    if (SUCCEEDED(hr) && (uint64_t)st.st_size != s->bytes) {
-        hr = tgt_fail(t, VSS_E_PROVIDER_VETO, "the copy %s (%s) is %jd bytes long instead of %ju",
-                      name, s->file, (intmax_t)st.st_size, (uintmax_t)s->bytes);
-    }
-    return hr;
-}
-
-static HRESULT open_destination(const struct tgt *t, pid_t pid, const struct tgt_view *view,
-                                const struct vss_resync_lun *in, struct pair *pair)
-{
-    const struct tgt_lun *lun = NULL;
-    struct stat copy;
-    pair->name = tgt_identity_name(t, NULL, &in->destination);
-    HRESULT hr = tgt_identity_find(t, view, &in->destination, &lun);
-    if (FAILED(hr)) {
-        return hr;
-    }
-    if (!lun) {
-        return tgt_fail(t, VSS_E_OBJECT_NOT_FOUND, "destination %s is not among the LUNs of tgtd",
-                        pair->name);
-    }
-    hr = tgt_original_open(t, pid, lun, O_RDWR, pair->name, &pair->destination);
-    if (FAILED(hr)) {
-        return hr;
-    }
-    const struct stat *st = &pair->destination.stat;
-    if (fstat(pair->fd, &copy) != 0 || (copy.st_dev == st->st_dev && copy.st_ino == st->st_ino)) {
-        return tgt_fail(t, VSS_E_PROVIDER_VETO, "destination %s is the copy itself", pair->name);
-    }
-    if (lun->block_bytes != pair->copy.block_bytes) {
-        return tgt_fail(t, VSS_E_PROVIDER_VETO,
-                        "destination %s has blocks of %u bytes, the copy of %u: choose another",
-                        pair->name, lun->block_bytes, pair->copy.block_bytes);
-    }
-    if ((uint64_t)st->st_size < pair->copy.bytes) {
-        return tgt_fail(
-            t, VSS_E_PROVIDER_VETO,
-            "destination %s has %jd bytes, the copy %ju: choose one that is not smaller",
-            pair->name, (intmax_t)st->st_size, (uintmax_t)pair->copy.bytes);
-    }
-    return S_OK;
-}
-
-/* Where the body lies, and how much of it is a slice's work. */
-static HRESULT measure(const struct tgt *t, const struct vss_resync_lun *in, struct pair *pair)
-{
-    if (in->edge_bytes > EDGE_BYTES_LIMIT) {
-        return tgt_fail(t, E_INVALIDARG, "edges of %ju bytes", (uintmax_t)in->edge_bytes);
-    }
-    uint64_t block =
-        pair->destination.stat.st_blksize > 0 ? (uint64_t)pair->destination.stat.st_blksize : 4096;
-    uint64_t bytes = pair->copy.bytes;
-    pair->edge_bytes = in->edge_bytes;
-    pair->from = (in->edge_bytes + block - 1) / block * block;
-    pair->to = bytes > in->edge_bytes ? (bytes - in->edge_bytes) / block * block : 0;
-    if (pair->from >= pair->to) {
-        pair->from = pair->to = bytes; /* no body: all of it is edge */
-    }
-    uint64_t extents = 0;
-    int errnum = tgt_file_extents(pair->fd, &extents);
-    if (errnum != 0) {
-        extents = 0;
-    }
-    uint64_t piece = extents > SLICE_EXTENTS ? bytes / extents * SLICE_EXTENTS : CLONE_BYTES_MAX;
-    piece = piece > CLONE_BYTES_MAX ? CLONE_BYTES_MAX : piece / CLONE_BYTES_MIN * CLONE_BYTES_MIN;
-    pair->piece_bytes = piece < CLONE_BYTES_MIN ? CLONE_BYTES_MIN : piece;
-    return S_OK;
-}
-
-static HRESULT check_distinct(const struct tgt *t, const struct pair *pairs, uint32_t index)
-{
-    for (uint32_t i = 0; i < index; i++) {
-        const struct stat *a = &pairs[i].destination.stat;
-        const struct stat *b = &pairs[index].destination.stat;
-        if (a->st_dev == b->st_dev && a->st_ino == b->st_ino) {
-            return tgt_fail(t, E_INVALIDARG, "%s is the destination of two copies", pairs[i].name);
-        }
-    }
-    return S_OK;
-}
-
-/* Opens all pairs. Nothing is written here; *out is to be closed in any case. */
-static HRESULT open_pairs(const struct tgt *t, const struct vss_resync_in *in,
-                          struct tgt_view *view, struct pair **out)
-{
-    *out = NULL;
-    if (in->lun_count == 0 || !in->luns) {
-        return tgt_fail(t, E_INVALIDARG, "a resync without LUNs");
-    }
-    struct pair *pairs = tgt_alloc(t, in->lun_count * sizeof(*pairs));
-    if (!pairs) {
-        return E_OUTOFMEMORY;
-    }
-    for (uint32_t i = 0; i < in->lun_count; i++) {
-        pairs[i].fd = -1;
-        pairs[i].destination.fd = -1;
-    }
-    *out = pairs;
-    pid_t pid = 0;
-    HRESULT hr = tgt_daemon_find(t, &pid);
-    if (SUCCEEDED(hr)) {
-        hr = tgt_show(t, view);
-    }
-    for (uint32_t i = 0; SUCCEEDED(hr) && i < in->lun_count; i++) {
-        hr = open_copy(t, pid, view, &in->luns[i], &pairs[i]);
-        if (SUCCEEDED(hr)) {
-            hr = open_destination(t, pid, view, &in->luns[i], &pairs[i]);
-        }
-        if (SUCCEEDED(hr)) {
-            hr = check_distinct(t, pairs, i);
-        }
-        if (SUCCEEDED(hr)) {
-            hr = measure(t, &in->luns[i], &pairs[i]);
-        }
-    }
-    return hr;
-}
-
 /* ---- start */
 
 /* From here until the end no label is to be found on the destination. */
-static HRESULT wipe_edges(const struct tgt *t, const struct pair *pair, uint64_t bytes)
+static HRESULT wipe_edges(const struct tgt *t, const struct tgt_pair *pair, uint64_t bytes)
 {
     struct tgt_copier copier;
     HRESULT hr = tgt_copier_init(t, &copier);
@@ -272,7 +95,7 @@ static HRESULT wipe_edges(const struct tgt *t, const struct pair *pair, uint64_t
 
 /* tgtd reads a file's size when it opens it: the file is cut and opened again in one request, which
  * keeps the LUN, its identifiers and its reservations. */
-static HRESULT shrink(const struct tgt *t, const struct tgt_view *view, const struct pair *pair)
+static HRESULT shrink(const struct tgt *t, const struct tgt_view *view, const struct tgt_pair *pair)
 {
     const char *path = pair->destination.lun->path;
     char *params = tgt_text(t, "online=0,path=%s", path);
@@ -293,7 +116,8 @@ static HRESULT shrink(const struct tgt *t, const struct tgt_view *view, const st
     return SUCCEEDED(hr) ? wipe_edges(t, pair, pair->copy.bytes) : hr;
 }
 
-static HRESULT begin_pair(const struct tgt *t, const struct tgt_view *view, const struct pair *pair)
+static HRESULT begin_pair(const struct tgt *t, const struct tgt_view *view,
+                          const struct tgt_pair *pair)
 {
     HRESULT hr = wipe_edges(t, pair, (uint64_t)pair->destination.stat.st_size);
     if (SUCCEEDED(hr) && (uint64_t)pair->destination.stat.st_size > pair->copy.bytes) {
@@ -302,7 +126,7 @@ static HRESULT begin_pair(const struct tgt *t, const struct tgt_view *view, cons
     return hr;
 }
 
-static uint64_t total_bytes(const struct pair *pairs, uint32_t count)
+static uint64_t total_bytes(const struct tgt_pair *pairs, uint32_t count)
 {
     uint64_t total = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -318,10 +142,10 @@ HRESULT tgt_resync_start(void *self, const struct vss_call *call, const void *in
     struct vss_resync_out *o = out;
     struct tgt t;
     struct tgt_view view;
-    struct pair *pairs = NULL;
+    struct tgt_pair *pairs = NULL;
     HRESULT hr = tgt_begin(call, &t);
     if (SUCCEEDED(hr)) {
-        hr = open_pairs(&t, resync, &view, &pairs);
+        hr = tgt_pairs_open(&t, resync->luns, resync->lun_count, O_RDWR, &view, &pairs);
     }
     if (!pairs) {
         return hr;
@@ -334,7 +158,7 @@ HRESULT tgt_resync_start(void *self, const struct vss_call *call, const void *in
         hr = write_progress(&t, &progress, &o->state);
         o->bytes_total = total_bytes(pairs, resync->lun_count);
     }
-    close_pairs(pairs, resync->lun_count);
+    tgt_pairs_close(pairs, resync->lun_count);
     return hr;
 }
 
@@ -346,7 +170,7 @@ static bool is_no_clone(int errnum)
 }
 
 /* A piece of the body: cloned where the filesystem can, else compared and copied. */
-static int copy_piece(struct tgt_copier *copier, const struct pair *pair, struct progress *p)
+static int copy_piece(struct tgt_copier *copier, const struct tgt_pair *pair, struct progress *p)
 {
     uint64_t left = pair->to - p->offset;
     uint64_t bytes = left < pair->piece_bytes ? left : pair->piece_bytes;
@@ -373,7 +197,7 @@ static int sync_file(int fd)
 
 /* The head from its end: what stands in the first block makes a disk out of the rest, and is
  * written when all of that is durable. */
-static int copy_head(struct tgt_copier *copier, const struct pair *pair)
+static int copy_head(struct tgt_copier *copier, const struct tgt_pair *pair)
 {
     int fd = pair->destination.fd;
     int errnum = 0;
@@ -390,7 +214,7 @@ static int copy_head(struct tgt_copier *copier, const struct pair *pair)
 }
 
 /* The tail first: a label counts from its head, so that comes last of all. */
-static int copy_edges(struct tgt_copier *copier, const struct pair *pair, struct progress *p)
+static int copy_edges(struct tgt_copier *copier, const struct tgt_pair *pair, struct progress *p)
 {
     int fd = pair->destination.fd;
     uint64_t bytes = pair->copy.bytes;
@@ -412,7 +236,7 @@ static int copy_edges(struct tgt_copier *copier, const struct pair *pair, struct
 }
 
 /* One step: a piece, the end of a body, or the edges of one LUN. */
-static int step(struct tgt_copier *copier, const struct pair *pairs, uint32_t count,
+static int step(struct tgt_copier *copier, const struct tgt_pair *pairs, uint32_t count,
                 struct progress *p)
 {
     int errnum = 0;
@@ -434,7 +258,7 @@ static int step(struct tgt_copier *copier, const struct pair *pairs, uint32_t co
     return errnum;
 }
 
-static HRESULT work(const struct tgt *t, const struct pair *pairs, uint32_t count,
+static HRESULT work(const struct tgt *t, const struct tgt_pair *pairs, uint32_t count,
                     struct progress *p)
 {
     struct tgt_copier copier;
@@ -452,7 +276,7 @@ static HRESULT work(const struct tgt *t, const struct pair *pairs, uint32_t coun
     return hr;
 }
 
-static HRESULT describe_method(const struct tgt *t, const struct pair *pairs, uint32_t count,
+static HRESULT describe_method(const struct tgt *t, const struct tgt_pair *pairs, uint32_t count,
                                const struct progress *p, char **out)
 {
     uint64_t extents = 0;
@@ -470,7 +294,7 @@ static HRESULT describe_method(const struct tgt *t, const struct pair *pairs, ui
 }
 
 /* Destinations have the size of their copies since the start. */
-static HRESULT check_sizes(const struct tgt *t, const struct pair *pairs, uint32_t count)
+static HRESULT check_sizes(const struct tgt *t, const struct tgt_pair *pairs, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         if ((uint64_t)pairs[i].destination.stat.st_size != pairs[i].copy.bytes) {
@@ -489,11 +313,11 @@ HRESULT tgt_resync_poll(void *self, const struct vss_call *call, const void *in,
     struct vss_resync_out *o = out;
     struct tgt t;
     struct tgt_view view;
-    struct pair *pairs = NULL;
+    struct tgt_pair *pairs = NULL;
     struct progress progress = {0};
     HRESULT hr = tgt_begin(call, &t);
     if (SUCCEEDED(hr)) {
-        hr = open_pairs(&t, resync, &view, &pairs);
+        hr = tgt_pairs_open(&t, resync->luns, resync->lun_count, O_RDWR, &view, &pairs);
     }
     if (!pairs) {
         return hr;
@@ -518,7 +342,7 @@ HRESULT tgt_resync_poll(void *self, const struct vss_call *call, const void *in,
         o->bytes_total = total_bytes(pairs, resync->lun_count);
         o->bytes_done = progress.done_bytes;
     }
-    close_pairs(pairs, resync->lun_count);
+    tgt_pairs_close(pairs, resync->lun_count);
     return hr;
 }
 

@@ -24,6 +24,7 @@ static const vss_provider_callback ops[VSS_OP_COUNT] = {
     [VSS_OP_RESYNC_START] = tgt_resync_start,
     [VSS_OP_RESYNC_POLL] = tgt_resync_poll,
     [VSS_OP_RESYNC_CANCEL] = tgt_resync_cancel,
+    [VSS_OP_LIST_CHANGES] = tgt_list_changes,
 };
 
 static const struct vss_provider_table table = {

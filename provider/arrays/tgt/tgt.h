@@ -74,5 +74,6 @@ HRESULT tgt_on_lun_state_change(void *self, const struct vss_call *call, const v
 HRESULT tgt_resync_start(void *self, const struct vss_call *call, const void *in, void *out);
 HRESULT tgt_resync_poll(void *self, const struct vss_call *call, const void *in, void *out);
 HRESULT tgt_resync_cancel(void *self, const struct vss_call *call, const void *in, void *out);
+HRESULT tgt_list_changes(void *self, const struct vss_call *call, const void *in, void *out);
 
 #endif

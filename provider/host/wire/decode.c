@@ -110,11 +110,12 @@ static bool decode_set_in(struct provider_arena *arena, const WireSetIn *from,
     return !r.is_bad && decode_id(from->set_id, &out->set_id);
 }
 
-static bool decode_resync_in(struct provider_arena *arena, const WireResyncIn *from,
-                             struct vss_resync_in *out)
+/* NULL: damaged. */
+static const struct vss_resync_lun *take_resync_luns(struct provider_arena *arena,
+                                                     const WireLuns *from)
 {
-    struct flat_reader r = read_luns(arena, from->luns);
-    size_t count = from->luns->count;
+    struct flat_reader r = read_luns(arena, from);
+    size_t count = from->count;
     const size_t numbers = 2 * FLAT_INFO_NUMBERS + FLAT_STATE_NUMBERS + 2;
     struct vss_resync_lun *luns = flat_take_room(&r, count, numbers, sizeof(*luns));
     for (size_t i = 0; !r.is_bad && i < count; i++) {
@@ -124,10 +125,27 @@ static bool decode_resync_in(struct provider_arena *arena, const WireResyncIn *f
         luns[i].edge_bytes = flat_take_number(&r);
         luns[i].edge_bytes |= (uint64_t)flat_take_number(&r) << 32;
     }
-    *out = (struct vss_resync_in){
-        .struct_size = sizeof(*out), .lun_count = from->luns->count, .luns = luns};
-    return !r.is_bad && decode_id(from->resync_id, &out->resync_id) &&
+    return r.is_bad ? NULL : luns;
+}
+
+static bool decode_resync_in(struct provider_arena *arena, const WireResyncIn *from,
+                             struct vss_resync_in *out)
+{
+    *out = (struct vss_resync_in){.struct_size = sizeof(*out),
+                                  .lun_count = from->luns->count,
+                                  .luns = take_resync_luns(arena, from->luns)};
+    return out->luns && decode_id(from->resync_id, &out->resync_id) &&
            decode_state(arena, from->state, &out->state);
+}
+
+static bool decode_changes_in(struct provider_arena *arena, const WireChangesIn *from,
+                              struct vss_changes_in *out)
+{
+    *out = (struct vss_changes_in){.struct_size = sizeof(*out),
+                                   .extent_max = from->extent_max,
+                                   .from_byte = from->from_byte,
+                                   .lun = take_resync_luns(arena, from->luns)};
+    return out->lun && from->luns->count == 1;
 }
 
 static bool decode_in(struct provider_arena *arena, const WireRequest *from, enum in_shape shape,
@@ -151,6 +169,9 @@ static bool decode_in(struct provider_arena *arena, const WireRequest *from, enu
     case IN_RESYNC:
         return from->in_case == WIRE_REQUEST__IN_RESYNC &&
                decode_resync_in(arena, from->resync, &out->resync);
+    case IN_CHANGES:
+        return from->in_case == WIRE_REQUEST__IN_CHANGES &&
+               decode_changes_in(arena, from->changes, &out->changes);
     case IN_UNLOAD:
         out->on_unload = (struct vss_on_unload_in){.struct_size = sizeof(out->on_unload)};
         out->on_unload.is_forced =
@@ -368,6 +389,30 @@ static HRESULT take_resync(const WireResyncOut *from, enum vss_provider_op op,
                : bad_state(op, from->state->data.len, err);
 }
 
+static HRESULT take_changes(const WireChangesOut *from, enum vss_provider_op op,
+                            struct provider_arena *arena, struct vss_changes_out *out,
+                            struct error *err)
+{
+    size_t count = from->n_numbers / 2;
+    if (from->n_numbers % 2 || count > VSS_PROVIDER_EXTENTS_MAX) {
+        return error_set(err, VSS_E_UNEXPECTED, "%s named %zu extents; the limit is %u",
+                         provider_op_name(op), count, VSS_PROVIDER_EXTENTS_MAX);
+    }
+    struct vss_extent *extents = provider_arena_alloc(arena, count * sizeof(*extents));
+    if (!extents) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory reading an answer");
+    }
+    for (size_t i = 0; i < count; i++) {
+        extents[i] = (struct vss_extent){from->numbers[2 * i], from->numbers[2 * i + 1]};
+    }
+    *out = (struct vss_changes_out){.struct_size = sizeof(*out),
+                                    .is_known = from->is_known,
+                                    .extent_count = (uint32_t)count,
+                                    .extents = extents,
+                                    .next_byte = from->next_byte};
+    return S_OK;
+}
+
 HRESULT wire_take_out(const struct wire_frame *frame, enum vss_provider_op op, uint32_t lun_count,
                       struct provider_arena *arena, void *out, struct error *err)
 {
@@ -399,6 +444,10 @@ HRESULT wire_take_out(const struct wire_frame *frame, enum vss_provider_op op, u
         return reply->out_case == WIRE_REPLY__OUT_RESYNC
                    ? take_resync(reply->resync, op, arena, out, err)
                    : wrong_kind(op, err);
+    case OUT_CHANGES:
+        return reply->out_case == WIRE_REPLY__OUT_CHANGES
+                   ? take_changes(reply->changes, op, arena, out, err)
+                   : wrong_kind(op, err);
     case OUT_NONE:
     case OUT_LOAD:
         break;
@@ -421,6 +470,8 @@ uint32_t wire_lun_count(enum vss_provider_op op, const void *in)
         return change->set.lun_count;
     case IN_RESYNC:
         return resync->lun_count;
+    case IN_CHANGES:
+        return 1;
     default:
         return 0;
     }

@@ -22,11 +22,13 @@ struct parts {
         WireLunsIn luns_in;
         WireStateChangeIn change_in;
         WireResyncIn resync_in;
+        WireChangesIn changes_in;
         WireUnloadIn unload_in;
         WireCapabilitiesOut capabilities;
         WireLunsOut luns_out;
         WireStatesOut states_out;
         WireResyncOut resync_out;
+        WireChangesOut changes_out;
     } of;
 };
 
@@ -115,6 +117,15 @@ static WireStateChangeIn *encode_state_change(struct parts *parts,
     return out;
 }
 
+static void put_resync_lun(struct parts *parts, const struct vss_resync_lun *lun)
+{
+    flat_put_info(&parts->flat, &lun->snapshot);
+    flat_put_info(&parts->flat, &lun->destination);
+    flat_put_state(&parts->flat, &lun->snapshot_state);
+    flat_put_number(&parts->flat, (uint32_t)lun->edge_bytes);
+    flat_put_number(&parts->flat, (uint32_t)(lun->edge_bytes >> 32));
+}
+
 static WireResyncIn *encode_resync_in(struct parts *parts, const struct vss_resync_in *in)
 {
     WireResyncIn *out = &parts->of.resync_in;
@@ -123,14 +134,20 @@ static WireResyncIn *encode_resync_in(struct parts *parts, const struct vss_resy
     out->resync_id = binary_id(&in->resync_id);
     out->state = encode_state(parts, &in->state);
     for (uint32_t i = 0; i < count; i++) {
-        const struct vss_resync_lun *lun = &in->luns[i];
-        flat_put_info(&parts->flat, &lun->snapshot);
-        flat_put_info(&parts->flat, &lun->destination);
-        flat_put_state(&parts->flat, &lun->snapshot_state);
-        flat_put_number(&parts->flat, (uint32_t)lun->edge_bytes);
-        flat_put_number(&parts->flat, (uint32_t)(lun->edge_bytes >> 32));
+        put_resync_lun(parts, &in->luns[i]);
     }
     out->luns = seal(parts, count);
+    return out;
+}
+
+static WireChangesIn *encode_changes_in(struct parts *parts, const struct vss_changes_in *in)
+{
+    WireChangesIn *out = &parts->of.changes_in;
+    wire_changes_in__init(out);
+    out->extent_max = in->extent_max;
+    out->from_byte = in->from_byte;
+    put_resync_lun(parts, in->lun);
+    out->luns = seal(parts, 1);
     return out;
 }
 
@@ -161,6 +178,10 @@ static void encode_in(struct parts *parts, enum vss_provider_op op, const void *
     case IN_RESYNC:
         out->in_case = WIRE_REQUEST__IN_RESYNC;
         out->resync = encode_resync_in(parts, in);
+        break;
+    case IN_CHANGES:
+        out->in_case = WIRE_REQUEST__IN_CHANGES;
+        out->changes = encode_changes_in(parts, in);
         break;
     case IN_UNLOAD:
         out->in_case = WIRE_REQUEST__IN_UNLOAD;
@@ -233,6 +254,21 @@ static WireResyncOut *encode_resync_out(struct parts *parts, const struct vss_re
     return out;
 }
 
+/* Extents are packed as they lie in memory: two numbers each. */
+static WireChangesOut *encode_changes_out(struct parts *parts, const struct vss_changes_out *from)
+{
+    _Static_assert(sizeof(struct vss_extent) == 2 * sizeof(uint64_t), "two numbers");
+    WireChangesOut *out = &parts->of.changes_out;
+    wire_changes_out__init(out);
+    out->is_known = from->is_known;
+    out->next_byte = from->next_byte;
+    const uint32_t most = VSS_PROVIDER_EXTENTS_MAX + 1; /* enough to be refused */
+    uint32_t count = from->extent_count < most ? from->extent_count : most;
+    out->n_numbers = from->is_known && from->extents ? 2 * (size_t)count : 0;
+    out->numbers = out->n_numbers ? &from->extents->offset : NULL;
+    return out;
+}
+
 static void encode_out(struct parts *parts, enum vss_provider_op op, const void *from,
                        uint32_t lun_count, WireReply *out)
 {
@@ -258,6 +294,10 @@ static void encode_out(struct parts *parts, enum vss_provider_op op, const void 
     case OUT_RESYNC:
         out->out_case = WIRE_REPLY__OUT_RESYNC;
         out->resync = encode_resync_out(parts, from);
+        break;
+    case OUT_CHANGES:
+        out->out_case = WIRE_REPLY__OUT_CHANGES;
+        out->changes = encode_changes_out(parts, from);
         break;
     case OUT_NONE:
     case OUT_LOAD:

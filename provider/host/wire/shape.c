@@ -18,6 +18,8 @@ enum in_shape in_shape_of(enum vss_provider_op op)
     case VSS_OP_RESYNC_POLL:
     case VSS_OP_RESYNC_CANCEL:
         return IN_RESYNC;
+    case VSS_OP_LIST_CHANGES:
+        return IN_CHANGES;
     case VSS_OP_GET_CAPABILITIES:
     case VSS_OP_COUNT:
         return IN_NONE;
@@ -42,6 +44,8 @@ enum out_shape out_shape_of(enum vss_provider_op op)
     case VSS_OP_RESYNC_POLL:
     case VSS_OP_RESYNC_CANCEL:
         return OUT_RESYNC;
+    case VSS_OP_LIST_CHANGES:
+        return OUT_CHANGES;
     case VSS_OP_ON_UNLOAD:
     case VSS_OP_ON_LUN_EMPTY:
     case VSS_OP_COUNT:

@@ -5,7 +5,16 @@
 #include <lunshadow/provider.h>
 
 /* Which structures an operation takes and gives. */
-enum in_shape { IN_NONE, IN_LOAD, IN_UNLOAD, IN_LUNS, IN_SET, IN_STATE_CHANGE, IN_RESYNC };
+enum in_shape {
+    IN_NONE,
+    IN_LOAD,
+    IN_UNLOAD,
+    IN_LUNS,
+    IN_SET,
+    IN_STATE_CHANGE,
+    IN_RESYNC,
+    IN_CHANGES
+};
 enum out_shape {
     OUT_NONE,
     OUT_LOAD,
@@ -13,7 +22,8 @@ enum out_shape {
     OUT_SUPPORTED,
     OUT_STATES,
     OUT_TARGETS,
-    OUT_RESYNC
+    OUT_RESYNC,
+    OUT_CHANGES
 };
 
 enum in_shape in_shape_of(enum vss_provider_op op);

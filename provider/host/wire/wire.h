@@ -42,6 +42,7 @@ union wire_in {
     struct vss_set_in set;
     struct vss_state_change_in state_change;
     struct vss_resync_in resync;
+    struct vss_changes_in changes;
 };
 
 union wire_out {
@@ -51,6 +52,7 @@ union wire_out {
     struct vss_states_out states;
     struct vss_target_luns_out target_luns;
     struct vss_resync_out resync;
+    struct vss_changes_out changes;
 };
 
 struct wire_request {
@@ -109,7 +111,8 @@ HRESULT wire_decode(const uint8_t *content, size_t bytes, struct provider_arena 
 
 /* The output that came with a successful reply, into the structure of op. VSS_E_UNEXPECTED with a
  * line that says what is wrong with it: the wrong kind, arrays that are not lun_count long, states
- * over VSS_PROVIDER_STATE_BYTES_MAX, designators over 255 bytes. */
+ * over VSS_PROVIDER_STATE_BYTES_MAX, designators over 255 bytes, extents over
+ * VSS_PROVIDER_EXTENTS_MAX. */
 HRESULT wire_take_out(const struct wire_frame *frame, enum vss_provider_op op, uint32_t lun_count,
                       struct provider_arena *arena, void *out, struct error *err);
 
