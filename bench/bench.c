@@ -28,7 +28,8 @@ static const struct subject {
     const char *name;
     HRESULT (*run)(const struct bench *bench, struct error *err);
 } subjects[] = {{"cut", bench_cut},       {"create", bench_create}, {"scan", bench_scan},
-                {"resync", bench_resync}, {"sizes", bench_sizes},   {"engine", bench_engine}};
+                {"resync", bench_resync}, {"sizes", bench_sizes},   {"changes", bench_changes},
+                {"engine", bench_engine}};
 
 #define SUBJECT_COUNT (sizeof(subjects) / sizeof(subjects[0]))
 
@@ -44,9 +45,9 @@ static void print_machine(void)
 
 static int usage(void)
 {
-    (void)fputs(
-        "usage: lunshadow-bench [cut|create|scan|resync|sizes|engine|all] [PAIRS [LONG-PAIRS]]\n",
-        stderr);
+    (void)fputs("usage: lunshadow-bench [cut|create|scan|resync|sizes|changes|engine|all] [PAIRS "
+                "[LONG-PAIRS]]\n",
+                stderr);
     return 2;
 }
 

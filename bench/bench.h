@@ -153,6 +153,7 @@ HRESULT bench_create(const struct bench *bench, struct error *err);
 HRESULT bench_scan(const struct bench *bench, struct error *err);
 HRESULT bench_resync(const struct bench *bench, struct error *err);
 HRESULT bench_sizes(const struct bench *bench, struct error *err);
+HRESULT bench_changes(const struct bench *bench, struct error *err);
 HRESULT bench_engine(const struct bench *bench, struct error *err);
 
 #endif

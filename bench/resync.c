@@ -18,6 +18,7 @@
 #define EDGE_BYTES   (1u << 20)
 #define GOAL_PEER    (1.0 / 50)
 #define GOAL_FLOOR   1.5
+#define GOAL_LISTED  0.2
 #define GOAL_RSS_KIB 65536
 #define GOAL_FEW_US  100000
 
@@ -39,6 +40,7 @@ struct resync_samples {
     struct samples peer;
     uint64_t lun_extents;
     uint64_t peak_kib;
+    char method[256]; /* how the last of ours was copied */
 };
 
 /* ---- one run of each */
@@ -69,6 +71,11 @@ static HRESULT ours_once(struct stage *s, struct resync_samples *out, struct err
     }
     if (SUCCEEDED(hr)) {
         hr = recovery_run(recovery, 0, err);
+    }
+    if (SUCCEEDED(hr)) {
+        size_t count = 0;
+        (void)snprintf(out->method, sizeof(out->method), "%s",
+                       recovery_results(recovery, &count)->method);
     }
     recovery_free(recovery);
     samples_add(&out->ours, (double)(clock_monotonic_us() - started));
@@ -221,12 +228,17 @@ static void stage_close(struct stage *s)
     place_close(s->place);
 }
 
-static HRESULT stage_open(struct stage *s, uint64_t lun_bytes, struct error *err)
+/* config: further lines of the array's section; NULL: none. */
+static HRESULT stage_open(struct stage *s, uint64_t lun_bytes, const char *config,
+                          struct error *err)
 {
     char path[PLACE_TEXT_BYTES];
     double unused = 0;
-    struct place_options options = {
-        .luns = 1, .lun_bytes = lun_bytes, .written_bytes = lun_bytes, .has_label = true};
+    struct place_options options = {.luns = 1,
+                                    .lun_bytes = lun_bytes,
+                                    .written_bytes = lun_bytes,
+                                    .has_label = true,
+                                    .config = config};
     progress("resync: filling a LUN of %llu GiB", (unsigned long long)(lun_bytes / GIB));
     HRESULT hr = place_open(&options, &s->place, err);
     if (SUCCEEDED(hr)) {
@@ -263,7 +275,7 @@ HRESULT bench_resync(const struct bench *bench, struct error *err)
     struct limits limits;
     uint64_t peak_kib = 0;
     table_head("Resync: a copy over its original");
-    HRESULT hr = stage_open(&s, LUN_BYTES, err);
+    HRESULT hr = stage_open(&s, LUN_BYTES, NULL, err);
     if (SUCCEEDED(hr)) {
         hr = limits_measure(s.place, &limits, err);
     }
@@ -292,7 +304,7 @@ static HRESULT measure_size(uint64_t lun_bytes, size_t pairs, struct error *err)
     struct stage s = {.lun_fd = -1, .base_fd = -1, .copy_fd = -1};
     struct resync_samples samples = {.peak_kib = 0};
     char what[128];
-    HRESULT hr = stage_open(&s, lun_bytes, err);
+    HRESULT hr = stage_open(&s, lun_bytes, NULL, err);
     for (size_t i = 0; SUCCEEDED(hr) && i < pairs; i++) {
         hr = measure_pair(&s, &pattern, &samples, err);
     }
@@ -319,5 +331,59 @@ HRESULT bench_sizes(const struct bench *bench, struct error *err)
     for (size_t i = 0; SUCCEEDED(hr) && i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         hr = measure_size(sizes[i], bench->long_pairs, err);
     }
+    return hr;
+}
+
+/* ---- by the host, of an array that lists what has changed */
+
+static HRESULT measure_listed(struct stage *s, const struct pattern *pattern, size_t pairs,
+                              struct resync_samples *out, struct error *err)
+{
+    HRESULT hr = S_OK;
+    for (size_t i = 0; SUCCEEDED(hr) && i < pairs; i++) {
+        progress("changes: %s, pair %zu of %zu", pattern->name, i + 1, pairs);
+        hr = reset(s, pattern, err);
+        if (SUCCEEDED(hr)) {
+            hr = ours_once(s, out, err);
+        }
+        if (SUCCEEDED(hr) && !strstr(out->method, "changed-block list")) {
+            hr = error_set(err, VSS_E_UNEXPECTED, "copied otherwise: %s", out->method);
+        }
+        if (SUCCEEDED(hr)) {
+            hr = reset(s, pattern, err);
+        }
+        if (SUCCEEDED(hr)) {
+            hr = peer_once(s, out, err);
+        }
+    }
+    return hr;
+}
+
+HRESULT bench_changes(const struct bench *bench, struct error *err)
+{
+    static const struct pattern patterns[] = {
+        {"1 % changed in 1 MiB runs", PATTERN_RUNS_1MIB, 1},
+        {"1 % changed in random 4 KiB", PATTERN_RANDOM_4KIB, 1},
+    };
+    struct stage s = {.lun_fd = -1, .base_fd = -1, .copy_fd = -1};
+    table_head("Resync by the host, of an array that lists what has changed");
+    HRESULT hr = stage_open(&s, LUN_BYTES, "resync = emulated\n", err);
+    for (size_t i = 0; SUCCEEDED(hr) && i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+        struct resync_samples samples = {.peak_kib = 0};
+        char what[128];
+        hr = measure_listed(&s, &patterns[i], bench->long_pairs, &samples, err);
+        const char *figures = strstr(samples.method, "): ");
+        (void)snprintf(what, sizeof(what), "RecoverSet of 4 GiB, %s", patterns[i].name);
+        struct row row = {.what = what,
+                          .ours = &samples.ours,
+                          .peer_name = "qemu-img convert -n -m 16 -W",
+                          .peer = &samples.peer,
+                          .goal = {.factor = GOAL_LISTED},
+                          .limit = figures ? figures + 3 : NULL};
+        if (SUCCEEDED(hr)) {
+            table_row(&row);
+        }
+    }
+    stage_close(&s);
     return hr;
 }

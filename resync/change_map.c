@@ -3,13 +3,14 @@
 
 #include <stdlib.h>
 
-#define GRAIN_BYTES_MIN (64ull << 10)
+#define GRAIN_BYTES_MIN (16ull << 10)
 #define GRAINS_MAX      (64ull << 20)
 #define WORD_BITS       64u
 
-HRESULT change_map_init(struct change_map *out, uint64_t bytes, struct error *err)
+HRESULT change_map_init(struct change_map *out, uint64_t bytes, uint32_t block_bytes,
+                        struct error *err)
 {
-    uint64_t grain = GRAIN_BYTES_MIN;
+    uint64_t grain = block_bytes > GRAIN_BYTES_MIN ? block_bytes : GRAIN_BYTES_MIN;
     while (bytes / grain >= GRAINS_MAX) {
         grain *= 2;
     }

@@ -11,13 +11,14 @@
  * in whatever order and one over another, it takes the same memory, 8 MiB at most. */
 struct change_map {
     uint64_t bytes;       /* of the device */
-    uint64_t grain_bytes; /* a power of two, 64 KiB at least */
+    uint64_t grain_bytes; /* a power of two, 16 KiB at least, and no less than a block */
     uint64_t grain_count;
     uint64_t *words;
 };
 
-/* Nothing of it has changed. E_OUTOFMEMORY. change_map_free() ends it. */
-HRESULT change_map_init(struct change_map *out, uint64_t bytes, struct error *err);
+/* Nothing of it has changed. block_bytes: 512..65536. E_OUTOFMEMORY. change_map_free() ends it. */
+HRESULT change_map_init(struct change_map *out, uint64_t bytes, uint32_t block_bytes,
+                        struct error *err);
 void change_map_free(struct change_map *map);
 
 /* Marks each grain that the range touches. What lies past the end of the device is nothing. */

@@ -80,8 +80,9 @@ bool changes_list(struct recovery *r, const struct recovery_disk *disk, struct c
     if (!provider_has(r->provider, VSS_OP_LIST_CHANGES)) {
         return false;
     }
+    const struct lun_mapping *m = disk->mapping;
     HRESULT hr =
-        change_map_init(out, disk->mapping->block_bytes * disk->mapping->block_count, &err);
+        change_map_init(out, m->block_bytes * m->block_count, (uint32_t)m->block_bytes, &err);
     if (SUCCEEDED(hr)) {
         hr = ask(r, disk, out, &err);
     }

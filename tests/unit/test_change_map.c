@@ -45,7 +45,7 @@ static void ranges_are_found_again(void **state)
         uint8_t expected[GRAINS + 1] = {0};
         uint8_t seen[GRAINS + 1];
         uint64_t bytes = (uint64_t)GRAINS * GRAIN + random_below(GRAIN);
-        assert_int_equal(change_map_init(&map, bytes, NULL), S_OK);
+        assert_int_equal(change_map_init(&map, bytes, GRAIN, NULL), S_OK);
         for (uint32_t n = random_below(20); n > 0; n--) {
             uint64_t offset = (uint64_t)random_below(GRAINS) * GRAIN + random_below(GRAIN);
             uint64_t length = random_below(round % 2 ? 4096 : 40 * GRAIN);
@@ -75,7 +75,7 @@ static void a_byte_within_a_run_is_where_it_is(void **state)
     (void)state;
     struct change_map map;
     uint64_t end = 0;
-    assert_int_equal(change_map_init(&map, 100 * GRAIN, NULL), S_OK);
+    assert_int_equal(change_map_init(&map, 100 * GRAIN, GRAIN, NULL), S_OK);
     change_map_add(&map, 10 * GRAIN + 1, 2 * GRAIN);
     assert_int_equal(change_map_next(&map, 0, &end), 10 * GRAIN);
     assert_int_equal(end, 13 * GRAIN);
@@ -93,7 +93,7 @@ static void ranges_past_the_end_are_nothing(void **state)
     (void)state;
     struct change_map map;
     uint64_t end = 0;
-    assert_int_equal(change_map_init(&map, 3 * GRAIN + 512, NULL), S_OK);
+    assert_int_equal(change_map_init(&map, 3 * GRAIN + 512, GRAIN, NULL), S_OK);
     change_map_add(&map, 3 * GRAIN + 512, 1);
     change_map_add(&map, UINT64_MAX, UINT64_MAX);
     change_map_add(&map, 0, 0);
@@ -112,7 +112,7 @@ static void memory_is_bounded(void **state)
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         struct change_map map;
         uint64_t end = 0;
-        assert_int_equal(change_map_init(&map, sizes[i], NULL), S_OK);
+        assert_int_equal(change_map_init(&map, sizes[i], GRAIN, NULL), S_OK);
         assert_true(map.grain_count <= 64u << 20);
         change_map_add(&map, sizes[i] ? sizes[i] - 1 : 0, 1);
         uint64_t at = change_map_next(&map, 0, &end);
