@@ -19,6 +19,7 @@ struct scenario {
     void (*judge)(struct run *run);
     bool is_undo;    /* a resync from the golden content to the damaged */
     bool has_writer; /* a writer takes part */
+    bool copies_by_host;
     bool needs_mounts;
 };
 

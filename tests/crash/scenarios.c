@@ -122,6 +122,13 @@ void prepare_damaged(struct run *run)
     world_write_all(&run->w, run->w.damaged);
 }
 
+/* The same, with copies that this host can read. */
+static void prepare_damaged_shown(struct run *run)
+{
+    prepare_imported(run);
+    world_write_all(&run->w, run->w.damaged);
+}
+
 /* What is golden again by a resync, and can be undone. */
 static void prepare_undo(struct run *run)
 {
@@ -384,6 +391,12 @@ const struct scenario scenarios_of_sets[] = {
      .arguments = {"resync", "--yes", "--no-undo", "DOCUMENT"},
      .judge_raw = judge_resync_raw,
      .judge = judge_resync},
+    {.name = "resync by the host",
+     .prepare = prepare_damaged_shown,
+     .arguments = {"resync", "--yes", "DOCUMENT"},
+     .judge_raw = judge_resync_raw,
+     .judge = judge_resync,
+     .copies_by_host = true},
     {.name = "resync --undo",
      .prepare = prepare_damaged,
      .arguments = {"resync", "--yes", "--undo", "DOCUMENT"},

@@ -230,14 +230,18 @@ void world_restart_target(struct world *w)
     world_revive_target(w, true);
 }
 
-static bool write_config(const struct world *w)
+static bool write_config(const struct world *w, bool copies_by_host)
 {
+    static const char provider[] = "provider = tgt\n";
     struct buffer text = BUFFER_INIT;
     bool ok = SUCCEEDED(lab_config(w->lab, &text));
     buffer_add_text(&text, "[initiator]\nname = iqn.2026-01.org.lunshadow.test:host\n"
                            "[expose]\nlost_after_seconds = 2\n");
+    const char *at = ok && SUCCEEDED(buffer_status(&text)) ? strstr(text.data, provider) : NULL;
     FILE *file = fopen(w->config, "we");
-    ok = ok && file && fwrite(text.data, 1, text.length, file) == text.length;
+    ok = at && file &&
+         fprintf(file, "%.*s%s%s", (int)(at - text.data) + (int)sizeof(provider) - 1, text.data,
+                 copies_by_host ? "resync = emulated\n" : "", at + sizeof(provider) - 1) > 0;
     ok = file && fclose(file) == 0 && ok;
     buffer_free(&text);
     return ok;
@@ -326,7 +330,7 @@ static bool set_up(struct world *w)
             return false;
         }
     }
-    return serve_luns(w) && write_config(w);
+    return serve_luns(w) && write_config(w, false);
 }
 
 bool world_open(struct world *w, const char *lunshadow, const char **out_why)
@@ -572,6 +576,13 @@ void world_check_no_fence(struct world *w)
                        error_text(&err));
         }
         lun_close(lun);
+    }
+}
+
+void world_use_host_copy(struct world *w, bool wanted)
+{
+    if (!write_config(w, wanted)) {
+        world_fail(w, "%s cannot be written", w->config);
     }
 }
 

@@ -80,6 +80,9 @@ void world_revive_target(struct world *w, bool was_killed);
 /* Kills it first: it forgets its reservations. */
 void world_restart_target(struct world *w);
 
+/* Whether the array leaves copying back to this host. */
+void world_use_host_copy(struct world *w, bool wanted);
+
 /* Whether a writer takes part in what is done from now on. */
 void world_use_writer(struct world *w, bool wanted);
 /* No writer runs any more, and none holds the application. */
