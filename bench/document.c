@@ -2,6 +2,7 @@
 /* lunshadow-bench-document: load and save of documents with 20,000 components, beside libxml2 alone
  * (parse, serialise, free) on the same bytes, in turns; what both hold in memory; and how long the
  * methods on components take when there are many. Needs no array; runs alone. */
+#include "bench/times.h"
 #include "common/buffer.h"
 #include "requester/document/components.h"
 
@@ -14,25 +15,10 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 
 enum { ROUNDS = 15, WRITERS = 20, COMPONENTS = 1000 };
 
 extern char **environ;
-
-static double now_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    const double *x = a;
-    const double *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
 
 /* ---- the documents ---- */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lunshadow-bench-query: Query and the walk through its enumerator over 10,000 snapshots, beside a
  * bare SELECT of the same rows, in turns. Needs no array; runs alone. */
+#include "bench/times.h"
 #include "common/buffer.h"
 #include "common/id.h"
 #include "common/process.h"
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { ROUNDS = 31, SETS = 1250, SNAPSHOTS = 8 };
@@ -23,20 +23,6 @@ static void need(bool holds, const char *what)
         (void)fprintf(stderr, "%s failed\n", what);
         exit(1);
     }
-}
-
-static double now_ms(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    const double *x = a;
-    const double *y = b;
-    return *x < *y ? -1 : *x > *y;
 }
 
 /* ---- what is asked for ---- */
