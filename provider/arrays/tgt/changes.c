@@ -10,7 +10,7 @@
 /* The bytes that both files have in common from `at` on are the same. */
 static bool is_same(const struct tgt_piece *a, const struct tgt_piece *b, uint64_t at)
 {
-    if (a->kind == TGT_PIECE_DATA && b->kind == TGT_PIECE_DATA) {
+    if (a->kind == TGT_PIECE_SHARED && b->kind == TGT_PIECE_SHARED) {
         return a->physical + (at - a->begin) == b->physical + (at - b->begin);
     }
     return a->kind == TGT_PIECE_ZERO && b->kind == TGT_PIECE_ZERO;

@@ -58,8 +58,9 @@ int tgt_extents_open(const struct tgt *t, int fd, uint64_t offset, uint64_t limi
 static enum tgt_piece_kind kind_of(const struct fiemap_extent *extent)
 {
     return extent->fe_flags & FIEMAP_EXTENT_UNWRITTEN ? TGT_PIECE_ZERO
-           : extent->fe_flags & UNSURE_FLAGS          ? TGT_PIECE_UNSURE
-                                                      : TGT_PIECE_DATA;
+           : extent->fe_flags & UNSURE_FLAGS          ? TGT_PIECE_OWN
+           : extent->fe_flags & FIEMAP_EXTENT_SHARED  ? TGT_PIECE_SHARED
+                                                      : TGT_PIECE_OWN;
 }
 
 int tgt_extents_next(struct tgt_extents *e, struct tgt_piece *out)

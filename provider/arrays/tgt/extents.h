@@ -4,12 +4,12 @@
 
 #include "tgt.h"
 
-/* A file's map, piece by piece: which bytes read as zero, and where the others lie on the disk
- * below the filesystem. Source: FIEMAP (Linux, Documentation/filesystems/fiemap.rst). */
+/* A file's map, piece by piece: which bytes read as zero, and where those lie that it shares.
+ * Source: FIEMAP (Linux, Documentation/filesystems/fiemap.rst). */
 enum tgt_piece_kind {
-    TGT_PIECE_ZERO,  /* a hole, or blocks that were never written */
-    TGT_PIECE_DATA,  /* at `physical` of the filesystem's device */
-    TGT_PIECE_UNSURE /* where it lies is not said, or not a plain image of what it holds */
+    TGT_PIECE_ZERO,   /* a hole, or blocks that were never written */
+    TGT_PIECE_SHARED, /* with other files, at `physical` of the filesystem */
+    TGT_PIECE_OWN     /* shared with none, or where it lies is not said */
 };
 
 struct tgt_piece {
