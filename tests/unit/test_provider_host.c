@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -390,6 +391,7 @@ static void forgotten_holds_end_with_the_call(void **state)
     f->provider.ops[VSS_OP_COMMIT_SNAPSHOTS] = hold_and_forget;
     victim = fork();
     if (victim == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* else a failed test waits for its output */
         for (;;) {
             (void)pause();
         }
@@ -401,7 +403,8 @@ static void forgotten_holds_end_with_the_call(void **state)
         assert_int_equal(
             provider_call(&f->provider, VSS_OP_COMMIT_SNAPSHOTS, &in, &out, &arena, 0, NULL),
             results[i]);
-        assert_int_equal(state_of(victim), 'S');
+        char now = state_of(victim);
+        assert_true(now == 'S' || now == 'R'); /* it may be on its way back to sleep */
     }
     assert_int_equal(kill(victim, SIGKILL), 0);
     assert_int_equal(waitpid(victim, NULL, 0), victim);
