@@ -4,6 +4,8 @@
 #include "common/id.h"
 #include "provider/set/call.h"
 #include "provider/set/candidate.h"
+#include "provider/set/claim.h"
+#include "provider/set/import.h"
 #include "resync/copy.h"
 #include "resync/unfinished.h"
 
@@ -169,6 +171,42 @@ static const char *name_of_original(const struct snapshot_record *snapshot,
     return is_stacked(snapshot) ? mapping->source_url : snapshot->original_volume;
 }
 
+/* Shows the copies once more that the registry calls imported: an array that was started anew may
+ * have forgotten. An import could not do it where this very resync was left unfinished. */
+static HRESULT show_again(struct recovery *r, struct error *err)
+{
+    struct set_record set;
+    HRESULT hr = sets_load(r->env->store, &r->set->set_id, &set, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = set_is_shown(&set) ? claim_check(r->env->store, JOURNAL_RESYNC, &set.set_id, err)
+                            : VSS_E_OBJECT_NOT_FOUND;
+    if (SUCCEEDED(hr)) {
+        hr = set_locate(r->env, r->provider, &set, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = set_call_state_change(r->provider, &set, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY,
+                                   err);
+    }
+    set_record_free(&set);
+    return hr;
+}
+
+/* The copy is there for this host to read. It is found again when that is needed; here only so that
+ * it is told before anything is done. */
+static HRESULT check_copy(struct recovery *r, const struct lun_mapping *mapping, struct error *err)
+{
+    char *url = NULL;
+    HRESULT hr = copy_find(r, mapping, &url, err);
+    if (hr == VSS_E_OBJECT_NOT_FOUND && !r->env->is_dry_run && SUCCEEDED(show_again(r, NULL))) {
+        error_clear(err);
+        hr = copy_find(r, mapping, &url, err);
+    }
+    free(url);
+    return hr;
+}
+
 /* One LUN of a snapshot. */
 static HRESULT add_extent(struct recovery *r, const struct snapshot_record *snapshot, size_t extent,
                           const char *destination, struct error *err)
@@ -183,9 +221,7 @@ static HRESULT add_extent(struct recovery *r, const struct snapshot_record *snap
         hr = destination_open(r, mapping, destination, &disk, err);
     }
     if (SUCCEEDED(hr) && r->copies_by_host) {
-        char *url = NULL; /* found again when it is needed: here only so that it is told now */
-        hr = copy_find(r, mapping, &url, err);
-        free(url);
+        hr = check_copy(r, mapping, err);
     }
     if (SUCCEEDED(hr)) {
         hr = find_disk(r, &disk, &member.disk, err);

@@ -217,6 +217,22 @@ static void a_restarted_target_is_gone_on_with(void **state)
     host_delete_set(a, &set);
 }
 
+/* Before a resync, and so after one that a crash of the array ended. */
+static void a_copy_that_the_array_forgot_is_shown_again(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    char method[2048];
+    host_configure(a, "");
+    host_make(a, 1, &set);
+    assert_ok(lab_restart(a->lab, &err), &err);
+    serve_again(a, "1", a->urls[0], a->files[0], &set.luns[0].source);
+    host_recover(a, &set, method);
+    host_assert_original(a, 0);
+    host_delete_set(a, &set);
+}
+
 /* Somebody else holds on to the LUN: nothing more is written to it. */
 static void take_fence_and_stay(struct host_meanwhile *m)
 {
@@ -374,9 +390,13 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, array_start, array_stop)
     const struct CMUnitTest tests[] = {
-        CASE(lost_sessions_are_opened_anew),       CASE(broken_fence_makes_all_be_compared_again),
-        CASE(broken_fence_makes_a_list_worthless), CASE(a_restarted_target_is_gone_on_with),
-        CASE(a_stranger_who_stays_ends_it),        CASE(a_hammering_initiator_gets_no_write_in),
+        CASE(lost_sessions_are_opened_anew),
+        CASE(broken_fence_makes_all_be_compared_again),
+        CASE(broken_fence_makes_a_list_worthless),
+        CASE(a_copy_that_the_array_forgot_is_shown_again),
+        CASE(a_restarted_target_is_gone_on_with),
+        CASE(a_stranger_who_stays_ends_it),
+        CASE(a_hammering_initiator_gets_no_write_in),
     };
     cmocka_set_test_filter(getenv("TEST_CASE"));
     return cmocka_run_group_tests(tests, NULL, NULL);
