@@ -236,7 +236,8 @@ static bool write_config(const struct world *w, bool copies_by_host)
     struct buffer text = BUFFER_INIT;
     bool ok = SUCCEEDED(lab_config(w->lab, &text));
     buffer_add_text(&text, "[initiator]\nname = iqn.2026-01.org.lunshadow.test:host\n"
-                           "[expose]\nlost_after_seconds = 2\n");
+                           "[expose]\nlost_after_seconds = 2\n"
+                           "[copy]\nreconnect_seconds = 1\n"); /* a killed tgtd stays away */
     const char *at = ok && SUCCEEDED(buffer_status(&text)) ? strstr(text.data, provider) : NULL;
     FILE *file = fopen(w->config, "we");
     ok = at && file &&
