@@ -142,7 +142,7 @@ run 1 provider register "$plugin"
 err_has "registered already, from $work/moved.so \(VSS_E_PROVIDER_ALREADY_REGISTERED 0x80042303\)$"
 run 0 provider list
 out_has "^- +tgt +[0-9.]+ +$tgt$"
-out_has 'registered .*, rank 1, ABI 0\.9, in no usable array'
+out_has 'registered .*, rank 1, ABI 0\.10, in no usable array'
 printf '[array a]\nprovider = %s\n[array b]\nprovider = tgt\n' "{$tgt}" >"$work/registered.conf"
 run 0 provider show --config "$work/registered.conf" $tgt
 out_has "^a +tgt"

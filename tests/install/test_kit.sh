@@ -46,7 +46,7 @@ awk '/^# / { in_synopsis = $2 == "SYNOPSIS" } /^```$/ { in_code = !in_code; next
 run 1 provider dump "$work/synopsis.so"
 out_has '^name +myarray$'
 mapfile -t names < <(sed -n 's/^    yes  \|^    no   //p' "$work/out" | sed 's/ poll$\| cancel$//' | sort -u)
-[ "${#names[@]}" -eq 19 ] || die "${#names[@]} operations are listed instead of 19"
+[ "${#names[@]}" -eq 20 ] || die "${#names[@]} operations are listed instead of 20"
 for name in "${names[@]}"; do
     grep -qE "^## (.*[ ,])?$name[ ,:\[]" "$page" || die "the manual page has no section for $name"
 done
@@ -65,7 +65,7 @@ cmake --build acme-9000/build >"$work/out" 2>&1 || die "cmake --build of a new p
 run 0 provider dump acme-9000/build/lunshadow-provider-acme-9000.so
 plugin=$(pkg-config --variable=plugindir lunshadow)/lunshadow-provider-acme-9000.so
 run 0 provider dump "$plugin"
-out_has '^ABI +0\.9 \(this host speaks 0\.9\)$'
+out_has '^ABI +0\.10 \(this host speaks 0\.10\)$'
 out_has '^    yes  CommitSnapshots$'
 out_has '^    no   OnReuseLuns$'
 run 0 provider dump --json "$plugin"
