@@ -8,11 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EDGE_BYTES  (1u << 20)
-#define READ_BYTES  (1u << 20)
-#define CALLS_MAX   100000 /* for one list */
-#define FILL_BEFORE 5      /* what the copies have */
-#define FILL_AFTER  6      /* what the originals have when the list is asked for */
+#define READ_BYTES (1u << 20)
+#define CALLS_MAX  100000 /* for one list */
 
 /* Copies of originals that have other content by now, and are ready to be overwritten. */
 struct changed {
@@ -29,31 +26,15 @@ struct list {
 
 static bool changed_prepare(struct changed *k, struct conform *c)
 {
-    struct error err = {0};
+    uint64_t unused[TRIAL_LUNS];
     *k = (struct changed){0};
-    trial_start(&k->t, c);
-    for (size_t i = 0; i < TRIAL_LUNS; i++) {
-        scratch_fill(c, i, FILL_BEFORE);
-    }
-    if (conform_has_failed(c) || !trial_advance(&k->t, TRIAL_FINISHED)) {
+    if (!trial_prepare_resync(&k->t, c, k->pairs, unused)) {
         return false;
     }
     for (size_t i = 0; i < TRIAL_LUNS; i++) {
-        scratch_fill(c, i, FILL_AFTER);
         k->bytes[i] = c->scratch[i].block_count * c->scratch[i].block_bytes;
-        k->pairs[i] = (struct vss_resync_lun){.snapshot = k->t.luns[i].destination,
-                                              .destination = c->scratch[i].info,
-                                              .snapshot_state = k->t.luns[i].state,
-                                              .edge_bytes = EDGE_BYTES};
     }
-    const uint32_t flag = VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY;
-    HRESULT hr = trial_change(&k->t, flag, true, 0, TRIAL_LUNS, &err);
-    return !conform_has_failed(c) && conform_succeeded(c, VSS_OP_ON_LUN_STATE_CHANGE, hr, &err);
-}
-
-static void changed_end(struct changed *k)
-{
-    trial_end(&k->t);
+    return trial_must_change_destinations(&k->t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY);
 }
 
 /* ---- lists ----------------------------------------------------------------------------------- */
@@ -166,7 +147,7 @@ void case_changes_form(struct conform *c)
     for (size_t i = 0; i < 3; i++) {
         buffer_free(&lists[i].extents);
     }
-    changed_end(&k);
+    trial_end(&k.t);
 }
 
 /* Do the extents, from *at on, have all of these bytes? *at follows. */
@@ -256,7 +237,7 @@ void case_changes_cover(struct conform *c)
         }
         buffer_free(&list.extents);
     }
-    changed_end(&k);
+    trial_end(&k.t);
 }
 
 /* A failure that it may give is as good as "not known". */
@@ -281,6 +262,6 @@ void case_changes_foreign(struct conform *c)
         }
         provider_arena_free(&arena);
     }
-    changed_end(&k);
+    trial_end(&k.t);
     lun_info_free(&foreign);
 }

@@ -8,11 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EDGE_BYTES  (1u << 20)
-#define POLL_MS     20u
-#define WHOLE_MIN   30u /* of a whole resync */
-#define FILL_BEFORE 3   /* what the copies have */
-#define FILL_AFTER  4   /* what the originals have when they are resynced */
+#define POLL_MS   20u
+#define WHOLE_MIN 30u /* of a whole resync */
 
 /* One resync of the set's copies over the LUNs they were made of. */
 struct resync {
@@ -65,29 +62,7 @@ static bool must_call(struct resync *r, enum vss_provider_op op)
 static bool resync_prepare(struct resync *r, struct conform *c)
 {
     *r = (struct resync){.id = id_new(), .lun_count = TRIAL_LUNS};
-    trial_start(&r->t, c);
-    for (size_t i = 0; i < TRIAL_LUNS; i++) {
-        scratch_fill(c, i, FILL_BEFORE);
-        r->wanted[i] = c->scratch[i].digest;
-    }
-    if (conform_has_failed(c) || !trial_advance(&r->t, TRIAL_FINISHED)) {
-        return false;
-    }
-    for (size_t i = 0; i < TRIAL_LUNS; i++) {
-        scratch_fill(c, i, FILL_AFTER);
-        r->luns[i] = (struct vss_resync_lun){.snapshot = r->t.luns[i].destination,
-                                             .destination = c->scratch[i].info,
-                                             .snapshot_state = r->t.luns[i].state,
-                                             .edge_bytes = EDGE_BYTES};
-    }
-    return !conform_has_failed(c);
-}
-
-static bool change_destinations(struct resync *r, uint32_t flag)
-{
-    struct error err = {0};
-    HRESULT hr = trial_change(&r->t, flag, true, 0, TRIAL_LUNS, &err);
-    return conform_succeeded(r->t.c, VSS_OP_ON_LUN_STATE_CHANGE, hr, &err);
+    return trial_prepare_resync(&r->t, c, r->luns, r->wanted);
 }
 
 /* The array is about to write: to those LUNs still? */
@@ -102,7 +77,7 @@ static bool destinations_are_scratch(struct resync *r)
 static bool resync_start(struct resync *r)
 {
     return destinations_are_scratch(r) &&
-           change_destinations(r, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY) &&
+           trial_must_change_destinations(&r->t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY) &&
            must_call(r, VSS_OP_RESYNC_START);
 }
 
@@ -125,7 +100,7 @@ static bool resync_finish(struct resync *r, bool renews)
             clock_sleep_ms(POLL_MS);
         }
     }
-    return change_destinations(r, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY);
+    return trial_must_change_destinations(&r->t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY);
 }
 
 static void expect_destinations(struct resync *r)
@@ -201,7 +176,7 @@ void case_resync_copy_intact(struct conform *c)
     if (is_done && trial_expect_visible(&r.t)) {
         for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
             (void)trial_expect_content(&r.t, i, r.wanted[i], "what it was before the resync");
-            scratch_fill(c, i, FILL_AFTER + 1);
+            scratch_fill(c, i, TRIAL_FILL_AFTER + 1);
         }
         r.id = id_new();
         r.is_done = false;
@@ -241,7 +216,7 @@ void case_resync_labels_last(struct conform *c)
     struct resync r;
     uint32_t bytes = c->scratch[0].block_bytes;
     uint8_t *wanted = malloc(bytes);
-    scratch_fill(c, 0, FILL_BEFORE);
+    scratch_fill(c, 0, TRIAL_FILL_BEFORE);
     struct lun *lun = scratch_open(c, 0, true);
     bool is_read = wanted && lun && SUCCEEDED(block_read(&lun->block, 0, 1, wanted, NULL));
     lun_close(lun);
@@ -294,7 +269,8 @@ void case_resync_ends_sessions(struct conform *c)
     struct error err = {0};
     if (resync_prepare(&r, c)) {
         struct lun *lun = scratch_open(c, 0, true);
-        if (lun && change_destinations(&r, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY) &&
+        if (lun &&
+            trial_must_change_destinations(&r.t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY) &&
             SUCCEEDED(lun_identify(lun, &err))) {
             conform_fail(c, "a session on %s is still served after PRE_RECOVERY", lun->url);
         }

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define EDGE_BYTES (1u << 20) /* that a resync takes for labels */
+
 void trial_start(struct trial *t, struct conform *c)
 {
     *t = (struct trial){.c = c,
@@ -200,6 +202,34 @@ bool trial_must_change(struct trial *t, uint32_t flag)
 {
     struct error err = {0};
     HRESULT hr = trial_change(t, flag, false, 0, TRIAL_LUNS, &err);
+    return conform_succeeded(t->c, VSS_OP_ON_LUN_STATE_CHANGE, hr, &err);
+}
+
+bool trial_prepare_resync(struct trial *t, struct conform *c, struct vss_resync_lun *luns,
+                          uint64_t *wanted)
+{
+    trial_start(t, c);
+    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+        scratch_fill(c, i, TRIAL_FILL_BEFORE);
+        wanted[i] = c->scratch[i].digest;
+    }
+    if (conform_has_failed(c) || !trial_advance(t, TRIAL_FINISHED)) {
+        return false;
+    }
+    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+        scratch_fill(c, i, TRIAL_FILL_AFTER);
+        luns[i] = (struct vss_resync_lun){.snapshot = t->luns[i].destination,
+                                          .destination = c->scratch[i].info,
+                                          .snapshot_state = t->luns[i].state,
+                                          .edge_bytes = EDGE_BYTES};
+    }
+    return !conform_has_failed(c);
+}
+
+bool trial_must_change_destinations(struct trial *t, uint32_t flag)
+{
+    struct error err = {0};
+    HRESULT hr = trial_change(t, flag, true, 0, TRIAL_LUNS, &err);
     return conform_succeeded(t->c, VSS_OP_ON_LUN_STATE_CHANGE, hr, &err);
 }
 

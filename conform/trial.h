@@ -62,6 +62,17 @@ HRESULT trial_change(struct trial *t, uint32_t flag, bool is_resync, uint32_t fi
                      struct error *err);
 bool trial_must_change(struct trial *t, uint32_t flag);
 
+/* Starts a set whose copies have one content and whose originals another by now, and fills in the
+ * pairs that a resync would be told of; wanted: digests of the copies. trial_end() ends it also
+ * where this is false, after a finding. */
+#define TRIAL_FILL_BEFORE 3 /* seed of what the copies have */
+#define TRIAL_FILL_AFTER  4 /* and of what the originals have */
+bool trial_prepare_resync(struct trial *t, struct conform *c, struct vss_resync_lun *luns,
+                          uint64_t *wanted);
+
+/* OnLunStateChange of the originals as destinations of a resync, which must succeed. */
+bool trial_must_change_destinations(struct trial *t, uint32_t flag);
+
 /* LocateLuns for this initiator name; NULL: this host's. */
 HRESULT trial_locate(struct trial *t, const char *initiator, uint32_t first, uint32_t count,
                      struct error *err);

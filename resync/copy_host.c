@@ -166,7 +166,6 @@ static HRESULT copy_body(struct host_copy *c, bool is_again, struct error *err)
     c->total.read_bytes += report.read_bytes;
     c->total.written_bytes += report.written_bytes;
     c->total.zeroed_bytes += report.zeroed_bytes;
-    c->total.equal_bytes += report.equal_bytes;
     c->total.different_blocks += report.different_blocks;
     c->total.reopened += report.reopened;
     return hr;

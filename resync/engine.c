@@ -55,10 +55,8 @@ static bool has_more(struct engine *e)
     e->run_end = end;
     if (e->changes && e->cursor < end) {
         uint64_t next = change_map_next(e->changes, e->cursor, &e->run_end);
-        next = next < end ? next : end;
+        e->cursor = next < end ? next : end;
         e->run_end = e->run_end < end ? e->run_end : end;
-        e->report->equal_bytes += next - e->cursor;
-        e->cursor = next;
     }
     return e->cursor < end;
 }

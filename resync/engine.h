@@ -50,7 +50,6 @@ struct engine_report {
     uint64_t written_bytes;
     uint64_t zeroed_bytes;     /* unmapped instead of written */
     uint64_t hole_bytes;       /* known to be zero on both sides: not read */
-    uint64_t equal_bytes;      /* outside of changes: not read */
     uint64_t different_bytes;  /* single bytes that differ; ENGINE_COMPARE only */
     uint64_t different_blocks; /* of grain_bytes; not counted by ENGINE_FULL */
     uint64_t first_difference; /* offset of a byte; UINT64_MAX: none */

@@ -45,8 +45,7 @@ static const struct row rows[] = {
     {JOURNAL_RESYNC, RESYNC_STEP_SAFETY, NULL, NULL},
     {JOURNAL_RESYNC, RESYNC_STEP_DONE, NULL,
      "it was done but for its fence: resume it, which takes that off; what it overwrote is put "
-     "back "
-     "with --undo, where it has a safety copy"},
+     "back with --undo, where it has a safety copy"},
     {JOURNAL_DISK_IDS, NULL,
      "the journal keeps the old disk IDs, not the wanted ones: roll it back and set them again",
      NULL},

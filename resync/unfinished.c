@@ -83,8 +83,9 @@ bool unfinished_has_fence(const struct recovery *r, const char *lun_key, uint64_
         const struct journal_entry *entry = &r->adopted[i];
         for (size_t s = 0; s < entry->step_count; s++) {
             const struct journal_step *step = &entry->steps[s];
-            if (step->lun_key && strcmp(step->lun_key, lun_key) == 0 && fence_key(step) &&
-                fence_is_of_key(fence_key(step), reservation_key)) {
+            uint64_t key = fence_key(step);
+            if (key && step->lun_key && strcmp(step->lun_key, lun_key) == 0 &&
+                fence_is_of_key(key, reservation_key)) {
                 return true;
             }
         }
