@@ -86,7 +86,7 @@ bool changes_list(struct recovery *r, const struct recovery_disk *disk, struct c
     if (SUCCEEDED(hr)) {
         hr = ask(r, disk, out, &err);
     }
-    if (FAILED(hr)) {
+    if (FAILED(hr) && !atomic_load(&r->env->cancelled)) {
         log_line(LOG_WARNING, "%s: no list of changes, so all of it is compared: %s", disk->key,
                  error_text(&err));
     }

@@ -9,9 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SLICE_EXTENTS    5000u /* what is cloned in place in one slice, at 40 us each */
-#define CLONE_BYTES_MIN  (4ull << 20)
-#define CLONE_BYTES_MAX  (1ull << 30)
 #define EDGE_BYTES_LIMIT (1ull << 30)
 
 void tgt_pairs_close(struct tgt_pair *pairs, uint32_t count)
@@ -96,7 +93,7 @@ static HRESULT open_destination(const struct tgt *t, pid_t pid, const struct tgt
     return S_OK;
 }
 
-/* Where the body lies, and how much of it is a slice's work. */
+/* Where the body lies. */
 static HRESULT measure(const struct tgt *t, const struct vss_resync_lun *in, struct tgt_pair *pair)
 {
     if (in->edge_bytes > EDGE_BYTES_LIMIT) {
@@ -111,14 +108,6 @@ static HRESULT measure(const struct tgt *t, const struct vss_resync_lun *in, str
     if (pair->from >= pair->to) {
         pair->from = pair->to = bytes; /* no body: all of it is edge */
     }
-    uint64_t extents = 0;
-    int errnum = tgt_file_extents(pair->fd, &extents);
-    if (errnum != 0) {
-        extents = 0;
-    }
-    uint64_t piece = extents > SLICE_EXTENTS ? bytes / extents * SLICE_EXTENTS : CLONE_BYTES_MAX;
-    piece = piece > CLONE_BYTES_MAX ? CLONE_BYTES_MAX : piece / CLONE_BYTES_MIN * CLONE_BYTES_MIN;
-    pair->piece_bytes = piece < CLONE_BYTES_MIN ? CLONE_BYTES_MIN : piece;
     return S_OK;
 }
 

@@ -14,7 +14,7 @@ struct tgt_pair {
     uint64_t edge_bytes;
     uint64_t from;
     uint64_t to;
-    uint64_t piece_bytes;
+    uint64_t extents; /* of the copy; 0 until ResyncLuns counts them */
 };
 
 /* Opens all pairs and sees that each is what the host says: the copy as it was cut, a destination

@@ -14,10 +14,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SLICE_US    200000u
-#define COPY_BYTES  (16ull << 20)
-#define HEAD_BYTES  (128ull << 10)
-#define FIRST_BYTES 4096u /* a boot record, and a GPT header where blocks have 512 bytes */
+#define SLICE_US        200000u
+#define SLICE_EXTENTS   5000u /* what is cloned in place in one slice, at 40 us each */
+#define CLONE_BYTES_MIN (4ull << 20)
+#define CLONE_BYTES_MAX (1ull << 30)
+#define COPY_BYTES      (16ull << 20)
+#define HEAD_BYTES      (128ull << 10)
+#define FIRST_BYTES     4096u /* a boot record, and a GPT header where blocks have 512 bytes */
 
 enum phase { PHASE_BODY, PHASE_EDGES, PHASE_DONE };
 
@@ -169,11 +172,32 @@ static bool is_no_clone(int errnum)
     return errnum == EOPNOTSUPP || errnum == EXDEV || errnum == EINVAL || errnum == ENOTTY;
 }
 
+static void count_extents(struct tgt_pair *pairs, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (tgt_file_extents(pairs[i].fd, &pairs[i].extents) != 0) {
+            pairs[i].extents = 0;
+        }
+    }
+}
+
+/* What is cloned at once: no more than a slice's work. */
+static uint64_t piece_bytes(const struct tgt_pair *pair)
+{
+    if (pair->extents <= SLICE_EXTENTS) {
+        return CLONE_BYTES_MAX;
+    }
+    uint64_t bytes = pair->copy.bytes / pair->extents * SLICE_EXTENTS;
+    bytes = bytes < CLONE_BYTES_MAX ? bytes / CLONE_BYTES_MIN * CLONE_BYTES_MIN : CLONE_BYTES_MAX;
+    return bytes > CLONE_BYTES_MIN ? bytes : CLONE_BYTES_MIN;
+}
+
 /* A piece of the body: cloned where the filesystem can, else compared and copied. */
 static int copy_piece(struct tgt_copier *copier, const struct tgt_pair *pair, struct progress *p)
 {
     uint64_t left = pair->to - p->offset;
-    uint64_t bytes = left < pair->piece_bytes ? left : pair->piece_bytes;
+    uint64_t piece = piece_bytes(pair);
+    uint64_t bytes = left < piece ? left : piece;
     int errnum = tgt_file_clone_range(pair->destination.fd, pair->fd, p->offset, bytes);
     if (errnum == 0) {
         p->cloned_bytes += bytes;
@@ -281,8 +305,7 @@ static HRESULT describe_method(const struct tgt *t, const struct tgt_pair *pairs
 {
     uint64_t extents = 0;
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t n = 0;
-        extents += tgt_file_extents(pairs[i].fd, &n) == 0 ? n : 0;
+        extents += pairs[i].extents;
     }
     if (p->cloned_bytes > 0) {
         *out = tgt_text(t, "reflink, %ju extents", (uintmax_t)extents);
@@ -329,6 +352,7 @@ HRESULT tgt_resync_poll(void *self, const struct vss_call *call, const void *in,
         hr = read_progress(&t, resync, pairs, &progress);
     }
     if (SUCCEEDED(hr)) {
+        count_extents(pairs, resync->lun_count);
         hr = work(&t, pairs, resync->lun_count, &progress);
     }
     if (SUCCEEDED(hr)) {
