@@ -141,6 +141,8 @@ const struct conform_case conform_cases[] = {
      "while it is not done no label of the copy is on the destination", case_resync_labels_last},
     {"resync.cancel", NEEDS_RESYNC, PAGE "ResyncLuns",
      "cancel is harmless twice, and a new resync makes the destinations whole", case_resync_cancel},
+    {"resync.cancel-unheard", NEEDS_RESYNC, PAGE "ResyncLuns",
+     "cancel needs no state, where the answer to start was lost", case_resync_cancel_unheard},
     {"resync.foreign", NEEDS_RESYNC, EX "ResyncLuns", "a destination of another array is refused",
      case_resync_foreign},
     {"resync.ends-sessions", NEEDS_RESYNC, PAGE "OnLunStateChange",

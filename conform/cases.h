@@ -106,6 +106,7 @@ void case_resync_copy_intact(struct conform *c);
 void case_resync_new_process(struct conform *c);
 void case_resync_labels_last(struct conform *c);
 void case_resync_cancel(struct conform *c);
+void case_resync_cancel_unheard(struct conform *c);
 void case_resync_foreign(struct conform *c);
 void case_resync_ends_sessions(struct conform *c);
 void case_resync_size(struct conform *c);

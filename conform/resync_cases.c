@@ -232,17 +232,38 @@ void case_resync_labels_last(struct conform *c)
     free(wanted);
 }
 
+static void start_again(struct resync *r)
+{
+    conform_renew(r->t.c);
+    r->id = id_new();
+    r->is_done = false;
+    if (resync_start(r) && resync_finish(r, false)) {
+        expect_destinations(r);
+    }
+}
+
 /* Cancelled twice; then the same resync from its beginning makes the destination whole. */
 void case_resync_cancel(struct conform *c)
 {
     struct resync r;
     if (resync_prepare(&r, c) && resync_start(&r) && must_call(&r, VSS_OP_RESYNC_CANCEL) &&
         must_call(&r, VSS_OP_RESYNC_CANCEL)) {
-        conform_renew(c);
-        r.id = id_new();
-        r.is_done = false;
-        if (resync_start(&r) && resync_finish(&r, false)) {
-            expect_destinations(&r);
+        start_again(&r);
+    }
+    resync_end(&r);
+}
+
+/* The answer to start was lost: there is no state, and the array may have begun. */
+void case_resync_cancel_unheard(struct conform *c)
+{
+    struct resync r;
+    struct error err = {0};
+    if (resync_prepare(&r, c) && resync_start(&r)) {
+        free((void *)(uintptr_t)r.state.data);
+        r.state = (struct vss_state){0};
+        HRESULT hr = resync_call(&r, VSS_OP_RESYNC_CANCEL, &err);
+        if (hr == VSS_E_OBJECT_NOT_FOUND || conform_succeeded(c, VSS_OP_RESYNC_CANCEL, hr, &err)) {
+            start_again(&r);
         }
     }
     resync_end(&r);

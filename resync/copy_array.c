@@ -52,8 +52,8 @@ static HRESULT keep_state(struct recovery *r, struct buffer *state,
     state->length = 0;
     buffer_add(state, out->state.data, out->state.bytes);
     HRESULT hr = buffer_status(state);
-    return SUCCEEDED(hr) ? journal_step(r->env->store, &r->journal_id, "copy", NULL, state->data,
-                                        state->length, err)
+    return SUCCEEDED(hr) ? journal_step(r->env->store, &r->journal_id, RESYNC_STEP_COPY, NULL,
+                                        state->data, state->length, err)
                          : error_set(err, hr, "out of memory keeping a resync's state");
 }
 
@@ -79,6 +79,15 @@ static HRESULT call_resync(struct recovery *r, enum vss_provider_op op,
     return hr;
 }
 
+static void stop(struct recovery *r, const struct vss_resync_lun *pairs, struct buffer *state)
+{
+    bool is_done = false;
+    HRESULT hr = call_resync(r, VSS_OP_RESYNC_CANCEL, pairs, state, &is_done, NULL);
+    if (SUCCEEDED(hr) || hr == VSS_E_OBJECT_NOT_FOUND) {
+        (void)journal_step(r->env->store, &r->journal_id, RESYNC_STEP_STOPPED, NULL, NULL, 0, NULL);
+    }
+}
+
 HRESULT copy_in_array(struct recovery *r, struct error *err)
 {
     struct buffer state = BUFFER_INIT;
@@ -88,7 +97,6 @@ HRESULT copy_in_array(struct recovery *r, struct error *err)
         return error_set(err, E_OUTOFMEMORY, "out of memory calling ResyncLuns");
     }
     HRESULT hr = call_resync(r, VSS_OP_RESYNC_START, pairs, &state, &is_done, err);
-    bool has_begun = SUCCEEDED(hr) || state.length > 0;
     while (SUCCEEDED(hr) && !is_done) {
         if (atomic_load(&r->env->cancelled)) {
             hr = error_set(err, E_ABORT, "cancelled while the array was copying");
@@ -99,8 +107,10 @@ HRESULT copy_in_array(struct recovery *r, struct error *err)
             clock_sleep_ms(POLL_PAUSE_MS);
         }
     }
-    if (FAILED(hr) && has_begun) { /* what goes on by itself would write behind our back */
-        (void)call_resync(r, VSS_OP_RESYNC_CANCEL, pairs, &state, &is_done, NULL);
+    /* What goes on by itself would write behind our back; it may do so too where the answer to the
+     * start alone was lost. */
+    if (FAILED(hr)) {
+        stop(r, pairs, &state);
     }
     free(pairs);
     buffer_free(&state);
@@ -124,7 +134,7 @@ static HRESULT cancel_entry(struct recovery *r, const struct journal_entry *entr
                             const struct vss_resync_lun *pairs, struct vss_resync_lun *room,
                             struct error *err)
 {
-    const struct journal_step *last = journal_find_step(entry, "copy", NULL);
+    const struct journal_step *last = journal_find_step(entry, RESYNC_STEP_COPY, NULL);
     uint32_t count = 0;
     for (size_t i = 0; last && i < r->disk_count; i++) {
         if (speaks_of(entry, r->disks[i].key)) {

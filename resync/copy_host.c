@@ -162,6 +162,7 @@ static HRESULT copy_body(struct host_copy *c, bool is_again, struct error *err)
     o.from = is_again ? c->begin : c->resumed_from;
     o.changes = !is_again && has_list(c) ? &c->changes : NULL;
     o.mark = on_mark;
+    c->is_by_list = o.changes != NULL;
     HRESULT hr = engine_run(&c->source, &c->destination, &o, &report, err);
     c->total.read_bytes += report.read_bytes;
     c->total.written_bytes += report.written_bytes;
@@ -237,6 +238,9 @@ static HRESULT whole_body(struct host_copy *c, bool is_again, struct error *err)
         is_again = is_again || hr == S_FALSE;
         if (SUCCEEDED(hr)) {
             c->is_distrusted = false; /* it is compared from the beginning now */
+            hr = is_again ? host_copy_note(c, c->begin, err) : S_OK;
+        }
+        if (SUCCEEDED(hr)) {
             hr = copy_body(c, is_again, err);
         }
         if (SUCCEEDED(hr)) {

@@ -162,17 +162,22 @@ static HRESULT check_destination(struct recovery *r, struct recovery_disk *disk,
     return hr;
 }
 
-/* Its label as it is. A destination is there to be overwritten, so a damaged label stops nothing;
- * its ids then come from what was remembered. */
-static HRESULT read_before(struct recovery *r, struct recovery_disk *disk, struct error *err)
+/* A destination is there to be overwritten, so a damaged label stops nothing: *out is NULL then. */
+static HRESULT read_label(struct recovery_disk *disk, struct label **out, struct error *err)
 {
     struct error why = {0};
-    HRESULT hr = label_read(&disk->lun->block, LABEL_FULL, &disk->label, &why);
+    HRESULT hr = label_read(&disk->lun->block, LABEL_FULL, out, &why);
     if (hr == VSS_E_VOLUME_NOT_SUPPORTED) {
         log_line(LOG_WARNING, "%s: its label cannot be read: %s", disk->lun->url, error_text(&why));
-    } else if (FAILED(hr)) {
-        return error_set(err, hr, "%s", error_text(&why));
+        return S_OK;
     }
+    return FAILED(hr) ? error_set(err, hr, "%s", error_text(&why)) : S_OK;
+}
+
+/* The ids of disk->label; where there is none, those that were remembered. */
+static HRESULT take_ids(struct recovery *r, struct recovery_disk *disk, struct error *err)
+{
+    disk_ids_free(&disk->before);
     if (disk->label && disk->label->has_dynamic_disk) {
         return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
                          "%s is a dynamic (LDM) disk, which cannot be a resync destination",
@@ -180,12 +185,12 @@ static HRESULT read_before(struct recovery *r, struct recovery_disk *disk, struc
     }
     if (disk->label && disk->label->kind != VSS_DISK_LABEL_NONE) {
         disk->before_origin = IDS_READ;
-        hr = label_ids(disk->label, &disk->before);
+        HRESULT hr = label_ids(disk->label, &disk->before);
         return SUCCEEDED(hr) ? disk_ids_remember(r->env->store, disk->key, &disk->before,
                                                  "read before a resync", err)
                              : error_set(err, hr, "out of memory reading disk ids");
     }
-    hr = disk_ids_recall(r->env->store, disk->key, &disk->before, &disk->before_when, err);
+    HRESULT hr = disk_ids_recall(r->env->store, disk->key, &disk->before, &disk->before_when, err);
     disk->before_origin =
         hr == S_OK && disk->before.kind != VSS_DISK_LABEL_NONE ? IDS_REMEMBERED : IDS_UNKNOWN;
     return FAILED(hr) ? hr : S_OK;
@@ -213,7 +218,10 @@ HRESULT destination_open(struct recovery *r, const struct lun_mapping *mapping,
         hr = lun_info_copy(&out->lun->identity.info, &out->info);
     }
     if (SUCCEEDED(hr)) {
-        hr = read_before(r, out, err);
+        hr = read_label(out, &out->label, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = take_ids(r, out, err);
     }
     if (FAILED(hr)) {
         destination_free(out);
@@ -245,6 +253,62 @@ HRESULT destination_check_identity(struct recovery_disk *disk, struct error *err
 {
     HRESULT hr = lun_identify(disk->lun, err);
     return FAILED(hr) ? hr : check_same(disk, err);
+}
+
+HRESULT destination_check_guarded(struct recovery_disk *disk, struct error *err)
+{
+    HRESULT hr = destination_check_identity(disk, err);
+    if (SUCCEEDED(hr)) {
+        hr = fence_check(disk, err);
+    }
+    return hr == S_FALSE
+               ? error_set(err, VSS_E_PROVIDER_VETO,
+                           "%s lost its persistent reservation, so others may have written to it; "
+                           "keep them away, then run the same resync again",
+                           disk->lun->url)
+               : hr;
+}
+
+static bool is_same_partition(const struct label_partition *a, const struct label_partition *b)
+{
+    return a->number == b->number && a->first_lba == b->first_lba && a->last_lba == b->last_lba &&
+           a->mbr_type == b->mbr_type && id_equal(&a->type_guid, &b->type_guid) &&
+           id_equal(&a->guid, &b->guid) && a->attributes == b->attributes;
+}
+
+static const VSS_ID *disk_guid(const struct label *label)
+{
+    return label->primary.is_valid ? &label->primary.disk_guid : &label->backup.disk_guid;
+}
+
+static bool is_same_label(const struct label *a, const struct label *b)
+{
+    if (!a || !b) {
+        return a == b;
+    }
+    bool is_same = a->kind == b->kind && a->mbr_signature == b->mbr_signature &&
+                   a->partition_count == b->partition_count && id_equal(disk_guid(a), disk_guid(b));
+    for (size_t i = 0; is_same && i < a->partition_count; i++) {
+        is_same = is_same_partition(&a->partitions[i], &b->partitions[i]);
+    }
+    return is_same;
+}
+
+HRESULT destination_refresh_label(struct recovery *r, struct recovery_disk *disk, struct error *err)
+{
+    struct label *now = NULL;
+    HRESULT hr = read_label(disk, &now, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    if (is_same_label(disk->label, now)) {
+        label_free(now);
+        return S_OK;
+    }
+    label_free(disk->label);
+    disk->label = now;
+    hr = take_ids(r, disk, err);
+    return FAILED(hr) ? hr : S_FALSE;
 }
 
 HRESULT destination_check_unmounted(const struct recovery_disk *disk, struct error *err)
@@ -284,7 +348,7 @@ HRESULT destination_check_volumes(const struct recovery *r, size_t disk, struct 
 {
     const struct recovery_disk *d = &r->disks[disk];
     /* Partition 0, the whole LUN, accounts for whatever is on it; so does an earlier resync. */
-    if (!d->label && !r->was_invalid && !is_selected(r, disk, 0)) {
+    if (!d->label && !d->was_invalid && !is_selected(r, disk, 0)) {
         return error_set(err, VSS_E_UNSELECTED_VOLUME,
                          "%s: its label cannot be read, so what else would be overwritten is not "
                          "known; repair it, or say that it may go (NO_VOLUME_CHECK)",

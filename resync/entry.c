@@ -3,7 +3,7 @@
 #include "common/buffer.h"
 #include "common/id.h"
 #include "provider/set/claim.h"
-#include "resync/internal.h"
+#include "resync/unfinished.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,20 +21,26 @@ static HRESULT journal_ids(struct recovery *r, const char *step, const struct re
     return hr;
 }
 
-static HRESULT journal_disk(struct recovery *r, const struct recovery_disk *d, struct error *err)
+HRESULT entry_keep_edges(struct recovery *r, const struct recovery_disk *disk, struct error *err)
 {
     struct buffer packed = BUFFER_INIT;
-    HRESULT hr = edges_pack(d->edges, &packed);
+    HRESULT hr = edges_pack(disk->edges, &packed);
     if (SUCCEEDED(hr)) {
-        hr = journal_step(r->env->store, &r->journal_id, "edges-before", d->key, packed.data,
+        hr = journal_step(r->env->store, &r->journal_id, RESYNC_STEP_EDGES, disk->key, packed.data,
                           packed.length, err);
     }
     buffer_free(&packed);
+    return hr;
+}
+
+static HRESULT journal_disk(struct recovery *r, const struct recovery_disk *d, struct error *err)
+{
+    HRESULT hr = entry_keep_edges(r, d, err);
     if (SUCCEEDED(hr)) {
         hr = journal_ids(r, "ids-before", d, &d->before, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = journal_ids(r, "ids-wanted", d, &d->wanted, err);
+        hr = journal_ids(r, RESYNC_STEP_WANTED, d, &d->wanted, err);
     }
     return hr;
 }
@@ -94,10 +100,12 @@ static json_t *plan_json(const struct recovery *r, uint32_t flags)
             members = NULL;
         }
     }
-    return json_pack("{s:I, s:b, s:i, s:i, s:I, s:o}", "flags", (json_int_t)flags, "verbatim",
-                     (int)r->is_verbatim, "undo", (int)r->undo, "verify",
+    const struct lun_mapping *m = &r->set->luns[0];
+    return json_pack("{s:I, s:b, s:i, s:i, s:I, s:s?, s:s?, s:o}", "flags", (json_int_t)flags,
+                     "verbatim", (int)r->is_verbatim, "undo", (int)r->undo, "verify",
                      r->wish.has_verify ? (int)r->wish.verify : -1, "rate",
-                     (json_int_t)r->wish.bytes_per_second, "members", members);
+                     (json_int_t)r->wish.bytes_per_second, "array", m->array, "provider",
+                     m->provider, "members", members);
 }
 
 static HRESULT journal_plan(struct recovery *r, uint32_t flags, struct error *err)
@@ -150,6 +158,27 @@ HRESULT entry_announce_wipe(struct recovery *r, struct error *err)
     hr = journal_mark_invalid(store, &r->journal_id, true, err);
     if (SUCCEEDED(hr)) {
         hr = journal_step(store, &r->journal_id, RESYNC_STEP_WIPE, NULL, NULL, 0, err);
+    }
+    /* Before it is asked to: its answer may get lost where the request did not. */
+    if (SUCCEEDED(hr) && !r->copies_by_host) {
+        hr = journal_step(store, &r->journal_id, RESYNC_STEP_COPY, NULL, NULL, 0, err);
+    }
+    return store_end(store, hr, err);
+}
+
+HRESULT entry_announce_done(struct recovery *r, struct error *err)
+{
+    struct store *store = r->env->store;
+    HRESULT hr = store_begin(store, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = journal_mark_invalid(store, &r->journal_id, false, err);
+    if (SUCCEEDED(hr)) {
+        hr = journal_step(store, &r->journal_id, RESYNC_STEP_DONE, NULL, NULL, 0, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = unfinished_close(r, err);
     }
     return store_end(store, hr, err);
 }

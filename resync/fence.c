@@ -53,8 +53,8 @@ static HRESULT check_registrants(const struct recovery *r, const struct recovery
 
 /* A new key, journaled and remembered before it is registered: the answer may get lost where the
  * registration did not. */
-static HRESULT announce_key(struct recovery *r, struct recovery_disk *disk, uint64_t *out,
-                            struct error *err)
+static HRESULT announce_key(struct recovery *r, struct recovery_disk *disk, const char *step,
+                            uint64_t *out, struct error *err)
 {
     size_t count = disk->fence_key_count;
     uint64_t *grown = realloc(disk->fence_keys, (count + 1) * sizeof(*grown));
@@ -64,8 +64,8 @@ static HRESULT announce_key(struct recovery *r, struct recovery_disk *disk, uint
     disk->fence_keys = grown;
     uint64_t key = new_key();
     uint64_t stored = htole64(key);
-    HRESULT hr = journal_step(r->env->store, &r->journal_id, "fence", disk->key, &stored,
-                              sizeof(stored), err);
+    HRESULT hr =
+        journal_step(r->env->store, &r->journal_id, step, disk->key, &stored, sizeof(stored), err);
     if (SUCCEEDED(hr)) {
         disk->fence_keys[disk->fence_key_count++] = key;
         *out = key;
@@ -75,12 +75,12 @@ static HRESULT announce_key(struct recovery *r, struct recovery_disk *disk, uint
 
 /* Registers disk->lun and takes the reservation from whichever of our old sessions has it: PREEMPT
  * of the holder moves it in one step. */
-static HRESULT take_reservation(struct recovery *r, struct recovery_disk *disk,
+static HRESULT take_reservation(struct recovery *r, struct recovery_disk *disk, const char *step,
                                 const uint64_t *old_keys, size_t old_count, struct error *err)
 {
     struct lun *lun = disk->lun;
     uint64_t key = 0;
-    HRESULT hr = announce_key(r, disk, &key, err);
+    HRESULT hr = announce_key(r, disk, step, &key, err);
     if (FAILED(hr)) {
         return hr;
     }
@@ -131,7 +131,8 @@ static HRESULT raise_fence(struct recovery *r, struct recovery_disk *disk, bool 
     }
     *out_was_up =
         hr == S_OK && type == SCSI_PR_WRITE_EXCLUSIVE_REGISTRANTS_ONLY && is_ours(r, disk, holder);
-    return take_reservation(r, disk, keys, count, err);
+    return take_reservation(r, disk, *out_was_up ? RESYNC_STEP_FENCE : RESYNC_STEP_ANEW, keys,
+                            count, err);
 }
 
 HRESULT fence_raise(struct recovery *r, struct recovery_disk *disk, struct error *err)
@@ -156,7 +157,7 @@ HRESULT fence_add_path(struct recovery *r, struct recovery_disk *disk, struct lu
     if (!disk->is_fenced) {
         return S_OK;
     }
-    HRESULT hr = announce_key(r, disk, &key, err);
+    HRESULT hr = announce_key(r, disk, RESYNC_STEP_FENCE, &key, err);
     return SUCCEEDED(hr) ? scsi_pr_register(path->session, path->address.lun, 0, key, err) : hr;
 }
 

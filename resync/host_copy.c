@@ -14,7 +14,7 @@
 #define NOTE_STEP    "copied"
 #define PAUSE_MS     200u
 #define CONNECT_MS   1000u /* of one try, so that a wish to stop is seen */
-#define NOTE_VERSION 1
+#define NOTE_VERSION 2
 
 /* ---- where the copy is ---- */
 
@@ -184,9 +184,9 @@ HRESULT host_copy_note(struct host_copy *c, uint64_t offset, struct error *err)
 {
     char key[LUN_KEY_BYTES];
     json_t *json =
-        json_pack("{s:i, s:s, s:I, s:I, s:I}", "version", NOTE_VERSION, "copy",
+        json_pack("{s:i, s:s, s:I, s:I, s:I, s:b}", "version", NOTE_VERSION, "copy",
                   lun_info_key(&c->disk->mapping->copy, key), "begin", (json_int_t)c->begin, "end",
-                  (json_int_t)c->end, "offset", (json_int_t)offset);
+                  (json_int_t)c->end, "offset", (json_int_t)offset, "listed", (int)c->is_by_list);
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     HRESULT hr = text ? journal_step(c->r->env->store, &c->r->journal_id, NOTE_STEP, c->disk->key,
                                      text, strlen(text), err)
@@ -196,7 +196,8 @@ HRESULT host_copy_note(struct host_copy *c, uint64_t offset, struct error *err)
     return hr;
 }
 
-/* The offset of a note that is about this very copying; 0 for any other. */
+/* The offset of a note that is about this very copying; 0 for any other. What a list of changes
+ * left out counts only where there is a list again: a sample of it is looked at then. */
 static uint64_t read_note(const struct host_copy *c, const struct journal_step *step)
 {
     char key[LUN_KEY_BYTES];
@@ -204,17 +205,35 @@ static uint64_t read_note(const struct host_copy *c, const struct journal_step *
     json_int_t begin = 0;
     json_int_t end = 0;
     json_int_t offset = 0;
+    int is_listed = 0;
     const char *copy = NULL;
     json_t *json = json_loadb((const char *)step->data, step->data_bytes, 0, NULL);
-    bool is_good =
-        json && json_unpack(json, "{s:I, s:s, s:I, s:I, s:I}", "version", &version, "copy", &copy,
-                            "begin", &begin, "end", &end, "offset", &offset) == 0;
-    is_good = is_good && version == NOTE_VERSION && (uint64_t)begin == c->begin &&
-              (uint64_t)end == c->end && offset >= begin && offset <= end &&
-              offset % (json_int_t)c->disk->mapping->block_bytes == 0 &&
+    bool is_good = json && json_unpack(json, "{s:I, s:s, s:I, s:I, s:I, s:b}", "version", &version,
+                                       "copy", &copy, "begin", &begin, "end", &end, "offset",
+                                       &offset, "listed", &is_listed) == 0;
+    is_good = is_good && version == NOTE_VERSION && (!is_listed || c->changes.words) &&
+              (uint64_t)begin == c->begin && (uint64_t)end == c->end && offset >= begin &&
+              offset <= end && offset % (json_int_t)c->disk->mapping->block_bytes == 0 &&
               strcmp(copy, lun_info_key(&c->disk->mapping->copy, key)) == 0;
     json_decref(json);
     return is_good ? (uint64_t)offset : 0;
+}
+
+/* The note that counts after one step more: a fence that had to be raised anew ends all before it,
+ * because others may have written while there was none. */
+static const struct journal_step *follow(const struct host_copy *c,
+                                         const struct journal_entry *entry, size_t step,
+                                         const struct journal_step *last)
+{
+    const struct journal_step *s = &entry->steps[step];
+    if (!s->lun_key || strcmp(s->lun_key, c->disk->key) != 0) {
+        return last;
+    }
+    if (strcmp(s->name, RESYNC_STEP_ANEW) == 0) {
+        return NULL;
+    }
+    bool is_note = entry->destination_invalid && strcmp(s->name, NOTE_STEP) == 0 && s->data;
+    return is_note ? s : last;
 }
 
 uint64_t host_copy_noted(const struct host_copy *c)
@@ -226,11 +245,8 @@ uint64_t host_copy_noted(const struct host_copy *c)
     const struct journal_step *last = NULL;
     for (size_t i = 0; i < c->r->adopted_kept; i++) {
         const struct journal_entry *entry = &c->r->adopted[i];
-        for (size_t s = 0; entry->destination_invalid && s < entry->step_count; s++) {
-            const struct journal_step *step = &entry->steps[s];
-            bool is_note = strcmp(step->name, NOTE_STEP) == 0 && step->lun_key && step->data &&
-                           strcmp(step->lun_key, c->disk->key) == 0;
-            last = is_note ? step : last;
+        for (size_t s = 0; s < entry->step_count; s++) {
+            last = follow(c, entry, s, last);
         }
     }
     uint64_t noted = last ? read_note(c, last) : 0;

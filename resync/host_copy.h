@@ -20,6 +20,7 @@ struct host_copy {
     bool is_to_be_wiped;   /* then: its edges, first */
     const char *reason;    /* why it is copied as it is; static */
     struct change_map changes; /* what the array says may differ; empty: all is looked at */
+    bool is_by_list;           /* what is noted was copied by it */
     uint64_t listed_bytes;     /* of the body: what that was at first */
     enum engine_mode mode;
     struct engine_report total;

@@ -28,6 +28,7 @@ struct recovery_disk {
     struct edges *edges; /* as they were before the wipe */
     bool is_fenced;
     struct error failure; /* of a step on this destination; code S_OK: none */
+    bool was_invalid;     /* an earlier resync that did not end had begun to overwrite it */
     bool fence_was_kept;  /* a taken over resync's fence still stood when ours was raised */
     uint64_t *fence_keys; /* every key that this resync registered; one for each session */
     size_t fence_key_count;
@@ -60,7 +61,8 @@ struct recovery {
     VSS_ID resync_id;
     VSS_ID journal_id;
     bool is_written;  /* a destination's bytes were touched */
-    bool was_invalid; /* or had been, by an earlier resync that did not end */
+    bool was_invalid; /* or one's had been, by an earlier resync that did not end */
+    bool is_done;     /* all are what they shall be, and the journal says so */
     bool is_verbatim; /* destinations get the copy's content as it is, labels too: an undo */
     enum recovery_undo undo;
     char *undo_note;
@@ -83,6 +85,15 @@ HRESULT destination_reopen(struct recovery *r, struct recovery_disk *disk, struc
  * by now. */
 HRESULT destination_check_identity(struct recovery_disk *disk, struct error *err);
 
+/* The same, and that it lies behind the fence still: VSS_E_PROVIDER_VETO where others may have
+ * written to it. */
+HRESULT destination_check_guarded(struct recovery_disk *disk, struct error *err);
+
+/* Reads the label once more. S_FALSE: partitions or ids are not what they were; disk->label and
+ * disk->before are now what is there. */
+HRESULT destination_refresh_label(struct recovery *r, struct recovery_disk *disk,
+                                  struct error *err);
+
 /* This host has nothing of the disk mounted: a kernel would go on with what it remembers of it, and
  * write that over what was brought back. VSS_E_PROVIDER_VETO names the mount point. */
 HRESULT destination_check_unmounted(const struct recovery_disk *disk, struct error *err);
@@ -102,15 +113,26 @@ HRESULT ids_check_collisions(struct recovery *r, uint32_t flags, struct error *e
 
 /* Steps of a resync's journal entry beside PLAN_STEP (flags, and destination by snapshot) and those
  * of single disks. */
-#define RESYNC_STEP_SAFETY "safety-copy" /* id of the set that holds what is overwritten */
-#define RESYNC_STEP_WIPE   "wipe"        /* from here on destinations are not what they were */
-#define RESYNC_STEP_DONE   "done"        /* they are what they shall be; only a fence is left */
+#define RESYNC_STEP_EDGES   "edges-before" /* of a disk; again where they changed until its fence */
+#define RESYNC_STEP_WANTED  "ids-wanted"   /* of a disk; one for each */
+#define RESYNC_STEP_SAFETY  "safety-copy"  /* id of the set that holds what is overwritten */
+#define RESYNC_STEP_WIPE    "wipe"         /* from here on destinations are not what they were */
+#define RESYNC_STEP_COPY    "copy"         /* the array's state; empty until it gave one */
+#define RESYNC_STEP_STOPPED "copy-stopped" /* the array said that it copies no more */
+#define RESYNC_STEP_DONE    "done"         /* all are what they shall be; others are to be let in */
+#define RESYNC_STEP_FENCE   "fence"        /* of a disk: a key that is registered */
+#define RESYNC_STEP_ANEW    "fence-anew"   /* the same where none stood: notes before it are void */
 
 /* Opens the journal entry, with all that is known of the destinations, in one transaction.
  * VSS_E_BAD_STATE where a copy is gone or somebody is at work on the set. */
 HRESULT entry_open(struct recovery *r, uint32_t flags, struct error *err);
-/* Says that the destinations are about to become invalid. */
+/* Keeps what changed at the edges of a disk before the fence was up. */
+HRESULT entry_keep_edges(struct recovery *r, const struct recovery_disk *disk, struct error *err);
+/* Says that the destinations are about to become invalid, and who will copy to them. */
 HRESULT entry_announce_wipe(struct recovery *r, struct error *err);
+/* Says that they are what they shall be, and closes the entries that this resync took over. From
+ * then on nothing overwrites them again, whatever fails. */
+HRESULT entry_announce_done(struct recovery *r, struct error *err);
 
 /* What was done, member by member, into r->results, in place of what is there. E_OUTOFMEMORY. */
 HRESULT results_keep(struct recovery *r, HRESULT result);

@@ -9,9 +9,11 @@
 #include "registry/locks.h"
 #include "registry/set_marks.h"
 #include "resync/undo.h"
+#include "resync/unfinished.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What can be done about an operation from a step on; step NULL: from its beginning. Of the rows of
  * an operation the last one counts whose step is in the entry. A way that is NULL is possible. The
@@ -44,8 +46,9 @@ static const struct row rows[] = {
      "held is gone: resume it, which makes them whole"},
     {JOURNAL_RESYNC, RESYNC_STEP_SAFETY, NULL, NULL},
     {JOURNAL_RESYNC, RESYNC_STEP_DONE, NULL,
-     "it was done but for its fence: resume it, which takes that off; what it overwrote is put "
-     "back with --undo, where it has a safety copy"},
+     "it was done, and other hosts alone were not let in again: resume it, which does that; what "
+     "it "
+     "overwrote is put back with --undo, where it has a safety copy"},
     {JOURNAL_DISK_IDS, NULL,
      "the journal keeps the old disk IDs, not the wanted ones: roll it back and set them again",
      NULL},
@@ -191,6 +194,32 @@ static HRESULT forget(struct set_environment *env, const struct journal_entry *e
 HRESULT recover_forget(struct set_environment *env, const VSS_ID *entry_id, struct error *err)
 {
     return act_on_entry(env, entry_id, forget, RECOVER_ROLLBACK, err);
+}
+
+static HRESULT close_blank(struct set_environment *env, const struct journal_entry *entry,
+                           struct error *err)
+{
+    if (journal_find_step(entry, RESYNC_STEP_COPY, NULL) &&
+        !journal_find_step(entry, RESYNC_STEP_STOPPED, NULL)) {
+        return error_set(err, VSS_E_BAD_STATE, "the array may go on with: %s", entry->description);
+    }
+    return unfinished_unfence(env, entry, err);
+}
+
+HRESULT recover_close_blank(struct set_environment *env, struct error *err)
+{
+    struct journal_entry *entries = NULL;
+    size_t count = 0;
+    HRESULT hr = journal_load_open(env->store, false, &entries, &count, err);
+    for (size_t i = 0; SUCCEEDED(hr) && i < count; i++) {
+        const struct journal_entry *e = &entries[i];
+        if (e->operation == JOURNAL_RESYNC && e->destination_invalid && !e->is_dead &&
+            e->pid == getpid()) {
+            hr = close_blank(env, e, err);
+        }
+    }
+    journal_free_all(entries, count);
+    return hr;
 }
 
 static bool contains(const VSS_ID *sets, size_t count, const VSS_ID *set_id)

@@ -27,6 +27,12 @@ HRESULT recover_entry(struct set_environment *env, const VSS_ID *entry_id, enum 
  * recover_entry(). */
 HRESULT recover_forget(struct set_environment *env, const VSS_ID *entry_id, struct error *err);
 
+/* Ends what resyncs of this very process left unfinished over destinations that the caller has made
+ * blank since, and that nobody needs: lets others in again and closes the entries.
+ * VSS_E_BAD_STATE: an array may be copying to them still. What else unfinished destinations give:
+ * VSS_E_OBJECT_NOT_FOUND, VSS_E_RESYNC_IN_PROGRESS. */
+HRESULT recover_close_blank(struct set_environment *env, struct error *err);
+
 /* Deletes an auto-release set whose process is gone. VSS_E_BAD_STATE: it is none. */
 HRESULT recover_abandoned(struct set_environment *env, const VSS_ID *set_id, struct error *err);
 

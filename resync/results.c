@@ -40,6 +40,10 @@ static const char *judge(const struct recovery *r, const struct recovery_disk *d
     if (SUCCEEDED(result)) {
         return "";
     }
+    if (r->is_done) {
+        *out = S_OK;
+        return "done; what came after it failed";
+    }
     if (FAILED(d->failure.code)) {
         *out = d->failure.code;
         return error_text(&d->failure);

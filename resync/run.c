@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* RecoverSet: the order in which destinations are overwritten. Until the first wipe everything can
- * be taken back; from there on the journal entry stays open until the destinations are whole. */
+ * be taken back; from there on the journal entry says that the destinations are not whole, until
+ * they are, which is journaled before anybody else is let in again. */
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "provider/set/label_change.h"
 #include "registry/events.h"
 #include "resync/copy.h"
+#include "resync/state_change.h"
 #include "resync/undo.h"
 #include "resync/unfinished.h"
 
@@ -17,7 +19,6 @@
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
-/* PRE_RECOVERY closes every session on the destinations, ours too; POST_RECOVERY ends it. */
 static HRESULT change_state(struct recovery *r, uint32_t flag, struct error *err)
 {
     struct vss_set_lun *luns = calloc(r->disk_count, sizeof(*luns));
@@ -25,22 +26,9 @@ static HRESULT change_state(struct recovery *r, uint32_t flag, struct error *err
         return error_set(err, E_OUTOFMEMORY, "out of memory calling OnLunStateChange");
     }
     for (size_t i = 0; i < r->disk_count; i++) {
-        const struct recovery_disk *d = &r->disks[i];
-        luns[i] = (struct vss_set_lun){.source = d->info};
+        luns[i] = (struct vss_set_lun){.source = r->disks[i].info};
     }
-    struct vss_state_change_in in = {
-        .struct_size = sizeof(in),
-        .flags = flag,
-        .set = {.struct_size = sizeof(struct vss_set_in),
-                .set_id = r->resync_id,
-                .lun_count = (uint32_t)r->disk_count,
-                .luns = luns},
-        .is_resync = 1,
-    };
-    struct provider_arena arena = PROVIDER_ARENA_INIT;
-    struct vss_states_out out = {0};
-    HRESULT hr = provider_call(r->provider, VSS_OP_ON_LUN_STATE_CHANGE, &in, &out, &arena, 0, err);
-    provider_arena_free(&arena);
+    HRESULT hr = state_change(r->provider, &r->resync_id, luns, r->disk_count, flag, err);
     free(luns);
     return hr;
 }
@@ -51,6 +39,9 @@ static HRESULT check_disk(struct recovery *r, size_t index, uint32_t flags, stru
 {
     struct recovery_disk *d = &r->disks[index];
     HRESULT hr = destination_check_identity(d, err);
+    if (SUCCEEDED(hr)) {
+        hr = destination_refresh_label(r, d, err);
+    }
     if (SUCCEEDED(hr)) {
         hr = destination_check_unmounted(d, err);
     }
@@ -111,6 +102,35 @@ static HRESULT blame(struct recovery_disk *d, HRESULT hr, const struct error *er
     return hr;
 }
 
+static bool is_same_edges(const struct edges *a, const struct edges *b)
+{
+    return a->block_count == b->block_count && a->head_blocks == b->head_blocks &&
+           a->tail_blocks == b->tail_blocks &&
+           memcmp(a->head, b->head, (size_t)a->head_blocks * a->block_bytes) == 0 &&
+           memcmp(a->tail, b->tail, (size_t)a->tail_blocks * a->block_bytes) == 0;
+}
+
+/* Others could write until the fence was up: what they did to the edges belongs to what is put back
+ * should the wipe fail. Another label is not what the checks have seen. */
+static HRESULT refresh_edges(struct recovery *r, struct recovery_disk *d, struct error *err)
+{
+    struct edges *now = NULL;
+    HRESULT hr = edges_read(&d->lun->block, d->label, &now, err);
+    if (FAILED(hr) || is_same_edges(now, d->edges)) {
+        edges_free(now);
+        return hr;
+    }
+    edges_free(d->edges);
+    d->edges = now;
+    hr = destination_refresh_label(r, d, err);
+    if (hr == S_FALSE) {
+        return error_set(err, VSS_E_PROVIDER_VETO,
+                         "%s got other partitions or ids after they were checked; run it again",
+                         d->lun->url);
+    }
+    return SUCCEEDED(hr) ? entry_keep_edges(r, d, err) : hr;
+}
+
 static HRESULT evict_and_fence(struct recovery *r, struct error *err)
 {
     HRESULT hr = change_state(r, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY, err);
@@ -118,6 +138,9 @@ static HRESULT evict_and_fence(struct recovery *r, struct error *err)
         hr = destination_reopen(r, &r->disks[i], err);
         if (SUCCEEDED(hr)) {
             hr = fence_raise(r, &r->disks[i], err);
+        }
+        if (SUCCEEDED(hr)) {
+            hr = refresh_edges(r, &r->disks[i], err);
         }
         (void)blame(&r->disks[i], hr, err);
     }
@@ -128,14 +151,10 @@ static HRESULT evict_and_fence(struct recovery *r, struct error *err)
 static bool has_edges(const struct recovery_disk *d)
 {
     struct edges *now = NULL;
-    const struct edges *old = d->edges;
     if (FAILED(edges_read(&d->lun->block, d->label, &now, NULL))) {
         return false;
     }
-    bool is_same = now->block_count == old->block_count && now->head_blocks == old->head_blocks &&
-                   now->tail_blocks == old->tail_blocks &&
-                   memcmp(now->head, old->head, (size_t)old->head_blocks * old->block_bytes) == 0 &&
-                   memcmp(now->tail, old->tail, (size_t)old->tail_blocks * old->block_bytes) == 0;
+    bool is_same = is_same_edges(now, d->edges);
     edges_free(now);
     return is_same;
 }
@@ -152,9 +171,25 @@ static HRESULT put_edges_back(struct recovery *r, size_t count)
     return hr;
 }
 
+static HRESULT check_guarded(struct recovery *r, struct error *err)
+{
+    HRESULT hr = S_OK;
+    for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
+        hr = blame(&r->disks[i], destination_check_guarded(&r->disks[i], err), err);
+    }
+    return hr;
+}
+
+/* Hours may lie between the fence and here, where an array took a safety copy. */
 static HRESULT wipe(struct recovery *r, struct error *err)
 {
-    HRESULT hr = entry_announce_wipe(r, err);
+    HRESULT hr = check_guarded(r, err);
+    if (SUCCEEDED(hr) && atomic_load(&r->env->cancelled)) {
+        hr = error_set(err, E_ABORT, "cancelled before anything was written");
+    }
+    if (SUCCEEDED(hr)) {
+        hr = entry_announce_wipe(r, err);
+    }
     for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
         r->is_written = true;
         hr = edges_wipe(&r->disks[i].lun->block, r->disks[i].edges, err);
@@ -181,13 +216,66 @@ static HRESULT apply_ids(struct recovery *r, struct error *err)
         hr = disk_ids_apply(&transaction, label_journal_sink, &journal, err);
     }
     for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
-        hr = disk_ids_remember(r->env->store, r->disks[i].key, &r->disks[i].wanted,
-                               "written by a resync", err);
+        struct error why = {0};
+        if (FAILED(disk_ids_remember(r->env->store, r->disks[i].key, &r->disks[i].wanted,
+                                     "written by a resync", &why))) {
+            log_line(LOG_WARNING, "%s: its new disk ids are not in its history: %s",
+                     r->disks[i].key, error_text(&why));
+        }
     }
     disk_ids_transaction_free(&transaction);
     free(keys);
     return FAILED(hr) && hr != E_OUTOFMEMORY ? error_translate(err, VSS_E_CANNOT_REVERT_DISKID)
                                              : hr;
+}
+
+static bool is_zero(const uint8_t *data, size_t bytes)
+{
+    return bytes == 0 || (data[0] == 0 && memcmp(data, data + 1, bytes - 1) == 0);
+}
+
+static bool is_blank(const struct edges *e)
+{
+    return is_zero(e->head, (size_t)e->head_blocks * e->block_bytes) &&
+           is_zero(e->tail, (size_t)e->tail_blocks * e->block_bytes);
+}
+
+/* It may carry the copy's label by now: what is not what it shall be must not look like it. */
+static void blank(struct recovery *r, struct recovery_disk *d)
+{
+    struct label *label = NULL;
+    struct edges *now = NULL;
+    struct error why = {0};
+    HRESULT hr = d->lun ? destination_check_identity(d, &why) : destination_reopen(r, d, &why);
+    if (SUCCEEDED(hr)) {
+        (void)label_read(&d->lun->block, LABEL_FULL, &label, NULL);
+        hr = edges_read(&d->lun->block, label, &now, &why);
+    }
+    if (SUCCEEDED(hr) && !is_blank(now)) {
+        hr = edges_wipe(&d->lun->block, now, &why);
+    }
+    if (FAILED(hr)) {
+        log_line(LOG_ERROR, "%s may look whole, and is not: do not use it: %s", d->key,
+                 error_text(&why));
+    }
+    edges_free(now);
+    label_free(label);
+}
+
+/* What follows the wipe. */
+static HRESULT copy_all(struct recovery *r, struct error *err)
+{
+    HRESULT hr = recovery_copy(r, err);
+    if (SUCCEEDED(hr)) {
+        hr = check_guarded(r, err);
+    }
+    if (SUCCEEDED(hr) && !r->is_verbatim) {
+        hr = apply_ids(r, err);
+    }
+    for (size_t i = 0; FAILED(hr) && i < r->disk_count; i++) {
+        blank(r, &r->disks[i]);
+    }
+    return hr;
 }
 
 static HRESULT overwrite(struct recovery *r, struct error *err)
@@ -208,18 +296,12 @@ static HRESULT overwrite(struct recovery *r, struct error *err)
     if (SUCCEEDED(hr)) {
         hr = wipe(r, err);
     }
-    if (SUCCEEDED(hr)) {
-        hr = recovery_copy(r, err);
-    }
-    for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
-        hr = blame(&r->disks[i], destination_check_identity(&r->disks[i], err), err);
-    }
-    return SUCCEEDED(hr) && !r->is_verbatim ? apply_ids(r, err) : hr;
+    return SUCCEEDED(hr) ? copy_all(r, err) : hr;
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-/* The first failure is told; the others are logged. */
+/* The first failure is told; all are logged. */
 static HRESULT lower_all(struct recovery *r, struct error *err)
 {
     HRESULT hr = S_OK;
@@ -234,48 +316,51 @@ static HRESULT lower_all(struct recovery *r, struct error *err)
     return hr;
 }
 
-/* Closes the entry of destinations that need it no more; where a fence is left, it stays as one of
- * a resync that had only begun, or that is done but for that. */
-static HRESULT close_entry(struct recovery *r, HRESULT result, HRESULT fence_hr, struct error *err)
+/* The entry of destinations that nothing was done to. While their fence is up, or the array keeps
+ * others away from them, it stays as that of a resync that had only begun. */
+static HRESULT close_begun(struct recovery *r, HRESULT released)
 {
     struct store *store = r->env->store;
-    if (SUCCEEDED(fence_hr)) {
-        return journal_close(store, &r->journal_id, err);
-    }
-    HRESULT hr = journal_mark_invalid(store, &r->journal_id, false, err);
-    if (SUCCEEDED(hr) && SUCCEEDED(result)) {
-        hr = journal_step(store, &r->journal_id, RESYNC_STEP_DONE, NULL, NULL, 0, err);
-    }
-    return hr;
+    return SUCCEEDED(released) ? journal_close(store, &r->journal_id, NULL)
+                               : journal_mark_invalid(store, &r->journal_id, false, NULL);
 }
 
-/* And with it those that this resync took over: they must not outlive what has made them whole. */
-static HRESULT close_entries(struct recovery *r, HRESULT result, HRESULT fence_hr,
-                             struct error *err)
+static HRESULT release(struct recovery *r, bool is_whole, struct error *err)
 {
-    HRESULT hr = store_begin(r->env->store, err);
+    HRESULT hr = lower_all(r, err);
+    HRESULT told = is_whole ? change_state(r, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY,
+                                           SUCCEEDED(hr) ? err : NULL)
+                            : S_OK;
+    return FAILED(hr) ? hr : told;
+}
+
+/* Nobody else is let in before the journal knows that nothing is to be overwritten again. */
+static HRESULT conclude_done(struct recovery *r, struct error *err)
+{
+    HRESULT hr = entry_announce_done(r, err);
     if (FAILED(hr)) {
+        error_prefix(err,
+                     "the destinations are whole, but that could not be noted: they stay fenced "
+                     "until the same resync, or `lunshadow recover --resume`, was run again");
         return hr;
     }
-    hr = close_entry(r, result, fence_hr, err);
-    if (SUCCEEDED(result) && SUCCEEDED(hr)) {
-        hr = unfinished_close(r, err);
+    r->is_done = true;
+    hr = release(r, true, err);
+    if (FAILED(hr)) {
+        error_prefix(err, "the destinations are whole; `lunshadow recover --resume` tries again to "
+                          "let others in");
+        return hr;
     }
-    return store_end(r->env->store, hr, err);
+    return journal_close(r->env->store, &r->journal_id, err);
 }
 
-/* Releases the destinations, then closes the journal entry unless what it guards is still true. */
-static HRESULT conclude(struct recovery *r, HRESULT result, struct error *err)
+/* Releases the destinations; the journal entry stays where what it says is true. */
+static HRESULT conclude_failed(struct recovery *r, HRESULT result, struct error *err)
 {
-    struct error *told = SUCCEEDED(result) ? err : NULL;
-    HRESULT fence_hr = lower_all(r, told);
-    bool is_whole = SUCCEEDED(result) || !(r->is_written || r->was_invalid);
-    HRESULT hr = S_OK;
-    if (is_whole) {
-        hr = change_state(r, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY, told);
-    }
-    if (SUCCEEDED(hr) && (is_whole || !r->is_written)) {
-        hr = close_entries(r, result, fence_hr, told);
+    bool is_whole = !(r->is_written || r->was_invalid);
+    HRESULT released = release(r, is_whole, NULL);
+    if (!r->is_written) {
+        (void)close_begun(r, released);
     }
     if (!is_whole) {
         error_prefix(err,
@@ -283,10 +368,12 @@ static HRESULT conclude(struct recovery *r, HRESULT result, struct error *err)
                      "again%s to make them whole",
                      r->is_registered ? ", or `lunshadow recover --resume`," : "");
     }
-    if (SUCCEEDED(hr)) {
-        hr = fence_hr;
-    }
-    return FAILED(result) ? result : hr;
+    return result;
+}
+
+static HRESULT conclude(struct recovery *r, HRESULT result, struct error *err)
+{
+    return SUCCEEDED(result) ? conclude_done(r, err) : conclude_failed(r, result, err);
 }
 
 static HRESULT check_call(const struct recovery *r, uint32_t flags, struct error *err)

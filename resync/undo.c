@@ -291,12 +291,56 @@ static HRESULT go_without(struct recovery *r, HRESULT hr, const VSS_ID *set_id,
     return FAILED(hr) ? hr : note(r, text_printf("cannot be undone: %.900s", error_text(why)), err);
 }
 
+static bool has_source(const struct set_record *set, const struct vss_lun_info *info)
+{
+    for (size_t i = 0; i < set->lun_count; i++) {
+        const struct lun_mapping *m = &set->luns[i];
+        if (!m->is_empty && lun_info_compare(&m->source, info) == LUN_SAME) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The safety copy of an adopted resync holds every destination of this one. */
+static bool holds_all(const struct recovery *r, const VSS_ID *set_id)
+{
+    struct set_record set = {0};
+    bool holds = SUCCEEDED(sets_load(r->env->store, set_id, &set, NULL));
+    for (size_t i = 0; holds && i < r->disk_count; i++) {
+        holds = has_source(&set, &r->disks[i].info);
+    }
+    set_record_free(&set);
+    return holds;
+}
+
+static HRESULT decline_after_earlier(struct recovery *r, struct error *err)
+{
+    const struct recovery_disk *d = r->disks;
+    while (!d->was_invalid) {
+        d++;
+    }
+    if (r->undo == UNDO_REQUIRED) {
+        return error_set(err, VSS_E_PROVIDER_VETO,
+                         "no safety copy could be taken, so nothing was written: an earlier resync "
+                         "had begun to overwrite %s, and left none of all these LUNs; finish that "
+                         "one first (`lunshadow recover --resume`), or go on with --no-undo",
+                         d->lun->url);
+    }
+    return note(r,
+                text_printf("cannot be undone: an earlier resync had begun to overwrite %s without "
+                            "a safety copy of all these LUNs",
+                            d->lun->url),
+                err);
+}
+
 /* That of an adopted resync goes on being the one: marked with this resync's id too. */
 static HRESULT keep_earlier(struct recovery *r, struct error *err)
 {
     for (size_t i = 0; i < r->adopted_kept; i++) {
         VSS_ID set_id;
-        if (r->adopted[i].destination_invalid && undo_of_entry(&r->adopted[i], &set_id) == S_OK) {
+        if (r->adopted[i].destination_invalid && undo_of_entry(&r->adopted[i], &set_id) == S_OK &&
+            holds_all(r, &set_id)) {
             HRESULT hr = set_marks_add_safety(r->env->store, &set_id, &r->resync_id, err);
             if (SUCCEEDED(hr)) {
                 hr = journal_set(r, &set_id, err);
@@ -304,10 +348,7 @@ static HRESULT keep_earlier(struct recovery *r, struct error *err)
             return SUCCEEDED(hr) ? note_taken(r, &set_id, err) : hr;
         }
     }
-    return note(r,
-                text_copy("cannot be undone: an earlier resync had begun to write without a "
-                          "safety copy"),
-                err);
+    return decline_after_earlier(r, err);
 }
 
 /* This host could read a safety copy only once it is imported, which gives it a label of its own:

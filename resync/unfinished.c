@@ -4,9 +4,13 @@
 #include "resync/undo.h"
 
 #include "common/log.h"
+#include "provider/set/call.h"
+#include "provider/set/claim.h"
 #include "provider/set/visible.h"
+#include "resync/state_change.h"
 
 #include <endian.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -32,10 +36,26 @@ static bool is_covered(const struct recovery *r, const struct journal_entry *ent
     return entry->operation == JOURNAL_RESYNC;
 }
 
+/* An entry speaks of all its destinations from the beginning, and they were wiped together. */
+static void note_invalid(struct recovery *r, const struct journal_entry *entry)
+{
+    for (size_t i = 0; entry->destination_invalid && i < r->disk_count; i++) {
+        struct recovery_disk *d = &r->disks[i];
+        for (size_t s = 0; s < entry->step_count && !d->was_invalid; s++) {
+            const char *key = entry->steps[s].lun_key;
+            d->was_invalid = key && strcmp(key, d->key) == 0;
+        }
+        r->was_invalid = r->was_invalid || d->was_invalid;
+    }
+}
+
 HRESULT unfinished_adopt(struct recovery *r, struct error *err)
 {
     unfinished_free(r);
     r->was_invalid = false;
+    for (size_t i = 0; i < r->disk_count; i++) {
+        r->disks[i].was_invalid = false;
+    }
     /* Entries of this process count too: the lock says that no other resync of ours is running. */
     HRESULT hr = journal_load_open(r->env->store, false, &r->adopted, &r->adopted_count, err);
     if (FAILED(hr)) {
@@ -47,7 +67,7 @@ HRESULT unfinished_adopt(struct recovery *r, struct error *err)
         if (is_covered(r, &entry)) {
             r->adopted[i] = r->adopted[kept];
             r->adopted[kept++] = entry;
-            r->was_invalid = r->was_invalid || entry.destination_invalid;
+            note_invalid(r, &entry);
         }
     }
     r->adopted_kept = kept;
@@ -67,11 +87,13 @@ void unfinished_free(struct recovery *r)
     r->adopted_kept = 0;
 }
 
-/* The key of a "fence" step; 0 where it is none. */
+/* The key of a fence's step; 0 where it is none. */
 static uint64_t fence_key(const struct journal_step *step)
 {
     uint64_t key = 0;
-    if (strcmp(step->name, "fence") == 0 && step->data_bytes == sizeof(key)) {
+    bool is_fence =
+        strcmp(step->name, RESYNC_STEP_FENCE) == 0 || strcmp(step->name, RESYNC_STEP_ANEW) == 0;
+    if (is_fence && step->data_bytes == sizeof(key)) {
         memcpy(&key, step->data, sizeof(key));
     }
     return le64toh(key);
@@ -173,17 +195,95 @@ static HRESULT unfence(struct set_environment *env, const struct visible *visibl
 }
 
 static HRESULT drop_fences(struct set_environment *env, const struct journal_entry *entry,
-                           struct error *err)
+                           const struct visible *visible, struct error *err)
+{
+    HRESULT hr = S_OK;
+    for (size_t i = 0; i < entry->step_count && SUCCEEDED(hr); i++) {
+        if (entry->steps[i].lun_key && fence_key(&entry->steps[i])) {
+            hr = unfence(env, visible, &entry->steps[i], err);
+        }
+    }
+    return hr;
+}
+
+/* The array that an entry's plan names; S_FALSE: it names none. */
+static HRESULT find_provider(struct set_environment *env, const struct journal_entry *entry,
+                             struct provider **out, struct error *err)
+{
+    json_t *plan = NULL;
+    if (!journal_find_step(entry, PLAN_STEP, NULL)) {
+        return S_FALSE;
+    }
+    HRESULT hr = claim_plan(entry, &plan, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    struct lun_mapping named = {0};
+    named.array = (char *)json_string_value(json_object_get(plan, "array"));
+    named.provider = (char *)json_string_value(json_object_get(plan, "provider"));
+    const struct set_record set = {.luns = &named, .lun_count = 1};
+    hr = named.array && named.provider ? set_provider(env, &set, out, err) : S_FALSE;
+    json_decref(plan);
+    return hr;
+}
+
+/* One for each destination that the entry speaks of, in the order of its steps. */
+static HRESULT find_destinations(const struct journal_entry *entry, const struct visible *visible,
+                                 struct vss_set_lun *luns, size_t *out_count, struct error *err)
+{
+    *out_count = 0;
+    for (size_t i = 0; i < entry->step_count; i++) {
+        const struct journal_step *step = &entry->steps[i];
+        if (!step->lun_key || strcmp(step->name, RESYNC_STEP_WANTED) != 0) {
+            continue;
+        }
+        const struct scan_lun *found = visible_find_key(visible, step->lun_key);
+        if (!found) {
+            return error_set(err, VSS_E_OBJECT_NOT_FOUND,
+                             "%s, which a dead resync took from its hosts, is on no configured "
+                             "portal; bring it back",
+                             step->lun_key);
+        }
+        luns[(*out_count)++].source = found->identity.info;
+    }
+    return S_OK;
+}
+
+/* POST_RECOVERY: an array that kept other hosts away lets them in again. */
+static HRESULT let_in(struct set_environment *env, const struct journal_entry *entry,
+                      const struct visible *visible, struct error *err)
+{
+    struct provider *provider = NULL;
+    size_t count = 0;
+    HRESULT hr = find_provider(env, entry, &provider, err);
+    if (hr != S_OK) {
+        return hr;
+    }
+    struct vss_set_lun *luns = calloc(entry->step_count + 1, sizeof(*luns));
+    if (!luns) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory calling OnLunStateChange");
+    }
+    hr = find_destinations(entry, visible, luns, &count, err);
+    if (SUCCEEDED(hr) && count > 0) {
+        hr = state_change(provider, &entry->object_id, luns, count,
+                          VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY, err);
+    }
+    free(luns);
+    return hr;
+}
+
+/* As a resync that ends well does it. */
+static HRESULT release(struct set_environment *env, const struct journal_entry *entry,
+                       struct error *err)
 {
     struct visible visible;
     HRESULT hr = visible_scan(env, NULL, &visible, err);
     if (FAILED(hr)) {
         return hr;
     }
-    for (size_t i = 0; i < entry->step_count && SUCCEEDED(hr); i++) {
-        if (entry->steps[i].lun_key && fence_key(&entry->steps[i])) {
-            hr = unfence(env, &visible, &entry->steps[i], err);
-        }
+    hr = drop_fences(env, entry, &visible, err);
+    if (SUCCEEDED(hr)) {
+        hr = let_in(env, entry, &visible, err);
     }
     visible_free(&visible);
     return hr;
@@ -198,7 +298,7 @@ HRESULT unfinished_unfence(struct set_environment *env, const struct journal_ent
         hr = undo_clear_half(env, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = drop_fences(env, entry, err);
+        hr = release(env, entry, err);
     }
     if (SUCCEEDED(hr)) {
         hr = journal_close(env->store, &entry->entry_id, err);

@@ -322,8 +322,9 @@ struct vss_state_change_in {
 
 /* ResyncLuns: copies luns[i].snapshot over luns[i].destination inside the array, index by index.
  * start begins and returns; poll says how far it is; cancel stops it, which leaves destinations
- * invalid (the host knows). The first and last blocks (labels) are copied last: a destination whose
- * copy is unfinished must not look valid. A destination larger than its source is made as large.
+ * invalid (the host knows), and of a resync that the array does not know is VSS_E_OBJECT_NOT_FOUND.
+ * The first and last blocks (labels) are copied last: a destination whose copy is unfinished must
+ * not look valid. A destination larger than its source is made as large.
  * VSS_E_INSUFFICIENT_STORAGE, VSS_E_OBJECT_NOT_FOUND are further allowed failures. */
 struct vss_resync_lun {
     struct vss_lun_info snapshot; /* the copy (source of the resync), as GetTargetLuns gave it */
@@ -339,7 +340,8 @@ struct vss_resync_in {
     uint32_t lun_count;
     VSS_ID resync_id;
     const struct vss_resync_lun *luns;
-    struct vss_state state; /* poll, cancel: as start or the last poll returned it */
+    struct vss_state state; /* poll, cancel: as start or the last poll returned it; of cancel empty
+                               where the answer to start was lost */
 };
 
 /* What they answer; of cancel nothing is read. */

@@ -71,6 +71,7 @@ spoils-copy resync.copy-intact
 labels-first resync.new-process
 labels-first resync.labels-last
 cancels-once resync.cancel
+cancels-by-state resync.cancel-unheard
 takes-any resync.foreign
 leaves-sessions resync.ends-sessions
 lists-backwards changes.form

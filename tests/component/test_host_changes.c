@@ -246,6 +246,37 @@ static void a_lie_is_found_out(void **state)
     }
 }
 
+/* Asked to stop while the array lists: nothing was written yet, and nothing is. */
+static struct array *running;
+
+static HRESULT cancel(void *self, const struct vss_call *call, const void *in, void *out)
+{
+    atomic_store(&running->env->cancelled, true);
+    return say_nothing(self, call, in, out);
+}
+
+static void a_cancel_before_the_wipe_writes_nothing(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    char method[2048];
+    host_configure(a, "");
+    host_make(a, 1, &set);
+    uint64_t digest = array_digest(a->files[0]);
+    running = a;
+    replace(a, cancel);
+    struct recovery *r = host_add_all(a, &set);
+    assert_refused(recovery_run(r, 0, &err), E_ABORT, &err, "before anything was written");
+    recovery_free(r);
+    assert_int_equal(array_digest(a->files[0]), digest);
+    atomic_store(&a->env->cancelled, false);
+    replace(a, say_nothing);
+    host_recover(a, &set, method);
+    host_assert_original(a, 0);
+    host_delete_set(a, &set);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, array_start, array_stop)
@@ -253,7 +284,7 @@ int main(void)
         CASE(what_is_listed_is_copied),     CASE(the_list_of_another_lun_is_everything),
         CASE(a_list_comes_in_many_answers), CASE(without_a_list_all_is_compared),
         CASE(nonsense_is_no_list),          CASE(a_list_may_name_too_much),
-        CASE(a_lie_is_found_out),
+        CASE(a_lie_is_found_out),           CASE(a_cancel_before_the_wipe_writes_nothing),
     };
     (void)setenv("LUNSHADOW_PROVIDER_IN_PROCESS", "1", 1);
     cmocka_set_test_filter(getenv("TEST_CASE"));

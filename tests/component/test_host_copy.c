@@ -256,18 +256,44 @@ static void resync_in_child(const struct array *a, const struct set_record *set)
     _exit(ok ? 0 : 1);
 }
 
-static void kill_in_the_middle(struct array *a, const struct set_record *set)
+static void kill_when(struct array *a, const struct set_record *set,
+                      void (*wait)(const struct array *))
 {
     int status = 0;
     pid_t child = fork();
     if (child == 0) {
         resync_in_child(a, set);
     }
-    host_wait_until_noted(a);
+    wait(a);
     clock_sleep_ms(300);
     assert_int_equal(kill(child, SIGKILL), 0);
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status));
+}
+
+static void kill_in_the_middle(struct array *a, const struct set_record *set)
+{
+    kill_when(a, set, host_wait_until_noted);
+}
+
+/* The second resync has come to its wipe. */
+static void wait_until_wiped_again(const struct array *a)
+{
+    struct error err = {0};
+    struct store *store = NULL;
+    bool is_wiped = false;
+    uint64_t until = clock_monotonic_us() + 30000000u;
+    assert_ok(store_open(a->state, &store, &err), &err);
+    while (!is_wiped && clock_monotonic_us() < until) {
+        struct journal_entry *entries = NULL;
+        size_t count = 0;
+        clock_sleep_ms(20);
+        assert_ok(journal_load_open(store, false, &entries, &count, &err), &err);
+        is_wiped = count == 2 && entries[1].destination_invalid;
+        journal_free_all(entries, count);
+    }
+    assert_true(is_wiped);
+    store_close(store);
 }
 
 /* Behind its fence nobody can have written what a dead process had copied. */
@@ -294,19 +320,13 @@ static void a_dead_process_is_gone_on_with(void **state)
     host_delete_set(a, &set);
 }
 
-/* Without the fence they can: what was noted is not believed. */
-static void without_its_fence_all_is_compared(void **state)
+/* Takes the reservation away, and writes where the dead process had copied. */
+static void write_as_stranger(struct array *a)
 {
-    struct array *a = *state;
     struct error err = {0};
-    struct set_record set;
     struct lun *lun = NULL;
     uint64_t keys[64];
     size_t count = 0;
-    char method[2048];
-    host_configure(a, "rate = 24\\n");
-    host_make(a, 1, &set);
-    kill_in_the_middle(a, &set);
     struct lun_options stranger = {.initiator_name = "iqn.2026-01.org.lunshadow.test:stranger"};
     assert_ok(lun_open(a->urls[0], &stranger, false, &lun, &err), &err);
     assert_ok(scsi_pr_read_keys(lun->session, 1, keys, 64, &count, &err), &err);
@@ -319,7 +339,53 @@ static void without_its_fence_all_is_compared(void **state)
     assert_ok(block_write(&lun->block, 2u * HOST_MIB / 512, 8, block, &err), &err);
     assert_ok(scsi_pr_register(lun->session, 1, 0x5757, 0, &err), &err);
     lun_close(lun);
+}
+
+/* Without the fence they can: what was noted is not believed. */
+static void without_its_fence_all_is_compared(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    char method[2048];
+    host_configure(a, "rate = 24\\n");
+    host_make(a, 1, &set);
+    kill_in_the_middle(a, &set);
+    write_as_stranger(a);
     host_configure(a, "");
+    host_recover(a, &set, method);
+    assert_null(strstr(method, "resumed"));
+    host_assert_original(a, 0);
+    host_delete_set(a, &set);
+}
+
+/* Nor is it where one that raised the fence anew died too, before it had noted anything. */
+static void a_fence_raised_anew_proves_nothing(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    char method[2048];
+    host_configure(a, "rate = 24\\n");
+    host_make(a, 1, &set);
+    kill_in_the_middle(a, &set);
+    write_as_stranger(a);
+    kill_when(a, &set, wait_until_wiped_again);
+    host_configure(a, "");
+    host_recover(a, &set, method);
+    assert_null(strstr(method, "resumed"));
+    host_assert_original(a, 0);
+    host_delete_set(a, &set);
+}
+
+/* What a list of changes left out was never looked at: who wants no list does not rely on it. */
+static void what_a_list_left_out_is_not_noted_as_copied(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    char method[2048];
+    host_configure(a, "rate = 2\\n");
+    host_make(a, 1, &set);
+    kill_in_the_middle(a, &set);
+    host_configure(a, "method = compare\\n");
     host_recover(a, &set, method);
     assert_null(strstr(method, "resumed"));
     host_assert_original(a, 0);
@@ -334,6 +400,7 @@ int main(void)
         CASE(refused_before_anything_is_written), CASE(no_undo_is_promised),
         CASE(cancel_stops_within_a_second),       CASE(what_reads_back_otherwise_is_told),
         CASE(a_dead_process_is_gone_on_with),     CASE(without_its_fence_all_is_compared),
+        CASE(a_fence_raised_anew_proves_nothing), CASE(what_a_list_left_out_is_not_noted_as_copied),
     };
     cmocka_set_test_filter(getenv("TEST_CASE"));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 
 #include "common/id.h"
 #include "lun/scsi.h"
+#include "provider/host/internal.h"
 #include "provider/set/claim.h"
 #include "provider/set/claimed.h"
 #include "provider/set/import.h"
@@ -504,6 +505,114 @@ static void another_resync_takes_what_is_left_of_a_fence(void **state)
     delete_set(a, &set);
 }
 
+/* ---- what is whole, and not let go of ----------------------------------------------------------
+ */
+
+static vss_provider_callback real_change;
+static int let_in; /* POST_RECOVERY of a resync */
+
+static HRESULT refuse_to_let_in(void *self, const struct vss_call *call, const void *in, void *out)
+{
+    const struct vss_state_change_in *change = in;
+    if (change->is_resync && change->flags == VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY) {
+        call->host->error(call, "the test says no");
+        return VSS_E_PROVIDER_VETO;
+    }
+    return real_change(self, call, in, out);
+}
+
+static HRESULT count_let_in(void *self, const struct vss_call *call, const void *in, void *out)
+{
+    const struct vss_state_change_in *change = in;
+    let_in += change->is_resync && change->flags == VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY &&
+              change->set.lun_count == 1 && change->set.luns[0].source.version;
+    return real_change(self, call, in, out);
+}
+
+static HRESULT die(void *self, const struct vss_call *call, const void *in, void *out)
+{
+    const struct vss_state_change_in *change = in;
+    HRESULT hr = real_change(self, call, in, out);
+    if (change->is_resync && change->flags == VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY) {
+        _exit(0);
+    }
+    return hr;
+}
+
+static void replace(struct set_environment *env, vss_provider_callback callback)
+{
+    struct provider *p = providers_at(env->providers, 0);
+    real_change = p->ops[VSS_OP_ON_LUN_STATE_CHANGE];
+    p->ops[VSS_OP_ON_LUN_STATE_CHANGE] = callback;
+}
+
+static HRESULT resync_first(struct set_environment *env, const struct set_record *set,
+                            struct error *err)
+{
+    struct recovery *r = NULL;
+    HRESULT hr = recovery_new(env, set, &r, err);
+    if (SUCCEEDED(hr)) {
+        hr = recovery_add(r, &set->snapshots[0].snapshot_id, NULL, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = recovery_run(r, 0, err);
+    }
+    recovery_free(r);
+    return hr;
+}
+
+static bool resync_not_let_go(struct set_environment *env, const struct set_record *set)
+{
+    struct error err = {0};
+    replace(env, refuse_to_let_in);
+    return resync_first(env, set, &err) == VSS_E_PROVIDER_VETO &&
+           strstr(err.text, "are whole") != NULL;
+}
+
+static bool resync_dies_before_the_wipe(struct set_environment *env, const struct set_record *set)
+{
+    replace(env, die);
+    (void)resync_first(env, set, NULL);
+    return false;
+}
+
+/* Hosts use it by then: to copy again would take what they wrote. */
+static void a_resync_that_is_done_is_not_done_again(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    uint64_t digest = array_digest(a->files[0]);
+    array_create(a, TRANSPORTABLE, 1, &set);
+    array_fill(a, 0, 4u << 20, 1u << 20, 0x77);
+    in_dead_process(a, &set, resync_not_let_go);
+    assert_int_equal(array_digest(a->files[0]), digest);
+    array_fill(a, 0, 4u << 20, 1u << 20, 0x78);
+    digest = array_digest(a->files[0]);
+    assert_impossible(a, RECOVER_ROLLBACK, "it was done");
+    let_in = 0;
+    replace(a->env, count_let_in);
+    deal_with(a, RECOVER_RESUME);
+    assert_int_equal(let_in, 1);
+    assert_int_equal(array_digest(a->files[0]), digest);
+    delete_set(a, &set);
+}
+
+static void hosts_are_let_in_again_where_nothing_was_done(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    array_create(a, TRANSPORTABLE, 1, &set);
+    array_fill(a, 0, 4u << 20, 1u << 20, 0x77);
+    uint64_t digest = array_digest(a->files[0]);
+    in_dead_process(a, &set, resync_dies_before_the_wipe);
+    let_in = 0;
+    replace(a->env, count_let_in);
+    deal_with(a, RECOVER_ROLLBACK);
+    assert_int_equal(let_in, 1);
+    assert_int_equal(array_digest(a->files[0]), digest);
+    delete_set(a, &set);
+}
+
 /* ---- forgetting ------------------------------------------------------------------------------ */
 
 static void a_hopeless_entry_can_be_forgotten(void **state)
@@ -537,6 +646,8 @@ static void a_hopeless_entry_can_be_forgotten(void **state)
 
 int main(void)
 {
+    /* Callbacks can be replaced only where the plug-in is loaded. */
+    (void)setenv("LUNSHADOW_PROVIDER_IN_PROCESS", "1", 1);
 #define array_test(name) cmocka_unit_test_setup_teardown(name, array_start, array_stop)
     const struct CMUnitTest tests[] = {
         array_test(dead_break_is_taken_back),
@@ -548,6 +659,8 @@ int main(void)
         array_test(copies_of_a_dead_session_are_deleted),
         array_test(a_create_is_never_finished),
         array_test(dead_resync_is_finished),
+        array_test(a_resync_that_is_done_is_not_done_again),
+        array_test(hosts_are_let_in_again_where_nothing_was_done),
         array_test(a_resync_that_is_done_only_loses_its_fence),
         array_test(another_resync_takes_what_is_left_of_a_fence),
         array_test(a_hopeless_entry_can_be_forgotten),

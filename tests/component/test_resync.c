@@ -299,6 +299,36 @@ static void volumes_outside_the_set_stop_it(void **state)
     delete_set(a, &set);
 }
 
+/* A volume that came to be after the snapshots were added is in no set either. */
+static void a_new_volume_stops_it(void **state)
+{
+    static const char *const partitions[] = {"#1", "#2", "#3"};
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_builder *b = NULL;
+    struct set_record set;
+    struct recovery *r = NULL;
+    VSS_ID id;
+    char text[512];
+    assert_ok(set_start(a->env, TRANSPORTABLE, &b, &id, &err), &err);
+    for (size_t i = 0; i < 3; i++) {
+        (void)snprintf(text, sizeof(text), "%s%s", a->urls[1], partitions[i]);
+        assert_ok(set_add_volume(b, text, NULL, &id, &err), &err);
+    }
+    assert_ok(set_commit(b, NULL, &set, &err), &err);
+    set_builder_free(b);
+    add_all(a, &set, &r);
+    (void)snprintf(text, sizeof(text), "PATH=$PATH:/usr/sbin:/sbin; sgdisk -n 4:0:+64K '%s'",
+                   a->files[1]);
+    const char *const argv[] = {"sh", "-ec", text, NULL};
+    assert_ok(process_run(argv, 10000, NULL, &err), &err);
+    uint64_t digest = array_digest(a->files[1]);
+    assert_refused(recovery_run(r, 0, &err), VSS_E_UNSELECTED_VOLUME, &err, "#4");
+    assert_int_equal(array_digest(a->files[1]), digest);
+    recovery_free(r);
+    delete_set(a, &set);
+}
+
 static void add_lun(struct array *a, uint32_t lun, uint64_t bytes, uint32_t block_bytes,
                     const char *scsi_id, char url[400])
 {
@@ -449,6 +479,7 @@ int main(void)
         array_test(other_sessions_are_cut_off),
         array_test(registered_strangers_stop_it),
         array_test(volumes_outside_the_set_stop_it),
+        array_test(a_new_volume_stops_it),
         array_test(unfit_destinations_are_refused),
         array_test(larger_destination_becomes_as_large),
         array_test(ids_of_another_label_kind_cannot_be_kept),

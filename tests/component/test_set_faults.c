@@ -5,6 +5,8 @@
 
 #include "common/id.h"
 #include "common/log.h"
+#include "common/process.h"
+#include "lun/label/edges.h"
 #include "provider/host/internal.h"
 #include "provider/set/rollback.h"
 #include "registry/journal.h"
@@ -88,6 +90,77 @@ static HRESULT fail_read_write(void *self, const struct vss_call *call, const vo
                : real[VSS_OP_ON_LUN_STATE_CHANGE](self, call, in, out);
 }
 
+/* It has begun, and the answer gets lost. */
+static HRESULT start_unheard(void *self, const struct vss_call *call, const void *in, void *out)
+{
+    HRESULT hr = real[VSS_OP_RESYNC_START](self, call, in, out);
+    *(struct vss_resync_out *)out = (struct vss_resync_out){0};
+    return SUCCEEDED(hr) ? veto(self, call, in, out) : hr;
+}
+
+/* Another administrator's tool takes every reservation away. */
+static void break_fence(struct array *a, size_t which)
+{
+    const struct lun_options options = {.initiator_name =
+                                            "iqn.2026-01.org.lunshadow.test:stranger"};
+    struct error err = {0};
+    struct lun *lun = NULL;
+    uint64_t keys[64];
+    size_t count = 0;
+    assert_ok(lun_open(a->urls[which], &options, false, &lun, &err), &err);
+    uint64_t n = lun->address.lun;
+    assert_ok(scsi_pr_read_keys(lun->session, n, keys, 64, &count, &err), &err);
+    assert_int_equal(count, 1);
+    assert_ok(scsi_pr_register(lun->session, n, 0, 0x5757, &err), &err);
+    assert_ok(scsi_pr_preempt(lun->session, n, 0x5757, keys[0], &err), &err);
+    assert_ok(scsi_pr_register(lun->session, n, 0x5757, 0, &err), &err);
+    lun_close(lun);
+}
+
+static HRESULT break_fence_then_poll(void *self, const struct vss_call *call, const void *in,
+                                     void *out)
+{
+    if (calls++ == 0) {
+        break_fence(running, 1);
+    }
+    return real[VSS_OP_RESYNC_POLL](self, call, in, out);
+}
+
+static HRESULT break_fence_then_prepare(void *self, const struct vss_call *call, const void *in,
+                                        void *out)
+{
+    if (calls++ == 0) {
+        break_fence(running, 1);
+    }
+    return real[VSS_OP_BEGIN_PREPARE_SNAPSHOT](self, call, in, out);
+}
+
+/* Until it is cut off another host writes to the first MiB of a LUN. */
+static HRESULT write_before_eviction(void *self, const struct vss_call *call, const void *in,
+                                     void *out)
+{
+    const struct vss_state_change_in *change = in;
+    if (change->flags == VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY) {
+        array_fill(running, 0, 600u << 10, 4096, 0xd7);
+    }
+    return real[VSS_OP_ON_LUN_STATE_CHANGE](self, call, in, out);
+}
+
+static HRESULT relabel_before_eviction(void *self, const struct vss_call *call, const void *in,
+                                       void *out)
+{
+    const struct vss_state_change_in *change = in;
+    struct error err = {0};
+    char line[512];
+    (void)snprintf(line, sizeof(line), "PATH=$PATH:/usr/sbin:/sbin; sgdisk -d 2 '%s'",
+                   running->files[1]);
+    const char *const argv[] = {"sh", "-ec", line, NULL};
+    if (change->flags == VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY) {
+        assert_ok(process_run(argv, 10000, NULL, &err), &err);
+    }
+    return real[VSS_OP_ON_LUN_STATE_CHANGE](self, call, in, out);
+}
+
 /* ---- helpers ----------------------------------------------------------------------------------
  */
 
@@ -158,6 +231,30 @@ static void assert_ids(struct array *a, const char *url, const struct vss_disk_i
     disk_ids_free(&now);
 }
 
+static void assert_blank(struct array *a, size_t which)
+{
+    struct vss_disk_ids now;
+    array_read_ids(a, a->urls[which], &now);
+    assert_int_equal(now.kind, VSS_DISK_LABEL_NONE);
+    disk_ids_free(&now);
+}
+
+/* The first and the last MiB of a copy onto a LUN. */
+static void copy_edges(struct array *a, const struct set_record *set, size_t which)
+{
+    struct error err = {0};
+    struct edges *edges = NULL;
+    struct lun *from = NULL;
+    struct lun *to = NULL;
+    assert_ok(lun_open(set->luns[which].copy_url, &a->env->lun, true, &from, &err), &err);
+    assert_ok(lun_open(a->urls[which], &a->env->lun, false, &to, &err), &err);
+    assert_ok(edges_read(&from->block, NULL, &edges, &err), &err);
+    assert_ok(edges_write(&to->block, edges, &err), &err);
+    edges_free(edges);
+    lun_close(to);
+    lun_close(from);
+}
+
 /* ---- resync -----------------------------------------------------------------------------------
  */
 
@@ -181,7 +278,8 @@ static void a_destination_that_was_not_added_is_not_overwritten(void **state)
     delete_set(a, &set);
 }
 
-/* The copy's label is on the destination when the array says no: those ids are not its own. */
+/* The copy's label is on the destination when the array says no. It is taken off, so that nobody
+ * takes the LUN for a whole one; where that is not possible, those ids are not its own. */
 static void ids_of_the_copy_are_not_taken_for_the_destinations(void **state)
 {
     struct array *a = *state;
@@ -193,6 +291,10 @@ static void ids_of_the_copy_are_not_taken_for_the_destinations(void **state)
     fail_to_recover(a, &set, ARRAY_LUNS, "run the same resync");
     fail_to_recover(a, &set, ARRAY_LUNS, "run the same resync"); /* nor the second time */
     restore(a, VSS_OP_RESYNC_POLL);
+    for (size_t i = 0; i < ARRAY_LUNS; i++) {
+        assert_blank(a, i);
+    }
+    copy_edges(a, &set, 1);
     assert_ids(a, a->urls[1], &set.luns[1].copy_ids); /* what would be mistaken */
     recover(a, &set, ARRAY_LUNS);
     for (size_t i = 0; i < ARRAY_LUNS; i++) {
@@ -229,6 +331,22 @@ static void array_that_fails_is_told_to_stop_copying(void **state)
     restore(a, VSS_OP_RESYNC_POLL);
     assert_int_equal(calls, 2); /* the veto and the cancel */
     recover(a, &set, 1);        /* which cannot know whether that was heard, and says it again */
+    assert_int_equal(calls, 3);
+    restore(a, VSS_OP_RESYNC_CANCEL);
+    delete_set(a, &set);
+}
+
+static void copying_that_began_unheard_is_told_to_stop(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    array_create(a, TRANSPORTABLE, 1, &set);
+    replace(a, VSS_OP_RESYNC_START, start_unheard);
+    replace(a, VSS_OP_RESYNC_CANCEL, count_cancel);
+    fail_to_recover(a, &set, 1, "says no");
+    restore(a, VSS_OP_RESYNC_START);
+    assert_int_equal(calls, 2); /* the veto and the cancel */
+    recover(a, &set, 1);
     assert_int_equal(calls, 3);
     restore(a, VSS_OP_RESYNC_CANCEL);
     delete_set(a, &set);
@@ -271,6 +389,90 @@ static void destination_that_cannot_be_written_is_left_as_it_is(void **state)
     assert_int_equal(array_digest(a->files[1]), digests[1]);
     assert_int_equal(open_entries(a), 0);
     update_lun(a, 2, "readonly=0");
+    recover(a, &set, 2);
+    delete_set(a, &set);
+}
+
+/* A set of two, whose LUNs then hold something else. */
+static void make_two(struct array *a, struct set_record *set, uint64_t digests[2])
+{
+    array_create(a, TRANSPORTABLE, 2, set);
+    for (size_t i = 0; i < 2; i++) {
+        array_fill(a, i, 4u << 20, 1u << 20, (uint8_t)(0x55 + i));
+        digests[i] = array_digest(a->files[i]);
+    }
+}
+
+static void a_fence_lost_before_the_wipe_is_noticed(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    struct recovery *r = NULL;
+    uint64_t digests[2];
+    make_two(a, &set, digests);
+    replace(a, VSS_OP_BEGIN_PREPARE_SNAPSHOT, break_fence_then_prepare); /* of the safety copy */
+    start_recovery(a, &set, 2, &r);
+    recovery_set_undo(r, UNDO_REQUIRED);
+    assert_refused(recovery_run(r, 0, &err), VSS_E_PROVIDER_VETO, &err, "persistent reservation");
+    recovery_free(r);
+    restore(a, VSS_OP_BEGIN_PREPARE_SNAPSHOT);
+    assert_int_equal(array_digest(a->files[0]), digests[0]);
+    assert_int_equal(array_digest(a->files[1]), digests[1]);
+    assert_int_equal(open_entries(a), 0);
+    set_record_free(&set);
+}
+
+static void a_fence_lost_while_the_array_copies_is_noticed(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    uint64_t digests[2];
+    make_two(a, &set, digests);
+    replace(a, VSS_OP_RESYNC_POLL, break_fence_then_poll);
+    fail_to_recover(a, &set, 2, "persistent reservation");
+    restore(a, VSS_OP_RESYNC_POLL);
+    assert_blank(a, 0);
+    assert_blank(a, 1);
+    assert_int_equal(open_entries(a), 1);
+    recover(a, &set, 2);
+    delete_set(a, &set);
+}
+
+/* Where the wipe fails, what is put back is what was there when it began. */
+static void what_others_wrote_until_the_fence_stays(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    struct error err = {0};
+    struct recovery *r = NULL;
+    uint64_t digests[2];
+    make_two(a, &set, digests);
+    replace(a, VSS_OP_ON_LUN_STATE_CHANGE, write_before_eviction);
+    update_lun(a, 2, "readonly=1");
+    start_recovery(a, &set, 2, &r);
+    assert_true(FAILED(recovery_run(r, 0, &err)));
+    recovery_free(r);
+    restore(a, VSS_OP_ON_LUN_STATE_CHANGE);
+    uint64_t after = array_digest(a->files[0]);
+    assert_int_not_equal(after, digests[0]);
+    array_fill(a, 0, 600u << 10, 4096, 0xd7);
+    assert_int_equal(array_digest(a->files[0]), after);
+    assert_int_equal(open_entries(a), 0);
+    set_record_free(&set);
+}
+
+static void a_label_that_changed_until_the_fence_ends_it(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    uint64_t digests[2];
+    make_two(a, &set, digests);
+    replace(a, VSS_OP_ON_LUN_STATE_CHANGE, relabel_before_eviction);
+    fail_to_recover(a, &set, 2, "after they were checked");
+    restore(a, VSS_OP_ON_LUN_STATE_CHANGE);
+    assert_int_equal(array_digest(a->files[0]), digests[0]);
+    assert_int_equal(open_entries(a), 0);
     recover(a, &set, 2);
     delete_set(a, &set);
 }
@@ -548,8 +750,13 @@ int main(void)
         array_test(ids_of_the_copy_are_not_taken_for_the_destinations),
         array_test(half_written_destinations_are_not_released_by_a_second_failure),
         array_test(array_that_fails_is_told_to_stop_copying),
+        array_test(copying_that_began_unheard_is_told_to_stop),
         array_test(earlier_copying_that_does_not_stop_keeps_the_next_from_beginning),
         array_test(destination_that_cannot_be_written_is_left_as_it_is),
+        array_test(a_fence_lost_before_the_wipe_is_noticed),
+        array_test(a_fence_lost_while_the_array_copies_is_noticed),
+        array_test(what_others_wrote_until_the_fence_stays),
+        array_test(a_label_that_changed_until_the_fence_ends_it),
         array_test(copies_of_other_sets_are_no_destinations),
         array_test(reservation_of_a_lost_session_is_taken_off),
         array_test(set_is_not_taken_away_under_a_resync),

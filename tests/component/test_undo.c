@@ -5,6 +5,7 @@
 
 #include "common/buffer.h"
 #include "common/id.h"
+#include "provider/host/internal.h"
 #include "registry/set_marks.h"
 #include "resync/recovery.h"
 
@@ -217,6 +218,87 @@ static void copies_expire(void **state)
     delete_set(a, &set);
 }
 
+static HRESULT veto(void *self, const struct vss_call *call, const void *in, void *out)
+{
+    (void)self;
+    (void)in;
+    (void)out;
+    call->host->error(call, "the test says no");
+    return VSS_E_PROVIDER_VETO;
+}
+
+/* A resync of the first count LUNs, which ends when they are wiped. */
+static void fail_in_the_middle(struct array *a, const struct set_record *set, size_t count,
+                               enum recovery_undo undo)
+{
+    struct error err = {0};
+    struct recovery *r = NULL;
+    struct provider *p = providers_at(a->env->providers, 0);
+    vss_provider_callback poll = p->ops[VSS_OP_RESYNC_POLL];
+    p->ops[VSS_OP_RESYNC_POLL] = veto;
+    assert_ok(recovery_new(a->env, set, &r, &err), &err);
+    for (size_t i = 0; i < count; i++) {
+        assert_ok(recovery_add(r, &set->snapshots[i].snapshot_id, NULL, &err), &err);
+    }
+    recovery_set_undo(r, undo);
+    assert_refused(recovery_run(r, 0, &err), VSS_E_PROVIDER_VETO, &err, "not whole");
+    recovery_free(r);
+    p->ops[VSS_OP_RESYNC_POLL] = poll;
+}
+
+/* The safety copy of a resync that failed is that of the one which makes its destinations whole. */
+static void the_next_resync_keeps_the_safety_copy(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    char note[1024];
+    uint64_t damaged[ARRAY_LUNS];
+    array_create(a, TRANSPORTABLE, ARRAY_LUNS, &set);
+    damage(a);
+    digest_all(a, damaged);
+    fail_in_the_middle(a, &set, ARRAY_LUNS, UNDO_REQUIRED);
+    VSS_ID first = only_copy(a).set_id;
+    assert_ok(resync(a, &set, UNDO_REQUIRED, note, &err), &err);
+    char id[ID_TEXT_BYTES];
+    assert_non_null(strstr(note, id_text(&first, id)));
+    assert_ok(undo_run(a->env, &first, &err), &err);
+    assert_digests(a, damaged);
+    assert_ok(undo_discard(a->env, &first, &err), &err);
+    delete_set(a, &set);
+}
+
+/* It holds one LUN; the others were whole until now, and would have no undo. */
+static void an_undo_of_a_part_is_none_of_all(void **state)
+{
+    static const enum recovery_undo earlier[] = {UNDO_NONE, UNDO_REQUIRED};
+    struct array *a = *state;
+    for (size_t i = 0; i < 2; i++) {
+        struct error err = {0};
+        struct set_record set;
+        char note[1024];
+        uint64_t original[ARRAY_LUNS];
+        int32_t deleted = 0;
+        digest_all(a, original);
+        array_create(a, TRANSPORTABLE, ARRAY_LUNS, &set);
+        damage(a);
+        uint64_t whole = array_digest(a->files[1]);
+        fail_in_the_middle(a, &set, 1, earlier[i]);
+        assert_refused(resync(a, &set, UNDO_REQUIRED, note, &err), VSS_E_PROVIDER_VETO, &err,
+                       "an earlier resync");
+        assert_int_equal(array_digest(a->files[1]), whole);
+        error_clear(&err);
+        assert_ok(resync(a, &set, UNDO_WHERE_CHEAP, note, &err), &err);
+        assert_non_null(strstr(note, "cannot be undone"));
+        assert_digests(a, original);
+        if (earlier[i] == UNDO_REQUIRED) {
+            VSS_ID id = only_copy(a).set_id;
+            assert_ok(set_delete(a->env, &id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err), &err);
+        }
+        delete_set(a, &set);
+    }
+}
+
 static void a_larger_destination_has_no_undo(void **state)
 {
     struct array *a = *state;
@@ -242,12 +324,16 @@ static void a_larger_destination_has_no_undo(void **state)
 
 int main(void)
 {
+    /* Callbacks can be replaced only where the plug-in is loaded. */
+    (void)setenv("LUNSHADOW_PROVIDER_IN_PROCESS", "1", 1);
 #define array_test(name) cmocka_unit_test_setup_teardown(name, array_start, array_stop)
     const struct CMUnitTest tests[] = {
         array_test(what_was_overwritten_comes_back),
         array_test(a_set_deleted_as_usual_is_no_safety_copy_any_more),
         array_test(limits_hold),
         array_test(copies_expire),
+        array_test(the_next_resync_keeps_the_safety_copy),
+        array_test(an_undo_of_a_part_is_none_of_all),
         array_test(a_larger_destination_has_no_undo),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -322,6 +322,12 @@ static HRESULT cancel_once(const struct way *w)
     return ++count > 1 ? E_FAIL : forward(w);
 }
 
+static HRESULT cancel_by_state(const struct way *w)
+{
+    const struct vss_resync_in *in = w->in;
+    return in->state.bytes ? forward(w) : E_FAIL;
+}
+
 static HRESULT take_any(const struct way *w)
 {
     struct vss_resync_out *out = w->out;
@@ -410,6 +416,7 @@ const struct spoil copy_spoils[] = {
     {"labels-first", VSS_OP_RESYNC_START, done_but_unsaid},
     {"labels-first", VSS_OP_RESYNC_POLL, say_if_started_here},
     {"cancels-once", VSS_OP_RESYNC_CANCEL, cancel_once},
+    {"cancels-by-state", VSS_OP_RESYNC_CANCEL, cancel_by_state},
     {"takes-any", VSS_OP_RESYNC_START, take_any},
     {"leaves-sessions", VSS_OP_ON_LUN_STATE_CHANGE, leave_sessions},
     {"lists-nothing", VSS_OP_LIST_CHANGES, list_nothing},
