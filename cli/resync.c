@@ -91,6 +91,20 @@ static HRESULT tell(struct vss_backup_components *session,
     return session_wait(session, hr, async, what, err);
 }
 
+/* After a signal too: else the applications that were stopped stay so. */
+static HRESULT post_restore(struct vss_backup_components *session, struct error *err)
+{
+    struct vss_async *async = NULL;
+    HRESULT hr = vss_backup_components_post_restore(session, &async);
+    return session_wait_to_end(session, hr, async, "starting the applications", err);
+}
+
+static HRESULT start_applications(struct vss_backup_components *session, struct error *err)
+{
+    HRESULT hr = post_restore(session, err);
+    return SUCCEEDED(hr) ? writer_rows_check_to_end(session, err) : hr;
+}
+
 /* Where one cannot let go of its data nothing is written, and all go on as they were. */
 static HRESULT stop_applications(struct vss_backup_components *session, struct error *err)
 {
@@ -105,14 +119,49 @@ static HRESULT stop_applications(struct vss_backup_components *session, struct e
     }
     hr = writer_rows_check(session, &why);
     if (FAILED(hr)) {
-        (void)tell(session, vss_backup_components_post_restore, "starting the applications", NULL);
+        (void)post_restore(session, NULL);
         return error_set(err, hr, "%s; nothing was written", why.text);
     }
     return S_OK;
 }
 
-/* After a failure applications stay down: what is on the LUNs may be neither the old nor the new.
- */
+/* Whether what is on a LUN may be neither the old nor the new; so where that is not known. */
+static bool may_be_half_written(struct vss_backup_components *session)
+{
+    char *text = NULL;
+    if (FAILED(vss_backup_components_recovery_report(session, &text))) {
+        return true;
+    }
+    json_t *report = json_loads(text, 0, NULL);
+    vss_free_string(text);
+    bool is_written = !report;
+    size_t index = 0;
+    const json_t *member = NULL;
+    json_array_foreach(report, index, member)
+    {
+        is_written = is_written || json_is_true(json_object_get(member, "written"));
+    }
+    json_decref(report);
+    return is_written;
+}
+
+/* After a failure applications stay down where they would find LUNs that are half-written; where
+ * nothing was written they go on with what they had. */
+static void end_failed(struct vss_backup_components *session, struct error *err)
+{
+    struct error why = {0};
+    if (may_be_half_written(session)) {
+        error_prefix(err, "the applications that writers stopped stay stopped");
+    } else if (FAILED(start_applications(session, &why))) {
+        error_prefix(err,
+                     "nothing was written, but the applications were not all started again "
+                     "(%.300s)",
+                     error_text(&why));
+    } else {
+        error_prefix(err, "nothing was written, and the applications were started again");
+    }
+}
+
 static HRESULT recover_with_writers(const struct cli *cli, struct vss_backup_components *session,
                                     struct error *err)
 {
@@ -122,11 +171,10 @@ static HRESULT recover_with_writers(const struct cli *cli, struct vss_backup_com
     }
     hr = recover(cli, session, err);
     if (FAILED(hr)) {
-        error_prefix(err, "the applications that writers stopped stay stopped");
+        end_failed(session, err);
         return hr;
     }
-    hr = tell(session, vss_backup_components_post_restore, "starting the applications", err);
-    return SUCCEEDED(hr) ? writer_rows_check(session, err) : hr;
+    return start_applications(session, err);
 }
 
 static void print_field(const json_t *member, const char *key)

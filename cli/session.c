@@ -67,14 +67,14 @@ out:
     return hr;
 }
 
-static HRESULT wait_until_done(struct vss_async *async, const char *what)
+static HRESULT wait_until_done(struct vss_async *async, const char *what, bool may_be_cancelled)
 {
     struct progress progress;
     HRESULT status = VSS_S_ASYNC_PENDING;
     HRESULT hr = S_OK;
     progress_begin(&progress, what);
     while (SUCCEEDED(hr) && status == VSS_S_ASYNC_PENDING) {
-        if (interrupt_was_asked()) {
+        if (may_be_cancelled && interrupt_was_asked()) {
             (void)vss_async_cancel(async); /* waits; what became of it is asked below */
         } else {
             /* A failure that is waited for comes back here too; query_status has it as well. */
@@ -89,13 +89,13 @@ static HRESULT wait_until_done(struct vss_async *async, const char *what)
     return FAILED(hr) ? hr : status;
 }
 
-HRESULT session_wait(struct vss_backup_components *session, HRESULT hr, struct vss_async *async,
-                     const char *what, struct error *err)
+static HRESULT wait_for(struct vss_backup_components *session, HRESULT hr, struct vss_async *async,
+                        const char *what, bool may_be_cancelled, struct error *err)
 {
     if (FAILED(hr) || !async) {
         return session_check(session, hr, err);
     }
-    hr = wait_until_done(async, what);
+    hr = wait_until_done(async, what, may_be_cancelled);
     if (hr == VSS_S_ASYNC_FINISHED) {
         hr = S_OK;
     } else if (hr == VSS_S_ASYNC_CANCELLED) {
@@ -109,6 +109,18 @@ HRESULT session_wait(struct vss_backup_components *session, HRESULT hr, struct v
     }
     vss_async_release(async);
     return hr;
+}
+
+HRESULT session_wait(struct vss_backup_components *session, HRESULT hr, struct vss_async *async,
+                     const char *what, struct error *err)
+{
+    return wait_for(session, hr, async, what, true, err);
+}
+
+HRESULT session_wait_to_end(struct vss_backup_components *session, HRESULT hr,
+                            struct vss_async *async, const char *what, struct error *err)
+{
+    return wait_for(session, hr, async, what, false, err);
 }
 
 static HRESULT read_stream(FILE *stream, const char *path, struct buffer *out, struct error *err)

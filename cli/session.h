@@ -31,6 +31,11 @@ HRESULT session_check(struct vss_backup_components *session, HRESULT hr, struct 
 HRESULT session_wait(struct vss_backup_components *session, HRESULT hr, struct vss_async *async,
                      const char *what, struct error *err);
 
+/* The same for what must be done after a signal too: it is not cancelled. The second signal ends
+ * the process all the same. */
+HRESULT session_wait_to_end(struct vss_backup_components *session, HRESULT hr,
+                            struct vss_async *async, const char *what, struct error *err);
+
 /* A whole document from a file ("-": standard input) as text; freed with free(). */
 HRESULT session_read_document(const char *path, char **out_xml, struct error *err);
 

@@ -38,13 +38,15 @@ static HRESULT read_rows(struct vss_backup_components *session, struct writer_ro
     return hr;
 }
 
-HRESULT writer_rows_gather(struct vss_backup_components *session, struct writer_rows *out,
-                           struct error *err)
+static HRESULT gather(struct vss_backup_components *session, bool may_be_cancelled,
+                      struct writer_rows *out, struct error *err)
 {
+    static const char what[] = "asking the writers how they stand";
     struct vss_async *async = NULL;
     *out = (struct writer_rows){0};
     HRESULT hr = vss_backup_components_gather_writer_status(session, &async);
-    hr = session_wait(session, hr, async, "asking the writers how they stand", err);
+    hr = may_be_cancelled ? session_wait(session, hr, async, what, err)
+                          : session_wait_to_end(session, hr, async, what, err);
     if (SUCCEEDED(hr)) {
         hr = read_rows(session, out, err);
     }
@@ -54,12 +56,19 @@ HRESULT writer_rows_gather(struct vss_backup_components *session, struct writer_
     return hr;
 }
 
-HRESULT writer_rows_check(struct vss_backup_components *session, struct error *err)
+HRESULT writer_rows_gather(struct vss_backup_components *session, struct writer_rows *out,
+                           struct error *err)
+{
+    return gather(session, true, out, err);
+}
+
+static HRESULT check(struct vss_backup_components *session, bool may_be_cancelled,
+                     struct error *err)
 {
     struct writer_rows rows;
     const struct writer_row *first = NULL;
     size_t failed = 0;
-    HRESULT hr = writer_rows_gather(session, &rows, err);
+    HRESULT hr = gather(session, may_be_cancelled, &rows, err);
     for (size_t i = 0; i < rows.count; i++) {
         if (FAILED(rows.items[i].failure)) {
             first = first ? first : &rows.items[i];
@@ -74,6 +83,16 @@ HRESULT writer_rows_check(struct vss_backup_components *session, struct error *e
     }
     writer_rows_free(&rows);
     return hr;
+}
+
+HRESULT writer_rows_check(struct vss_backup_components *session, struct error *err)
+{
+    return check(session, true, err);
+}
+
+HRESULT writer_rows_check_to_end(struct vss_backup_components *session, struct error *err)
+{
+    return check(session, false, err);
 }
 
 const char *writer_state_name(int32_t state)

@@ -30,6 +30,8 @@ void writer_rows_free(struct writer_rows *rows);
 /* The failure of the first writer that has one, its line and how many more there are in err; S_OK
  * where all are well. */
 HRESULT writer_rows_check(struct vss_backup_components *session, struct error *err);
+/* The same; a signal does not cancel it. */
+HRESULT writer_rows_check_to_end(struct vss_backup_components *session, struct error *err);
 
 const char *writer_state_name(int32_t state); /* "waiting for thaw"; never NULL */
 

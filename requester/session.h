@@ -47,6 +47,7 @@ struct vss_backup_components {
     struct set_record document_set; /* what the document that was given describes */
     struct set_record recovery_set; /* what recovery works on */
     struct recovery *recovery;
+    bool has_run_recovery; /* without a report then: memory was short */
     char *recovery_report;
     struct revert *revert; /* the last one that this session began, in a thread of its own */
 

@@ -124,20 +124,21 @@ static json_t *text_to_json(const char *text)
 static json_t *member_to_json(const struct recovery_member_result *member)
 {
     char id[ID_TEXT_BYTES];
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "snapshot",
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:o}", "snapshot",
                      id_text(&member->snapshot_id, id), "destination",
                      text_to_json(member->destination_url), "method", text_to_json(member->method),
                      "ids", text_to_json(member->ids_note), "undo",
-                     text_to_json(member->undo_note[0] ? member->undo_note : NULL), "result",
-                     code_to_json(member->result), "error", text_to_json(member->text));
+                     text_to_json(member->undo_note[0] ? member->undo_note : NULL), "written",
+                     member->is_written, "result", code_to_json(member->result), "error",
+                     text_to_json(member->text));
 }
 
-/* NULL when memory is short. */
-static char *make_report(const struct recovery *recovery)
+/* NULL when memory is short; so it was where a recovery that failed has no results. */
+static char *make_report(const struct recovery *recovery, HRESULT hr)
 {
     size_t count = 0;
     const struct recovery_member_result *members = recovery_results(recovery, &count);
-    json_t *array = json_array();
+    json_t *array = count || SUCCEEDED(hr) ? json_array() : NULL;
     for (size_t i = 0; i < count && array; i++) {
         if (json_array_append_new(array, member_to_json(&members[i])) != 0) {
             json_decref(array);
@@ -163,7 +164,7 @@ HRESULT vss_backup_components_recovery_report(struct vss_backup_components *sess
         hr = session_null_argument(session, "out_json");
         goto out;
     }
-    *out_json = text_copy(session->recovery_report ? session->recovery_report : "[]");
+    *out_json = text_copy(session->has_run_recovery ? session->recovery_report : "[]");
     if (!*out_json) {
         hr = error_set(&session->err, E_OUTOFMEMORY, "out of memory while writing a report");
     }
@@ -179,7 +180,8 @@ static HRESULT run_recovery(struct vss_backup_components *session, struct error 
 {
     HRESULT hr = recovery_run(session->recovery, session->argument_flags, err);
     free(session->recovery_report);
-    session->recovery_report = make_report(session->recovery);
+    session->recovery_report = make_report(session->recovery, hr);
+    session->has_run_recovery = true;
     drop_recovery(session);
     return hr;
 }

@@ -260,9 +260,28 @@ static HRESULT backup_complete(struct vss_backup_components *session, struct err
     return hr;
 }
 
+/* Where it ends half-way some applications have stopped, and PostRestore, which needs a PreRestore
+ * that succeeded, will not reach them. */
+static HRESULT go_on_after(struct vss_backup_components *session, HRESULT hr,
+                           const struct error *why, struct error *err)
+{
+    struct writers_call call = call_of(session);
+    call.cancelled = NULL;
+    HRESULT told = writers_tell(session->writer_host, EVENT_POST_RESTORE, &call, NULL);
+    return error_set(err, hr, "%s; %s", error_text(why),
+                     SUCCEEDED(told) ? "the applications were told to go on"
+                                     : "the applications could not be told to go on: start them");
+}
+
 static HRESULT pre_restore(struct vss_backup_components *session, struct error *err)
 {
-    return run_event(session, EVENT_PRE_RESTORE, err);
+    struct error why = {0};
+    HRESULT hr = tell(session, EVENT_PRE_RESTORE, &why);
+    if (FAILED(hr)) {
+        hr = go_on_after(session, hr, &why, err);
+    }
+    session_end_sequence(session, hr);
+    return hr;
 }
 
 static HRESULT post_restore(struct vss_backup_components *session, struct error *err)

@@ -42,6 +42,8 @@ struct recovery_member_result {
     char *method;    /* how the array copied */
     char *ids_note;  /* said aloud: which disk ids it has now and why */
     char *undo_note; /* how it can be undone, or why not; "" where nobody asked */
+    bool is_written; /* its bytes may not be what they were; also where an earlier resync, which
+                        this one took over, had begun to write */
     HRESULT result; /* S_OK: all of it; E_ABORT: left alone or unfinished because of another member;
                        else what went wrong with this one, or with all */
     char *text;     /* a line for a failure; "" for S_OK */

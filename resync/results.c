@@ -75,6 +75,7 @@ HRESULT results_keep(struct recovery *r, HRESULT result)
             .method = text_copy(r->method ? r->method : ""),
             .ids_note = text_copy(d->ids_note ? d->ids_note : ""),
             .undo_note = text_copy(r->undo_note ? r->undo_note : ""),
+            .is_written = r->is_written || r->was_invalid,
             .result = own,
             .text = text_copy(text),
         };

@@ -424,7 +424,8 @@ HRESULT vss_backup_components_recover_set(struct vss_backup_components *session,
 /* IVssBackupComponents::PreRestore. Tells the writers that their data are about to be overwritten:
  * they stop using them. After initialize_for_restore and gather_writer_metadata, once; before
  * recover_set. A writer that fails is seen in gather_writer_status: do not overwrite its data.
- * VSS_E_BAD_STATE. */
+ * Where the operation itself fails or is cancelled, the writers are told post-restore at once, so
+ * that nobody stays stopped. VSS_E_BAD_STATE. */
 HRESULT vss_backup_components_pre_restore(struct vss_backup_components *session,
                                           struct vss_async **out);
 
@@ -443,8 +444,8 @@ HRESULT vss_backup_components_fast_recovery(struct vss_backup_components *sessio
 
 /* What the last recover_set did, also where it failed: a JSON array, one object per member:
  * snapshot (id), destination (URL), method (how the array copied), ids (which disk IDs it has
- * now and why), result (name of a code); "[]" where none was run. No VSS method: our own. After
- * initialize_for_restore. VSS_E_BAD_STATE. */
+ * now and why), written (false: its bytes are what they were), result (name of a code); "[]" where
+ * none was run. No VSS method: our own. After initialize_for_restore. VSS_E_BAD_STATE. */
 HRESULT vss_backup_components_recovery_report(struct vss_backup_components *session,
                                               char **out_json);
 

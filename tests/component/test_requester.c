@@ -186,7 +186,7 @@ static void recovery_brings_the_bytes_back(void **state)
     }
     run_well(s, vss_backup_components_recover_set(s, 0, &async), &async);
     must(s, vss_backup_components_recovery_report(s, &report));
-    assert_non_null(strstr(report, "\"result\":\"S_OK\""));
+    assert_non_null(strstr(report, "\"written\":true,\"result\":\"S_OK\""));
     assert_non_null(strstr(report, a->urls[0]));
     assert_int_equal(vss_backup_components_recover_set(s, 0, &async), VSS_E_BAD_STATE);
     vss_backup_components_release(s);

@@ -70,13 +70,75 @@ dd if=/dev/urandom of="$(disk 3)" bs=512 seek=$((131072 - 33)) count=33 conv=not
 run 1 resync --yes --partial --snapshot "${snapshots[2]}=$url/3#1" "$work/set.xml"
 err_has 'its label cannot be read, so what else would be overwritten is not known'
 
+# ---- applications: started again where nothing was written, whatever was in the way; else they stay stopped ----
+metadata='<WRITER_METADATA xmlns="x-schema:#VssWriterMetadataInfo" version="1.2"><IDENTIFICATION
+writerId="d8b1f0f4-58a7-4c0b-8a39-1a2f4c7be910" instanceId="d8b1f0f4-58a7-4c0b-8a39-1a2f4c7be911" friendlyName="App"
+usage="USER_DATA" dataSource="OTHER"/><RESTORE_METHOD method="RESTORE_IF_CAN_BE_REPLACED" writerRestore="always"
+rebootRequired="no"/></WRITER_METADATA>'
+cat >"$work/app" <<END
+#!/bin/sh
+while read -r event number rest; do
+    case \$event in
+    set) continue ;;
+    identify) printf 'lunshadow-writer 1\nmetadata\n%s\n.\n' '$metadata' ;;
+    pre-restore) : >"$work/is-stopped"; [ ! -e "$work/slowly" ] || sleep 1 ;;
+    post-restore) rm -f "$work/is-stopped" ;;
+    esac
+    echo "ok \$number"
+done
+END
+chmod 755 "$work/app"
+add_app() { printf '[writer]\nprogram = %s\n' "$work/app" >"$work/lab/writers.d/app.conf"; }
+add_app
+goes_on() { [ ! -e "$work/is-stopped" ] || fail "the application was not started again $1"; }
+run 1 resync --writers --yes "${volumes[@]}" "$work/set.xml"
+err_has 'nothing was written, and the applications were started again: .*VSS_E_UNSELECTED_VOLUME'
+goes_on "after a refusal"
+
+# usage: interrupted CONDITION... -- ARGUMENT...
+# A resync with writers that is sent a signal as soon as the condition holds.
+interrupted() {
+    local condition=() pid code=0
+    while [ "$1" != -- ]; do
+        condition+=("$1")
+        shift
+    done
+    shift
+    "$lunshadow" resync --writers --yes "$@" >"$work/out" 2>"$work/err" </dev/null &
+    pid=$!
+    for _ in $(seq 500); do
+        ! "${condition[@]}" 2>/dev/null || break
+        sleep 0.02
+    done
+    kill -TERM "$pid"
+    wait "$pid" || code=$?
+    [ "$code" -eq 1 ] || fail "an interrupted resync: exit code $code"
+}
+# slow.conf: the same array, which takes its time at the calls named.
+make_slow() {
+    sed -e 's|^provider = tgt|provider = fault/tgt|' -e "s|^\[array lab\]|&\nfault = $1\nfault_calls = $work/calls|" "$LUNSHADOW_CONFIG" \
+        >"$work/slow.conf"
+    rm -f "$work/calls"
+}
+: >"$work/slowly"
+interrupted test -e "$work/is-stopped" -- "$work/set.xml"
+err_has 'the applications were told to go on'
+goes_on "after a signal while it stopped"
+rm "$work/slowly"
+make_slow OnLunStateChange:after:hang=600
+interrupted grep -q OnLunStateChange "$work/calls" -- --config "$work/slow.conf" --no-volume-check "$work/set.xml"
+err_has 'nothing was written, and the applications were started again: .*cancelled'
+goes_on "after a signal before the first write"
+run 0 recover --list
+out_has 'No operation'
+rm "$work/lab/writers.d/app.conf"
+
 for i in 3; do sgdisk --zap-all "$(disk $i)" >/dev/null 2>&1 || true; sync "$(disk $i)"; done
 run 0 resync --yes --no-volume-check --revert-identity "$work/set.xml"
 digests | cmp -s - "$work/good" || fail "not all is as it was when it was copied"
 
 # ---- one at a time: the holder is named, or waited for ----
-sed 's|^provider = tgt|provider = fault/tgt|' "$LUNSHADOW_CONFIG" >"$work/slow.conf"
-sed -i 's|^\[array lab\]|&\nfault = ResyncLuns:after:hang=600,ResyncLuns poll:hang=600|' "$work/slow.conf"
+make_slow 'ResyncLuns:after:hang=600,ResyncLuns poll:hang=600'
 damage
 start_slow() {
     "$lunshadow" resync --config "$work/slow.conf" --json --yes "$work/set.xml" >"$work/first.out" 2>"$work/first.err" &
@@ -123,8 +185,16 @@ done
 run 0 recover --list
 out_has 'resync of'
 run 1 ids --fresh --yes "$url/1"
+add_app
+is_wiped() { cmp -s -n 512 "$(disk 1)" /dev/zero; }
 run 0 resync --yes "$work/set.xml"
+interrupted is_wiped -- --config "$work/slow.conf" "$work/set.xml"
+err_has 'the applications that writers stopped stay stopped'
+[ -e "$work/is-stopped" ] || fail "the application was started on half-written LUNs"
+run 0 resync --writers --yes "$work/set.xml"
+goes_on "after the resync that made the LUNs whole"
 digests | cmp -s - "$work/good" || fail "what was cancelled is not whole"
+rm "$work/lab/writers.d/app.conf"
 run 0 recover --list
 out_has 'No operation'
 

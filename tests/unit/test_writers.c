@@ -311,6 +311,37 @@ static void test_cancel(void **state)
     assert_non_null(strstr(writers_log(f), "prepare-snapshot, one abort, one prepare-backup"));
 }
 
+/* A writer that was told first has stopped its application: it is told to go on, and so is the one
+ * in the middle of it, although nobody can call PostRestore any more. */
+static void test_cancel_pre_restore(void **state)
+{
+    struct writers_fixture *f = *state;
+    struct vss_session_options options = VSS_SESSION_OPTIONS_INIT;
+    struct vss_backup_components *s = NULL;
+    struct vss_async *async = NULL;
+    char there[600];
+    writers_add(f, "one", NULL, ":");
+    writers_add(f, "two", NULL,
+                "[ $event = pre-restore ] && { : >$dir/there; sleep 0.5; echo failed $number "
+                "retryable late; continue; }");
+    (void)snprintf(there, sizeof(there), "%s/there", f->directory);
+    options.config_path = f->config;
+    options.state_directory = f->directory;
+    assert_int_equal(vss_create_backup_components(&options, &s, NULL), S_OK);
+    assert_int_equal(vss_backup_components_initialize_for_restore(s, EMPTY_DOCUMENT), S_OK);
+    assert_int_equal(writers_gathered(s), VSS_S_ASYNC_FINISHED);
+    assert_int_equal(vss_backup_components_pre_restore(s, &async), S_OK);
+    writers_await(there);
+    assert_int_equal(vss_async_cancel(async), S_OK);
+    assert_non_null(strstr(vss_async_error_text(async), "the applications were told to go on"));
+    vss_async_release(async);
+    assert_int_equal(vss_backup_components_post_restore(s, &async), VSS_E_BAD_STATE);
+    writers_assert(s, "two", VSS_WS_STABLE, S_OK, "");
+    vss_backup_components_release(s);
+    assert_non_null(strstr(writers_log(f), "one post-restore"));
+    assert_non_null(strstr(writers_log(f), "two post-restore"));
+}
+
 /* A requester that dies without a word: the writer's input ends, and it can thaw. */
 static const struct writers_fixture *dying;
 
@@ -499,6 +530,7 @@ int main(void)
         with_writers(test_transactions),
         with_writers(test_transactions_thaw),
         with_writers(test_cancel),
+        with_writers(test_cancel_pre_restore),
         with_writers(test_dead_requester),
         with_writers(test_status_methods),
         cmocka_unit_test(test_words),
