@@ -22,7 +22,7 @@ static const struct cli_option options[] = {
     {"differential", 'd', NULL, "copies that share unchanged blocks with the original"},
     {"plex", 'p', NULL, "full copies"},
     {"provider", 0, "ID", "the provider that shall make them"},
-    {"output", 'o', "FILE", "save the Backup Components Document to a new file"},
+    {"output", 'o', "FILE", "save the document of a transportable set to a new file"},
     {"exec", 'e', "COMMAND", "run it by the shell once the copies are there"},
     {"no-writers", 0, NULL, "leave the applications alone: copies as after a power cut"},
 };
@@ -67,6 +67,12 @@ static bool read_options(struct creation *c)
     }
     if (provider && !id_parse(provider, &c->provider_id)) {
         (void)cli_misuse(cli, "--provider takes a provider's id: see lunshadow providers");
+        return false;
+    }
+    if (c->document_path && !cli_has(cli, "transportable")) {
+        (void)cli_misuse(cli,
+                         "--output needs --transportable: only the document of a transportable "
+                         "set describes its copies, so that import and resync can use it");
         return false;
     }
     if (is_auto_release(c) && !cli_has(cli, "exec")) {
@@ -350,7 +356,9 @@ const struct cli_command command_create = {
         "one\n"
         "fails there are no copies. --no-writers takes the context's sister without them.\n"
         "\n"
-        "The document of --output is what import (on any host) and resync read; keep it safe.",
+        "The document of --output is what import (on any host) and resync read; keep it safe. Only "
+        "that\n"
+        "of a --transportable set describes the copies.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .min_arguments = 1,

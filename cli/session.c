@@ -192,8 +192,10 @@ HRESULT session_document_set(const char *xml, struct set_record *out, struct err
         hr = document_get_set(document, out, err);
     }
     if (hr == S_FALSE) {
-        hr = error_set(err, VSS_E_INVALID_XML_DOCUMENT,
-                       "the document describes no snapshot set: save it with create --output");
+        hr =
+            error_set(err, VSS_E_INVALID_XML_DOCUMENT,
+                      "the document describes no snapshot set: save it with create --transportable "
+                      "--output");
     }
     document_free(document);
     return hr;

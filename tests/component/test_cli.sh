@@ -236,9 +236,14 @@ same_content() { dd if="$lab/disks/lun1.img" bs=1M skip=8 count=1 status=none | 
 write_content "$work/content"
 
 touch "$work/taken.xml"
-run 1 create -o "$work/taken.xml" "${luns[@]}"
+run 1 create --transportable -o "$work/taken.xml" "${luns[@]}"
 err_has 'VSS_E_OBJECT_ALREADY_EXISTS'
-run 1 create -o "$work/none.xml" "${luns[0]%/1}/9"
+run 2 create -o "$work/none.xml" "${luns[@]}"
+err_has 'needs --transportable'
+[ ! -e "$work/none.xml" ] || fail "a refused create has made a document"
+run 0 list
+out_has 'no snapshots'
+run 1 create --transportable -o "$work/none.xml" "${luns[0]%/1}/9"
 [ ! -e "$work/none.xml" ] || fail "a set that was not made has a document"
 run 0 create --transportable -o "$work/set.xml" "${luns[@]}"
 out_has 'I/O held [0-9]+ us'

@@ -72,7 +72,7 @@ static void judge_ids(struct run *run)
 static void prepare_exposable(struct run *run)
 {
     struct world *w = &run->w;
-    const char *const make[] = {"create", "-o", w->document, w->parts[0], w->parts[1], NULL};
+    const char *const make[] = {"create", w->parts[0], w->parts[1], NULL};
     if (!run_has_set(run, false, true)) {
         run_make_set(run, make);
     }
@@ -121,7 +121,7 @@ static void judge_expose(struct run *run)
 const struct scenario scenarios_of_host[] = {
     {.name = "writers",
      .prepare = prepare_nothing,
-     .arguments = {"create", "-o", "DOCUMENT", "LUN1", "LUN2"},
+     .arguments = {"create", "LUN1", "LUN2"},
      .judge_raw = judge_writers_raw,
      .judge = judge_create,
      .has_writer = true},
