@@ -58,7 +58,10 @@ static int run(struct cli *cli)
     }
     interrupt_install();
     for (int i = 0; SUCCEEDED(hr) && i < cli->argument_count; i++) {
-        hr = delete_one(cli, session, cli->arguments[i], &deleted, &nondeleted, &err);
+        hr = interrupt_was_asked()
+                 ? error_set(&err, E_ABORT, "cancelled; %s and what was named after it is left",
+                             cli->arguments[i])
+                 : delete_one(cli, session, cli->arguments[i], &deleted, &nondeleted, &err);
     }
     int exit_code = CLI_OK;
     if (SUCCEEDED(hr) || deleted > 0 || !id_is_null(&nondeleted)) {
@@ -80,6 +83,7 @@ const struct cli_command command_delete = {
         "Deletes snapshots, or all of a set, one after the other until one fails. A copy LUN is\n"
         "deleted from its array with the last snapshot on it. The safety copy of a resync is a\n"
         "set too; lunshadow recover --list names it.",
+    .exit_unread = CLI_PARTIAL,
     .min_arguments = 1,
     .max_arguments = -1,
     .run = run,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/commands.h"
 #include "cli/ids_wanted.h"
+#include "cli/interrupt.h"
 #include "cli/label_changes.h"
 #include "cli/text.h"
 #include "common/buffer.h"
@@ -193,11 +194,21 @@ static int print_changes(const struct cli *cli, const struct ids_change *change)
     return CLI_OK;
 }
 
+/* Once begun it is done in a moment, on all LUNs: a signal before that ends it, a later one not. */
+static HRESULT apply(const struct cli *cli, struct ids_change *ids, struct error *err)
+{
+    return interrupt_was_asked() ? error_set(err, E_ABORT, "cancelled before it began")
+                                 : ids_change_apply(ids, ids_wanted_why(cli), err);
+}
+
 static int change(struct cli *cli, struct set_environment *env)
 {
     struct ids_change *ids = NULL;
     struct error err = {0};
     int exit_code = CLI_FAILED;
+    if (cli_has(cli, "yes")) {
+        interrupt_install();
+    }
     HRESULT hr = ids_change_new(env, &ids, &err);
     if (SUCCEEDED(hr)) {
         hr = stage_all(cli, env, ids, &err);
@@ -212,7 +223,7 @@ static int change(struct cli *cli, struct set_environment *env)
     }
     if (!cli_has(cli, "yes")) {
         exit_code = cli_misuse(cli, "nothing was written: --yes writes these bytes");
-    } else if (FAILED(ids_change_apply(ids, ids_wanted_why(cli), &err))) {
+    } else if (FAILED(apply(cli, ids, &err))) {
         exit_code = cli_fail(cli, &err);
     }
 out:

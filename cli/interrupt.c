@@ -4,12 +4,29 @@
 #include <signal.h>
 #include <stddef.h>
 
-static volatile sig_atomic_t was_asked;
+/* All of it without a lock, as a signal's handler needs it. */
+_Static_assert(ATOMIC_BOOL_LOCK_FREE == 2 && ATOMIC_POINTER_LOCK_FREE == 2,
+               "no locks in a handler");
+
+static atomic_bool was_asked;
+static atomic_bool *_Atomic to_cancel;
 
 static void on_signal(int number)
 {
     (void)number;
-    was_asked = 1;
+    atomic_store(&was_asked, true);
+    atomic_bool *flag = atomic_load(&to_cancel);
+    if (flag) {
+        atomic_store(flag, true);
+    }
+}
+
+void interrupt_cancels(atomic_bool *flag)
+{
+    atomic_store(&to_cancel, flag);
+    if (flag && atomic_load(&was_asked)) {
+        atomic_store(flag, true);
+    }
 }
 
 void interrupt_install(void)
@@ -28,5 +45,5 @@ void interrupt_install(void)
 
 bool interrupt_was_asked(void)
 {
-    return was_asked != 0;
+    return atomic_load(&was_asked);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "resync/recover.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 #include "cli/text.h"
 #include "common/clock.h"
 #include "common/id.h"
@@ -203,6 +204,26 @@ static int list(struct cli *cli)
     return exit_code;
 }
 
+/* ---- what changes something ------------------------------------------------------------------ */
+
+/* An environment whose running operation a signal cancels. */
+static HRESULT open_environment(const struct cli *cli, struct set_environment **out,
+                                struct error *err)
+{
+    HRESULT hr = set_environment_open(cli->config_path, cli->state_directory, out, err);
+    if (SUCCEEDED(hr)) {
+        interrupt_install();
+        interrupt_cancels(&(*out)->cancelled);
+    }
+    return hr;
+}
+
+static void close_environment(struct set_environment *env)
+{
+    interrupt_cancels(NULL);
+    set_environment_close(env);
+}
+
 /* ---- dealing with them ----------------------------------------------------------------------- */
 
 struct tally {
@@ -250,9 +271,19 @@ static void count_result(struct cli *cli, HRESULT hr, const char *what, const VS
 /* What is done about entries: one of the two ways, or nothing. */
 enum action { ACTION_RESUME, ACTION_ROLLBACK, ACTION_FORGET };
 
+/* Between two of them a signal ends it; what one is in the middle of may look at env->cancelled. */
+static HRESULT check_not_cancelled(struct error *err)
+{
+    return interrupt_was_asked() ? error_set(err, E_ABORT, "cancelled before it began") : S_OK;
+}
+
 static HRESULT act_on(struct set_environment *env, const VSS_ID *entry_id, enum action action,
                       struct error *err)
 {
+    HRESULT hr = check_not_cancelled(err);
+    if (FAILED(hr)) {
+        return hr;
+    }
     if (action == ACTION_FORGET) {
         return recover_forget(env, entry_id, err);
     }
@@ -280,7 +311,8 @@ static void delete_sets(struct cli *cli, struct set_environment *env, const stru
     for (size_t i = 0; i < left->set_count; i++) {
         struct error err = {0};
         if (is_wanted(cli, &left->sets[i], &left->sets[i])) {
-            HRESULT hr = recover_abandoned(env, &left->sets[i], &err);
+            HRESULT hr = check_not_cancelled(&err);
+            hr = SUCCEEDED(hr) ? recover_abandoned(env, &left->sets[i], &err) : hr;
             count_result(cli, hr, "set", &left->sets[i], &err, tally);
         }
     }
@@ -338,7 +370,7 @@ static int deal_with(struct cli *cli, enum action action)
     struct tally tally = {0};
     struct error err = {0};
     int exit_code = CLI_UNUSABLE;
-    HRESULT hr = set_environment_open(cli->config_path, cli->state_directory, &env, &err);
+    HRESULT hr = open_environment(cli, &env, &err);
     if (SUCCEEDED(hr)) {
         hr = load(env->store, env->config, &left, &err);
     }
@@ -352,7 +384,7 @@ static int deal_with(struct cli *cli, enum action action)
         exit_code = print_tally(cli, action, &tally);
     }
     leftovers_free(&left);
-    set_environment_close(env);
+    close_environment(env);
     return exit_code;
 }
 
@@ -383,10 +415,13 @@ static int discard(struct cli *cli, struct set_environment *env)
     for (int i = 0; SUCCEEDED(hr) && i < cli->argument_count; i++) {
         VSS_ID id;
         (void)id_parse(cli->arguments[i], &id);
-        hr = undo_discard(env, &id, &err);
+        hr = check_not_cancelled(&err);
+        error_prefix(&err, "%s", cli->arguments[i]);
+        hr = SUCCEEDED(hr) ? undo_discard(env, &id, &err) : hr;
         deleted += SUCCEEDED(hr);
     }
     int exit_code = FAILED(hr) ? cli_fail(cli, &err) : CLI_OK;
+    exit_code = FAILED(hr) && deleted > 0 ? CLI_PARTIAL : exit_code;
     int said = say(cli, "Deleted", "deleted", deleted);
     return exit_code == CLI_OK ? said : exit_code;
 }
@@ -404,11 +439,11 @@ static int deal_with_copies(struct cli *cli, bool is_undo)
     if (is_undo && cli->argument_count != 1) {
         return cli_misuse(cli, "--undo takes the id of one resync: see --list");
     }
-    HRESULT hr = set_environment_open(cli->config_path, cli->state_directory, &env, &err);
+    HRESULT hr = open_environment(cli, &env, &err);
     int exit_code = FAILED(hr) ? cli_fail(cli, &err)
                     : is_undo  ? undo(cli, env, &id)
                                : discard(cli, env);
-    set_environment_close(env);
+    close_environment(env);
     return exit_code;
 }
 

@@ -49,6 +49,34 @@ run() {
     "$lunshadow" "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
     [ "$code" -eq "$expected" ] || fail "lunshadow $*: exit code $code, not $expected"
 }
+# usage: faulty FAULTS
+# $work/faulty.conf: the lab's array behind the shim "fault", which notes each operation in $work/calls.
+faulty() {
+    sed -e 's|^provider = tgt|provider = fault/tgt|' \
+        -e "s|^\[array lab\]|&\nfault = $1\nfault_calls = $work/calls|" "$LUNSHADOW_CONFIG" >"$work/faulty.conf"
+    rm -f "$work/calls"
+}
+was_called() { grep -qsx -- "$1" "$work/calls"; }
+# usage: interrupted EXIT-CODE CONDITION... -- ARGUMENT...
+# As run, with SIGTERM as soon as the condition holds (a job of this shell ignores SIGINT).
+interrupted() {
+    local expected=$1 condition=() pid code=0
+    shift
+    while [ "$1" != -- ]; do
+        condition+=("$1")
+        shift
+    done
+    shift
+    "$lunshadow" "$@" >"$work/out" 2>"$work/err" </dev/null &
+    pid=$!
+    for _ in $(seq 500); do
+        ! "${condition[@]}" || break
+        sleep 0.02
+    done
+    kill -TERM "$pid" || true # that it ended before shows below
+    wait "$pid" || code=$?
+    [ "$code" -eq "$expected" ] || fail "lunshadow $*, interrupted: exit code $code, not $expected"
+}
 out_has() { grep -qE -- "$1" "$work/out" || fail "standard output has no \"$1\""; }
 err_has() { grep -qE -- "$1" "$work/err" || fail "standard error has no \"$1\""; }
 same() { cmp -s "$1" "$2" || fail "$1 is not $2: $(cmp "$1" "$2" 2>&1)"; }

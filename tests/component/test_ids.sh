@@ -173,6 +173,15 @@ ids 0 "$url/3"
 out_has '^ *now  .*block 1'
 out_has 'fresh, by lunshadow ids'
 
+# ---- a signal ends it before it begins ----
+tgtd=$(sed -n 's/^tgtd_pid = //p' "$work/lab/lab.conf")
+cp "$(disk 1)" "$work/before1"
+kill -STOP "$tgtd"
+{ sleep 2; kill -CONT "$tgtd"; } &
+interrupted 1 sleep 1 -- ids --fresh --yes "$url/1"
+err_has 'cancelled before it began \(E_ABORT'
+same "$(disk 1)" "$work/before1"
+
 # ---- more partitions than the usual table has room for ----
 { printf 'label: gpt\ntable-length: 256\ngrain: 4KiB\n'; for _ in $(seq 200); do echo 'size=128KiB'; done; } | sfdisk --quiet --wipe always "$(disk 4)"
 sync "$(disk 4)"

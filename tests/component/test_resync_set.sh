@@ -95,38 +95,13 @@ run 1 resync --writers --yes "${volumes[@]}" "$work/set.xml"
 err_has 'nothing was written, and the applications were started again: .*VSS_E_UNSELECTED_VOLUME'
 goes_on "after a refusal"
 
-# usage: interrupted CONDITION... -- ARGUMENT...
-# A resync with writers that is sent a signal as soon as the condition holds.
-interrupted() {
-    local condition=() pid code=0
-    while [ "$1" != -- ]; do
-        condition+=("$1")
-        shift
-    done
-    shift
-    "$lunshadow" resync --writers --yes "$@" >"$work/out" 2>"$work/err" </dev/null &
-    pid=$!
-    for _ in $(seq 500); do
-        ! "${condition[@]}" 2>/dev/null || break
-        sleep 0.02
-    done
-    kill -TERM "$pid"
-    wait "$pid" || code=$?
-    [ "$code" -eq 1 ] || fail "an interrupted resync: exit code $code"
-}
-# slow.conf: the same array, which takes its time at the calls named.
-make_slow() {
-    sed -e 's|^provider = tgt|provider = fault/tgt|' -e "s|^\[array lab\]|&\nfault = $1\nfault_calls = $work/calls|" "$LUNSHADOW_CONFIG" \
-        >"$work/slow.conf"
-    rm -f "$work/calls"
-}
 : >"$work/slowly"
-interrupted test -e "$work/is-stopped" -- "$work/set.xml"
+interrupted 1 test -e "$work/is-stopped" -- resync --writers --yes "$work/set.xml"
 err_has 'the applications were told to go on'
 goes_on "after a signal while it stopped"
 rm "$work/slowly"
-make_slow OnLunStateChange:after:hang=600
-interrupted grep -q OnLunStateChange "$work/calls" -- --config "$work/slow.conf" --no-volume-check "$work/set.xml"
+faulty OnLunStateChange:after:hang=600
+interrupted 1 was_called OnLunStateChange -- resync --config "$work/faulty.conf" --no-volume-check --writers --yes "$work/set.xml"
 err_has 'nothing was written, and the applications were started again: .*cancelled'
 goes_on "after a signal before the first write"
 run 0 recover --list
@@ -138,10 +113,10 @@ run 0 resync --yes --no-volume-check --revert-identity "$work/set.xml"
 digests | cmp -s - "$work/good" || fail "not all is as it was when it was copied"
 
 # ---- one at a time: the holder is named, or waited for ----
-make_slow 'ResyncLuns:after:hang=600,ResyncLuns poll:hang=600'
+faulty 'ResyncLuns:after:hang=600,ResyncLuns poll:hang=600'
 damage
 start_slow() {
-    "$lunshadow" resync --config "$work/slow.conf" --json --yes "$work/set.xml" >"$work/first.out" 2>"$work/first.err" &
+    "$lunshadow" resync --config "$work/faulty.conf" --json --yes "$work/set.xml" >"$work/first.out" 2>"$work/first.err" &
     first=$!
     for _ in $(seq 100); do
         [ -s "$LUNSHADOW_LOCK_DIR/resync.lock" ] && return
@@ -188,7 +163,7 @@ run 1 ids --fresh --yes "$url/1"
 add_app
 is_wiped() { cmp -s -n 512 "$(disk 1)" /dev/zero; }
 run 0 resync --yes "$work/set.xml"
-interrupted is_wiped -- --config "$work/slow.conf" "$work/set.xml"
+interrupted 1 is_wiped -- resync --config "$work/faulty.conf" --writers --yes "$work/set.xml"
 err_has 'the applications that writers stopped stay stopped'
 [ -e "$work/is-stopped" ] || fail "the application was started on half-written LUNs"
 run 0 resync --writers --yes "$work/set.xml"
@@ -197,6 +172,17 @@ digests | cmp -s - "$work/good" || fail "what was cancelled is not whole"
 rm "$work/lab/writers.d/app.conf"
 run 0 recover --list
 out_has 'No operation'
+
+# ---- an undo stops as a resync does, and is gone on with ----
+run 0 resync --yes --undo "$work/set.xml"
+run 0 recover --list
+resync_id=$(awk '/^safety copy/ { id = $6 } END { print id }' "$work/out")
+interrupted 1 is_wiped -- recover --undo --config "$work/faulty.conf" "$resync_id"
+err_has 'E_ABORT'
+run 0 recover --list
+out_has 'DO NOT USE'
+run 0 recover --resume
+run 0 recover --discard "$resync_id"
 
 # ---- what import and break would write ----
 run 0 import --dry-run "$work/set.xml"
