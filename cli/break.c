@@ -133,6 +133,7 @@ const struct cli_command command_break = {
         "visible or a configured portal does not answer: two disks with one ID lose data. "
         "--dry-run\n"
         "prints which bytes of the labels would change.",
+    .exit_unread = CLI_PARTIAL,
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .min_arguments = 1,

@@ -22,14 +22,19 @@ static void log_to_terminal(enum log_level level, const char *line, void *user)
     (void)fputc('\n', stderr);
 }
 
+static int unread(const struct cli_command *command)
+{
+    return command->exit_unread ? command->exit_unread : CLI_FAILED;
+}
+
 /* A listing that did not reach its reader must not end with 0. */
-static int flush_output(int exit_code)
+static int flush_output(int exit_code, int exit_unread)
 {
     if (fflush(stdout) == 0 && !ferror(stdout)) {
         return exit_code;
     }
     (void)fprintf(stderr, "lunshadow: cannot write to standard output\n");
-    return exit_code == CLI_OK ? CLI_FAILED : exit_code;
+    return exit_code == CLI_OK ? exit_unread : exit_code;
 }
 
 int cli_run(const struct cli_command *command, int argc, char **argv)
@@ -37,6 +42,7 @@ int cli_run(const struct cli_command *command, int argc, char **argv)
     struct cli cli = {.command = command};
     int verbosity = -1;
     int exit_code = CLI_UNUSABLE;
+    int exit_unread = CLI_FAILED;
     switch (options_parse(&cli, argc, argv, &verbosity)) {
     case OPTIONS_HELP:
         options_help(command, stdout);
@@ -49,11 +55,12 @@ int cli_run(const struct cli_command *command, int argc, char **argv)
                      verbosity < 0 ? LOG_WARNING : (enum log_level)verbosity);
         progress_use_json(cli.json);
         exit_code = command->run(&cli);
+        exit_unread = unread(command);
         log_set_sink(NULL, NULL, LOG_ERROR);
         break;
     }
     options_free(&cli);
-    return flush_output(exit_code);
+    return flush_output(exit_code, exit_unread);
 }
 
 bool cli_has(const struct cli *cli, const char *option)
@@ -133,10 +140,11 @@ int cli_print_json(const struct cli *cli, json_t *root)
 {
     if (!root) {
         struct error err = {.code = E_OUTOFMEMORY, .text = "out of memory while writing JSON"};
-        return cli_fail(cli, &err);
+        cli_warn(cli, &err);
+        return unread(cli->command);
     }
     int result = json_dumpf(root, stdout, JSON_INDENT(2));
     (void)fputc('\n', stdout);
     json_decref(root);
-    return result == 0 ? CLI_OK : CLI_FAILED;
+    return result == 0 ? CLI_OK : unread(cli->command);
 }

@@ -31,6 +31,7 @@ struct cli_command {
     const char *arguments;  /* as the usage line shows them; "" for none */
     const char *help;       /* what it does; paragraphs of lines up to 78 columns */
     const char *exit_codes; /* where they are its own; NULL: those above */
+    int exit_unread; /* it is done, but what it printed did not reach its reader; 0: CLI_FAILED */
     const struct cli_option *options;
     size_t option_count;
     int min_arguments;
@@ -76,8 +77,8 @@ int cli_misuse(const struct cli *cli, const char *format, ...)
 bool cli_number(const struct cli *cli, const char *option, unsigned long min, unsigned long max,
                 unsigned long fallback, unsigned long *out);
 
-/* Prints root, indented, and drops the reference; NULL means that memory was short. The exit code.
- */
+/* Prints root, indented, and drops the reference; NULL means that memory was short. CLI_OK, or the
+ * command's exit_unread. */
 int cli_print_json(const struct cli *cli, json_t *root);
 
 #endif

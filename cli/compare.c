@@ -227,6 +227,7 @@ const struct cli_command command_compare = {
         "difference the first byte that differs is named (the first byte of a device is byte 0),\n"
         "and bytes and blocks that differ are counted.",
     .exit_codes = "0 equal; 1 different, in content or in size; 2 it could not be told.",
+    .exit_unread = CLI_UNUSABLE,
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .min_arguments = 2,

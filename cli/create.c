@@ -199,16 +199,19 @@ static HRESULT check_writers(struct creation *c, const char *outcome)
     return S_OK;
 }
 
-static void delete_copies(struct creation *c)
+static HRESULT delete_copies(struct creation *c)
 {
     struct error err = {0};
+    char id[ID_TEXT_BYTES];
     int32_t deleted = 0;
     VSS_ID left = id_null;
     HRESULT hr = vss_backup_components_delete_snapshots(
         c->session, &c->set_id, VSS_OBJECT_SNAPSHOT_SET, true, &deleted, &left);
     if (FAILED(session_check(c->session, hr, &err))) {
+        error_prefix(&err, "set %s was not deleted", id_text(&c->set_id, id));
         cli_warn(c->cli, &err);
     }
+    return hr;
 }
 
 static HRESULT take_snapshots(struct creation *c)
@@ -233,7 +236,7 @@ static HRESULT take_snapshots(struct creation *c)
     }
     hr = check_writers(c, "the copies were deleted");
     if (FAILED(hr)) {
-        delete_copies(c);
+        (void)delete_copies(c);
     }
     return hr;
 }
@@ -326,12 +329,16 @@ static int run(struct cli *cli)
         goto out;
     }
     c.is_made = true;
-    exit_code = print_set(&c);
+    exit_code = print_set(&c) == CLI_OK ? CLI_OK : CLI_PARTIAL;
     hr = finish(&c);
 out:
     if (FAILED(hr)) {
         (void)cli_fail(cli, &c.error);
         exit_code = c.is_made ? CLI_PARTIAL : CLI_FAILED;
+    }
+    /* The session's end would delete them too, but nobody would hear that it could not. */
+    if (c.is_made && is_auto_release(&c) && FAILED(delete_copies(&c))) {
+        exit_code = CLI_PARTIAL;
     }
     close_document(&c);
     vss_backup_components_release(c.session);
@@ -359,6 +366,7 @@ const struct cli_command command_create = {
         "The document of --output is what import (on any host) and resync read; keep it safe. Only "
         "that\n"
         "of a --transportable set describes the copies.",
+    .exit_unread = CLI_PARTIAL,
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .min_arguments = 1,

@@ -120,7 +120,9 @@ const struct cli_command command_drill = {
         "whether a\n"
         "report is what a drill wrote, and what it says.",
     .exit_codes = "0 every check held; 1 a check failed; 2 it could not run, nothing was written;\n"
-                  "3 it passed but left something behind, which it lists.",
+                  "3 it passed but left something behind, which it lists, or its output was not "
+                  "taken.",
+    .exit_unread = CLI_PARTIAL,
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .min_arguments = 0,

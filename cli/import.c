@@ -93,6 +93,7 @@ const struct cli_command command_import = {
         "where only some could be imported. A DOCUMENT of - is standard input. --dry-run shows "
         "them to\n"
         "this host, prints which bytes of their labels would change, and hides them again.",
+    .exit_unread = CLI_PARTIAL,
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .min_arguments = 1,

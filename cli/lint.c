@@ -138,7 +138,7 @@ static int judge(struct gathering *g)
         return cli_fail(g->cli, &err);
     }
     int exit_code = print_report(g->cli, &report);
-    if (exit_code == CLI_OK && report.count > 0) {
+    if (report.count > 0) {
         exit_code = CLI_FAILED;
     } else if (exit_code == CLI_OK && g->failed > 0) {
         exit_code = CLI_PARTIAL;
@@ -190,7 +190,9 @@ const struct cli_command command_lint = {
             "and the\n"
             "command that mends it. Several paths to one LUN are no finding. Nothing is written.",
     .exit_codes = "0 nothing was found; 1 something was, or no portal answered; 2 wrong use or "
-                  "could not\nstart; 3 nothing was found, but not everything answered.",
+                  "could not\nstart; 3 nothing was found, but not everything answered, or the "
+                  "output was not taken.",
+    .exit_unread = CLI_PARTIAL,
     .min_arguments = 0,
     .max_arguments = -1,
     .run = run,

@@ -389,6 +389,7 @@ const struct cli_command command_resync = {
         "[copy] of the configuration says.\n"
         "\n"
         "By default a LUN keeps the disk IDs it has now. A DOCUMENT of - is standard input.",
+    .exit_unread = CLI_PARTIAL,
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
     .min_arguments = 1,

@@ -314,6 +314,39 @@ run 0 list
 out_has 'no snapshots'
 run 0 provider unregister $tgt
 
+# A signal ends it between two of them, and says what is left.
+sets=()
+for _ in 1 2 3; do
+    run 0 create "${luns[0]}"
+    sets+=("$(awk '$1 == "Set" { print $2 }' "$work/out")")
+done
+faulty OnLunEmpty:after:hang=600
+interrupted 3 was_called OnLunEmpty -- delete --config "$work/faulty.conf" "${sets[@]}"
+out_has '^Deleted 1 snapshot\.$'
+err_has "cancelled; ${sets[1]} and what was named after it is left \(E_ABORT"
+run 0 list
+[ "$(grep -c '^Set' "$work/out")" -eq 2 ] || fail "not what was left"
+run 0 delete "${sets[1]}" "${sets[2]}"
+
+# So with what dead sessions left.
+for i in 1 2; do
+    "$lunshadow" create --context backup --exec ": >\"$work/made-$i\"; exec sleep 60" "${luns[0]}" >"$work/out" 2>"$work/err" &
+    for _ in $(seq 500); do
+        [ ! -e "$work/made-$i" ] || break
+        sleep 0.02
+    done
+    kill -KILL $!
+    wait $! || true
+done
+run 0 recover --list
+[ "$(grep -c '^auto-release set' "$work/out")" -eq 2 ] || fail "two sets were not abandoned"
+faulty OnLunEmpty:after:hang=600
+interrupted 3 was_called OnLunEmpty -- recover --rollback --config "$work/faulty.conf"
+out_has '^Took back 1, left 1\.$'
+err_has 'cancelled before it began \(E_ABORT'
+run 0 recover --rollback
+out_has '^Took back 1, left 0\.$'
+
 # A copy that is mounted says where, in all views; and that it is not once the mount is gone.
 if [ "$(id -u)" -eq 0 ] && [ -w /dev/fuse ] && [ -w /dev/loop-control ] && command -v qemu-storage-daemon >/dev/null; then
     PATH=$PATH:/usr/sbin:/sbin mkfs.ext4 -q -F "$lab/disks/lun2.img"
@@ -347,6 +380,24 @@ run 0 list
 out_has 'no snapshots'
 run 3 create --context backup --exec 'exit 7' "${luns[0]}"
 err_has 'status 7'
+faulty OnLunEmpty:VSS_E_PROVIDER_VETO
+run 3 create --context backup --exec true --config "$work/faulty.conf" "${luns[0]}"
+set_id=$(awk '$1 == "Set" { print $2 }' "$work/out")
+err_has "set $set_id was not deleted: "
+run 0 delete "$set_id"
+
+# What was done is no failure where nobody reads of it.
+code=0
+"$lunshadow" create "${luns[0]}" >/dev/full 2>"$work/err" || code=$?
+[ "$code" -eq 3 ] || fail "create to a full device: exit code $code"
+run 0 list
+set_id=$(awk '$1 == "Set" { print $2 }' "$work/out")
+code=0
+"$lunshadow" delete --json "$set_id" >/dev/full 2>"$work/err" || code=$?
+[ "$code" -eq 3 ] || fail "delete to a full device: exit code $code"
+code=0
+"$lunshadow" lint >/dev/full 2>"$work/err" || code=$?
+[ "$code" -eq 3 ] || fail "lint to a full device: exit code $code"
 run 0 recover --list
 out_has 'No operation'
 run 0 luns --json

@@ -36,6 +36,11 @@ target=${target%/1}
 tgtadm() { TGT_IPC_SOCKET=$lab/tgtd command tgtadm -C "$(setting control_port)" --lld iscsi "$@"; }
 a=$lab/disks/lun1.img b=$lab/disks/lun2.img
 
+# Where nobody reads the verdict, it is not "different".
+code=0
+"$lunshadow" compare "$a" "$a" >/dev/full 2>/dev/null || code=$?
+[ "$code" -eq 2 ] || die "compare to a full device: exit code $code"
+
 # The same content: some data, zeros that are there, holes.
 head -c 20M /dev/urandom >"$work/data"
 for file in "$a" "$b"; do
