@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/commands.h"
+#include "cli/components.h"
 #include "cli/interrupt.h"
 #include "cli/session.h"
 #include "cli/set_view.h"
@@ -164,13 +165,14 @@ static HRESULT begin_session(struct creation *c)
     if (FAILED(hr)) {
         return hr;
     }
-    hr = check(
-        c, vss_backup_components_set_backup_state(c->session, false, false, VSS_BT_COPY, false));
+    hr = check(c, vss_backup_components_set_backup_state(c->session, has_writers(c), false,
+                                                         VSS_BT_COPY, false));
     if (FAILED(hr) || !has_writers(c)) {
         return hr;
     }
     hr = vss_backup_components_gather_writer_metadata(c->session, &async);
-    return session_wait(c->session, hr, async, "asking the writers", &c->error);
+    hr = session_wait(c->session, hr, async, "asking the writers", &c->error);
+    return SUCCEEDED(hr) ? components_add(c->cli, c->session, &c->error) : hr;
 }
 
 static HRESULT add_volumes(struct creation *c)
@@ -276,7 +278,10 @@ static HRESULT run_command(struct creation *c)
 static HRESULT finish(struct creation *c)
 {
     struct vss_async *async = NULL;
-    HRESULT hr = c->document_path ? write_document(c) : S_OK;
+    HRESULT hr = has_writers(c) ? components_succeeded(c->session, &c->error) : S_OK;
+    if (SUCCEEDED(hr) && c->document_path) {
+        hr = write_document(c);
+    }
     if (SUCCEEDED(hr) && cli_has(c->cli, "exec")) {
         hr = run_command(c);
     }
@@ -359,9 +364,10 @@ const struct cli_command command_create = {
         "client-accessible-writers. Copies of backup and file-share-backup are deleted when this\n"
         "command ends, so they need --exec. The COMMAND finds the set's id in LUNSHADOW_SET.\n"
         "\n"
-        "Writers (see: lunshadow writers) make their applications consistent for the copies. Where "
-        "one\n"
-        "fails there are no copies. --no-writers takes the context's sister without them.\n"
+        "Writers (see: lunshadow writers) make their applications consistent for the copies, and "
+        "what they\n"
+        "say of their components is kept in the document. Where one fails there are no copies.\n"
+        "--no-writers takes the context's sister without them.\n"
         "\n"
         "The document of --output is what import (on any host) and resync read; keep it safe. Only "
         "that\n"

@@ -161,12 +161,16 @@ for mode in checkpoint backup; do
     writer $mode
     await_rows 200
     least=$(wc -l <"$work/acknowledged")
-    "$lunshadow" create --transportable "${luns[@]}" >"$work/out" 2>"$work/err" || fail "create, $mode"
+    "$lunshadow" create --transportable -o "$work/$mode.xml" "${luns[@]}" >"$work/out" 2>"$work/err" ||
+        fail "create, $mode"
     most=$(($(wc -l <"$work/acknowledged") + 51))
     set=$(awk '$1 == "Set" { print $2 }' "$work/out")
     check_copy "$mode" "$least" "$most"
     "$lunshadow" delete "$set" >/dev/null
 done
+! grep -q 'BACKUP_METADATA' "$work/checkpoint.xml" || fail "a label without backup mode"
+grep -q '<BACKUP_METADATA metadata="START WAL LOCATION: ' "$work/backup.xml" || fail "the document has no backup_label"
+grep -qE 'backupStamp="[0-9A-F]+/[0-9A-F]+"' "$work/backup.xml" || fail "the document has no end of the backup"
 [ "$instance" = "$("$lunshadow" writers --json | grep -o '"instance": "[^"]*"')" ] || fail "another instance id"
 
 # ---- by hand: a label in backup mode; a session that dies ends it; a restore stops and starts the server ----
@@ -216,6 +220,20 @@ grep -q "${instance#*: }" <(sed "s/.*instanceId=\(\"[^\"]*\"\).*/\1/" "$work/out
 ask post-restore
 "$bin/pg_isready" -q -h "$work/sock" -p $port || fail "the server was not started again"
 pid=$WRITER_PID
+# A server that has no such backup mode: this one, said to be of version 14.
+if command -v cc >/dev/null; then
+    echo 'int PQserverVersion(const void *c) { (void)c; return 140011; }' >"$work/old.c"
+    cc -shared -fPIC -o "$work/old.so" "$work/old.c"
+    chmod 755 "$work/old.so"
+    for mode in backup checkpoint; do
+        printf 'prepare-backup 1\nprepare-snapshot 2\n' |
+            runuser -u postgres -- env LD_PRELOAD="$work/old.so" MODE=$mode PGHOST="$work/sock" PGPORT=$port \
+                "$work/postgresql-writer" >"$work/$mode.out"
+    done
+    [ "$(grep -c '^failed . non-retryable .*PostgreSQL%2015\|^failed . non-retryable .*PostgreSQL 15' "$work/backup.out")" -eq 2 ] ||
+        fail "backup mode with a server that has none: $(cat "$work/backup.out")"
+    [ "$(grep -c '^ok' "$work/checkpoint.out")" -eq 2 ] || fail "no checkpoint of an old server"
+fi
 eval "exec ${WRITER[1]}>&-"
 wait "$pid" || true
 [ "$(sql $port 'SELECT count(*) FROM rows')" -eq "$(wc -l <"$work/acknowledged")" ] || fail "rows went missing"

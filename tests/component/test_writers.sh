@@ -103,6 +103,25 @@ wait "$application"
 set=$(awk '$1 == "Set" { print $2 }' "$work/out")
 "$lunshadow" delete "$set" >/dev/null
 
+# ---- components: all are in the backup, but for those that come with one above them ----
+sed '/<FILE_GROUP/,/FILE_GROUP>/d; s|<BACKUP_LOCATIONS>|&<FILE_GROUP componentName="all" selectable="yes"/>\
+    <FILE_GROUP logicalPath="all" componentName="part" selectable="yes"/>\
+    <FILE_GROUP logicalPath="all\\more" componentName="deep" selectable="no"/>\
+    <FILE_GROUP logicalPath="other" componentName="must" selectable="no"/>\
+    <FILE_GROUP logicalPath="other\\must" componentName="may" selectable="yes"/>|' \
+    "$work/app/metadata.xml" >"$work/app/many.xml"
+sed 's#metadata.xml#many.xml#; s#^    set) #    set) [ "$number" != component ] || echo "$rest" >>"$APP/told"; [ "$number" != succeeded ] || echo "$rest" >>"$APP/done"; #' \
+    "$work/app-writer" >"$work/many"
+sed -i 's#^    thaw#    post-snapshot) echo "backup-metadata file-group - all a%20note" ;;\n&#' "$work/many"
+chmod 755 "$work/many"
+add app "$work/many"
+"$lunshadow" create --transportable -o "$work/many.xml" "$lun" >"$work/out" 2>"$work/err" || fail "create with components"
+printf 'file-group %s\n' '- all' 'other must' 'other\must may' >"$work/wanted"
+head -n 3 "$work/app/told" | cmp -s - "$work/wanted" || fail "other components: $(cat "$work/app/told")"
+cmp -s "$work/app/done" "$work/wanted" || fail "not all have succeeded: $(cat "$work/app/done")"
+grep -q '<BACKUP_METADATA metadata="a note"/>' "$work/many.xml" || fail "the document has not what the writer said"
+"$lunshadow" delete "$(awk '$1 == "Set" { print $2 }' "$work/out")" >/dev/null
+
 # ---- one that fails ----
 # fails EVENT: a writer that does; no copy may stay.
 fails() {

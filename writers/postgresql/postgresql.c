@@ -102,7 +102,7 @@ static HRESULT handle(struct postgresql *pg, const struct speak_event *event, st
         return identify(pg, err);
     }
     if (speak_is(event, "prepare-backup")) {
-        return server_connect(pg, err);
+        return server_begin(pg, err);
     }
     if (speak_is(event, "prepare-snapshot")) {
         return server_prepare(pg, err);

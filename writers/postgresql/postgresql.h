@@ -27,6 +27,9 @@ struct postgresql {
 HRESULT server_connect(struct postgresql *pg, struct error *err);
 void server_disconnect(struct postgresql *pg);
 
+/* Connects for a copy. E_INVALIDARG: the server is too old for backup mode. */
+HRESULT server_begin(struct postgresql *pg, struct error *err);
+
 /* Whose data these are: asked of the server; where it does not run, read from PGDATA. */
 HRESULT server_examine(struct postgresql *pg, struct error *err);
 

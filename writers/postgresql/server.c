@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define BACKUP_MODE_VERSION 150000 /* pg_backup_start() had another name before */
+
 enum { COMMAND_MS = 20 * 60 * 1000, PING_MS = 200, STOPPED_MS = 10000 };
 
 /* ---- asking ---- */
@@ -183,10 +185,23 @@ static void sync_directory(const char *directory)
     }
 }
 
+HRESULT server_begin(struct postgresql *pg, struct error *err)
+{
+    HRESULT hr = server_connect(pg, err);
+    int version = SUCCEEDED(hr) ? PQserverVersion(pg->connection) : 0;
+    if (SUCCEEDED(hr) && pg->uses_backup_mode && version < BACKUP_MODE_VERSION) {
+        return error_set(err, E_INVALIDARG,
+                         "MODE = backup needs PostgreSQL %d or later, and this server is of "
+                         "version %d: use MODE = checkpoint",
+                         BACKUP_MODE_VERSION / 10000, version / 10000);
+    }
+    return hr;
+}
+
 HRESULT server_prepare(struct postgresql *pg, struct error *err)
 {
     PGresult *result = NULL;
-    HRESULT hr = server_connect(pg, err);
+    HRESULT hr = server_begin(pg, err);
     if (FAILED(hr)) {
         return hr;
     }
