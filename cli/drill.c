@@ -58,7 +58,7 @@ static int verify(struct cli *cli)
         cli->given_count > 0) {
         return cli_misuse(cli, "arguments: verify REPORT, without other options");
     }
-    enum drill_result result = evidence_verify(cli->arguments[1], stdout, &err);
+    enum drill_result result = evidence_verify(cli->arguments[1], cli->json, stdout, &err);
     if (FAILED(err.code)) {
         cli_warn(cli, &err);
     }

@@ -65,6 +65,7 @@ static enum drill_result run(struct drill *d, struct error *err)
         }
         return DRILL_DID_NOT_RUN;
     }
+    d->is_set_up = true;
     run_phases(d);
     setup_end(d);
     enum drill_result result = drill_publish(d->options, d->report, &d->id, directory, err);

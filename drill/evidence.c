@@ -73,13 +73,18 @@ static json_int_t number(const json_t *object, const char *key)
     return json_integer_value(json_object_get(object, key));
 }
 
-/* Says what does not hold. */
-static bool expect(bool holds, FILE *out, const char *text)
+struct verdict {
+    bool is_sound;
+    json_t *problems; /* what does not hold, a text each */
+    enum drill_result result;
+};
+
+static void expect(struct verdict *v, bool holds, const char *text)
 {
     if (!holds) {
-        (void)fprintf(out, "NOT SOUND: %s\n", text);
+        v->is_sound = false;
+        (void)json_array_append_new(v->problems, json_string(text));
     }
-    return holds;
 }
 
 static enum drill_result result_of(const struct counts *c)
@@ -98,35 +103,38 @@ static bool is_in_time(const json_t *report, enum drill_result result)
     return most == 0 || result == DRILL_FAILED || (took > 0 && took < most);
 }
 
-static bool check_all(json_t *report, FILE *out, enum drill_result *out_result)
+static void check_all(json_t *report, struct verdict *v)
 {
-    char digest[DIGEST_TEXT_BYTES];
+    char digest[DIGEST_TEXT_BYTES] = "";
     struct counts c = count(report);
     const json_t *said = json_object_get(report, "checks");
     const char *kept = json_string_value(json_object_get(report, "digest"));
-    *out_result = result_of(&c);
-    bool is_sound = SUCCEEDED(compute(report, digest)) &&
-                    expect(kept && strcmp(kept, digest) == 0, out,
-                           "the report is not the one that its digest was made of");
-    is_sound = expect(number(said, "held") == c.held && number(said, "failed") == c.failed &&
-                          number(said, "skipped") == c.skipped,
-                      out, "it counts other checks than it has") &&
-               is_sound;
-    is_sound = expect(number(report, "exit_code") == (json_int_t)*out_result, out,
-                      "its result does not follow from its checks") &&
-               is_sound;
-    is_sound = expect(is_in_time(report, *out_result), out,
-                      "the recovery took longer than it was allowed to") &&
-               is_sound;
-    return is_sound;
+    v->is_sound = true;
+    v->result = result_of(&c);
+    (void)compute(report, digest);
+    expect(v, kept && strcmp(kept, digest) == 0,
+           "the report is not the one that its digest was made of");
+    expect(v,
+           number(said, "held") == c.held && number(said, "failed") == c.failed &&
+               number(said, "skipped") == c.skipped,
+           "it counts other checks than it has");
+    expect(v, number(report, "exit_code") == (json_int_t)v->result,
+           "its result does not follow from its checks");
+    expect(v, is_in_time(report, v->result), "the recovery took longer than it was allowed to");
 }
 
-static void print_summary(const json_t *report, enum drill_result result, FILE *out)
+static void print_text(const json_t *report, const struct verdict *v, FILE *out)
 {
     struct counts c = count(report);
     const char *id = json_string_value(json_object_get(report, "drill"));
     const char *started = json_string_value(json_object_get(report, "started"));
     json_int_t rto_ms = number(json_object_get(report, "figures"), "rto_ms");
+    size_t index = 0;
+    const json_t *problem = NULL;
+    json_array_foreach(v->problems, index, problem)
+    {
+        (void)fprintf(out, "NOT SOUND: %s\n", json_string_value(problem));
+    }
     (void)fprintf(out, "drill %s of %s: %lld checks held, %lld failed, %lld skipped\n",
                   id ? id : "?", started ? started : "?", (long long)c.held, (long long)c.failed,
                   (long long)c.skipped);
@@ -134,25 +142,53 @@ static void print_summary(const json_t *report, enum drill_result result, FILE *
         (void)fprintf(out, "recovery and check took %lld ms\n", (long long)rto_ms);
     }
     (void)fprintf(out, "%s\n",
-                  result == DRILL_PASSED        ? "the drill passed"
-                  : result == DRILL_LEFT_BEHIND ? "the drill passed and left something behind"
-                                                : "the drill FAILED");
+                  v->result == DRILL_PASSED        ? "the drill passed"
+                  : v->result == DRILL_LEFT_BEHIND ? "the drill passed and left something behind"
+                                                   : "the drill FAILED");
 }
 
-enum drill_result evidence_verify(const char *path, FILE *out, struct error *err)
+static HRESULT print_json(const json_t *report, const struct verdict *v, FILE *out)
+{
+    struct counts c = count(report);
+    json_int_t rto_ms = number(json_object_get(report, "figures"), "rto_ms");
+    json_t *said =
+        json_pack("{s:s?, s:s?, s:b, s:O, s:b, s:{s:I, s:I, s:I}, s:I, s:o}", "drill",
+                  json_string_value(json_object_get(report, "drill")), "started",
+                  json_string_value(json_object_get(report, "started")), "sound", v->is_sound,
+                  "problems", v->problems, "passed", v->result != DRILL_FAILED, "checks", "held",
+                  c.held, "failed", c.failed, "skipped", c.skipped, "left_behind", c.leftovers,
+                  "rto_ms", rto_ms > 0 ? json_integer(rto_ms) : json_null());
+    int failed = said ? json_dumpf(said, out, JSON_INDENT(2)) : -1;
+    (void)fputc('\n', out);
+    json_decref(said);
+    return failed ? E_OUTOFMEMORY : S_OK;
+}
+
+static bool is_report(const json_t *report)
+{
+    return json_is_object(report) && number(report, "version") == REPORT_VERSION &&
+           json_object_get(report, "phases") && json_object_get(report, "digest");
+}
+
+enum drill_result evidence_verify(const char *path, bool as_json, FILE *out, struct error *err)
 {
     json_error_t why;
-    enum drill_result result = DRILL_FAILED;
     json_t *report = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
-    if (!json_is_object(report) || number(report, "version") != REPORT_VERSION ||
-        !json_object_get(report, "phases") || !json_object_get(report, "digest")) {
+    struct verdict v = {.problems = json_array()};
+    if (!is_report(report)) {
         (void)error_set(err, E_INVALIDARG, "%s is no report of a drill%s%s", path,
                         report ? "" : ": ", report ? "" : why.text);
         json_decref(report);
+        json_decref(v.problems);
         return DRILL_DID_NOT_RUN;
     }
-    bool is_sound = check_all(report, out, &result);
-    print_summary(report, result, out);
+    check_all(report, &v);
+    if (!as_json) {
+        print_text(report, &v, out);
+    } else if (FAILED(print_json(report, &v, out))) {
+        (void)error_set(err, E_OUTOFMEMORY, "the verdict on %s could not be written", path);
+    }
     json_decref(report);
-    return is_sound ? result : DRILL_FAILED;
+    json_decref(v.problems);
+    return v.is_sound ? v.result : DRILL_FAILED;
 }

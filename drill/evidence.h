@@ -16,8 +16,9 @@ HRESULT evidence_seal(json_t *report);
 
 /* Is the report in this file whole, and does it say what its checks say: their number, the result
  * that follows from them, and that the recovery took no longer than it was allowed to? What it
- * found goes to out, a line each. DRILL_PASSED, DRILL_LEFT_BEHIND: it is, and so ended the drill.
- * DRILL_FAILED: it is not, or the drill failed. DRILL_DID_NOT_RUN: the file is no report; err. */
-enum drill_result evidence_verify(const char *path, FILE *out, struct error *err);
+ * found goes to out, a line each or as JSON. DRILL_PASSED, DRILL_LEFT_BEHIND: it is, and so ended
+ * the drill. DRILL_FAILED: it is not, or the drill failed. DRILL_DID_NOT_RUN: the file is no
+ * report; err. */
+enum drill_result evidence_verify(const char *path, bool as_json, FILE *out, struct error *err);
 
 #endif

@@ -61,10 +61,11 @@ struct drill {
     char short_id[9]; /* for names */
     char *work;       /* all of it lies below */
     bool made_work;
-    char *scratch; /* work/tmp: for the tools */
-    char *state;   /* work/state: the registry */
-    char *config;  /* work/lunshadow.conf */
-    char *log;     /* work/acks */
+    bool is_set_up; /* it ran: there is something to look at */
+    char *scratch;  /* work/tmp: for the tools */
+    char *state;    /* work/state: the registry */
+    char *config;   /* work/lunshadow.conf */
+    char *log;      /* work/acks */
     char *target;
     char *foreign_target;
     char *initiator;
@@ -110,7 +111,8 @@ HRESULT setup_array(struct drill *d, size_t luns, struct error *err);
 /* All that for the LUNs of this drill. */
 HRESULT setup_begin(struct drill *d, struct error *err);
 
-/* Takes everything away (keep: says how to look at it); what stays goes to the report. */
+/* Takes everything away (keep, and is_set_up: says how to look at it); what stays goes to the
+ * report. */
 void setup_end(struct drill *d);
 bool drill_was_stopped(const struct drill *d);
 

@@ -11,89 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CHECK_MS_DEFAULT 3600000u
-#define OUTPUT_BYTES     2000u /* of the command's, in the report: the last ones */
-
-/* ---- the check ------------------------------------------------------------------------------- */
-
-static void free_environment(char **environment)
-{
-    for (size_t i = 0; environment && environment[i]; i++) {
-        free(environment[i]);
-    }
-    free(environment);
-}
-
-static char **new_environment(const struct own_drill *o)
-{
-    size_t count = o->options->count;
-    char **all = calloc(2 * count + 2, sizeof(*all));
-    bool has_all = all;
-    for (size_t i = 0; has_all && i < count; i++) {
-        all[2 * i] = text_printf("LUNSHADOW_DRILL_VOLUME_%zu=%s", i + 1, o->volumes[i].url);
-        all[2 * i + 1] = text_printf("LUNSHADOW_DRILL_LUN_%zu=%s", i + 1, o->scratch[i].url);
-        has_all = all[2 * i] && all[2 * i + 1];
-    }
-    if (has_all) {
-        all[2 * count] = text_printf("LUNSHADOW_DRILL_COUNT=%zu", count);
-        has_all = all[2 * count];
-    }
-    if (!has_all) {
-        free_environment(all);
-        return NULL;
-    }
-    return all;
-}
-
-/* What is left of the time that recovery and check may take together; 1 ms where nothing is. */
-static uint32_t time_left_ms(const struct own_drill *o)
-{
-    uint64_t most = (uint64_t)o->options->max_rto_s * 1000;
-    if (most == 0) {
-        return CHECK_MS_DEFAULT;
-    }
-    return most > o->recover_ms ? (uint32_t)(most - o->recover_ms) : 1;
-}
-
-static void note_output(struct own_drill *o, const struct buffer *output)
-{
-    size_t skipped = output->length > OUTPUT_BYTES ? output->length - OUTPUT_BYTES : 0;
-    if (output->length > 0) {
-        report_note(o->base.report, "the command printed: %s%s", skipped ? "..." : "",
-                    output->data + skipped);
-    }
-}
-
-static HRESULT phase_check(struct own_drill *o, struct error *err)
-{
-    const char *const argv[] = {"sh", "-c", o->options->check, NULL};
-    struct buffer output = BUFFER_INIT;
-    struct error why = {0};
-    char **environment = new_environment(o);
-    if (!environment) {
-        return error_set(err, E_OUTOFMEMORY, "out of memory for the check");
-    }
-    uint64_t started_us = clock_monotonic_us();
-    HRESULT hr =
-        process_run_with(argv, (const char *const *)environment, time_left_ms(o), &output, &why);
-    uint64_t check_ms = (clock_monotonic_us() - started_us) / 1000;
-    uint64_t rto_ms = o->recover_ms + check_ms;
-    free_environment(environment);
-    note_output(o, &output);
-    buffer_free(&output);
-    (void)report_check(o->base.report, "the command is content", SUCCEEDED(hr), "%s%s%s",
-                       o->options->check, FAILED(hr) ? ": " : "",
-                       FAILED(hr) ? error_text(&why) : "");
-    report_figure(o->base.report, "check_ms", "the command", check_ms, "ms");
-    report_figure(o->base.report, "rto_ms", "recovery and the command (RTO)", rto_ms, "ms");
-    if (o->options->max_rto_s > 0) {
-        (void)report_check(o->base.report, "in time",
-                           rto_ms < (uint64_t)o->options->max_rto_s * 1000, "%llu ms of %u s",
-                           (unsigned long long)rto_ms, o->options->max_rto_s);
-    }
-    return S_OK;
-}
-
 /* ---- the order ------------------------------------------------------------------------------- */
 
 /* Never left out: what the drill made is taken away, however far it came. */
@@ -123,7 +40,7 @@ static void run_phases(struct own_drill *o)
         {"shadow-copy the LUNs", own_create},
         {"recover onto the scratch LUNs", own_recover},
         {"compare with the copies", own_compare},
-        {"check", phase_check},
+        {"check", own_judge},
     };
     const char *failed = NULL;
     for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {

@@ -29,7 +29,8 @@ struct drill_own_options {
  *
  * The command's environment has LUNSHADOW_DRILL_COUNT, LUNSHADOW_DRILL_VOLUME_1, ... and
  * LUNSHADOW_DRILL_LUN_1, ... (the URLs of the scratch LUNs). It is killed when the time it may take
- * is over: what is left of max_rto_s, else an hour. */
+ * (what is left of max_rto_s; no limit without that) is over, or the drill is stopped; and what it
+ * left running is killed with its process group, before the scratch LUNs are wiped. */
 enum drill_result drill_own_run(const struct drill_own_options *options, struct error *err);
 
 #endif

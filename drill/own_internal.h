@@ -45,6 +45,11 @@ HRESULT own_check_scratch(struct own_drill *o, size_t index, struct error *err);
  * be wiped goes to the report. */
 void own_wipe(struct own_drill *o);
 
+/* ---- the command that judges (own_check.c) ---- */
+
+/* Runs it, in a session of its own which ends with it, and records whether it is content. */
+HRESULT own_judge(struct own_drill *o, struct error *err);
+
 /* ---- the requester API (own_sets.c) ---- */
 
 HRESULT own_create(struct own_drill *o, struct error *err);

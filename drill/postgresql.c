@@ -285,6 +285,7 @@ static enum drill_result run(struct pg_drill *p, struct error *err)
         hr = prepare(p, err);
     }
     if (SUCCEEDED(hr)) {
+        p->base.is_set_up = true;
         run_phases(p);
     }
     clean_up(p);

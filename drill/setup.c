@@ -361,7 +361,7 @@ void setup_end(struct drill *d)
     (void)workload_stop(d->workload, NULL);
     d->workload = NULL;
     acks_close(d->acks);
-    if (d->options->keep && d->lab) {
+    if (d->options->keep && d->is_set_up && d->lab) {
         say_how_to_look(d);
     } else {
         HRESULT hr = lab_down(d->lab, &err);

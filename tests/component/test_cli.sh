@@ -403,6 +403,13 @@ out_has 'No operation'
 run 0 luns --json
 [ "$(grep -c '"usable": true' "$work/out")" -eq 2 ] || fail "copies were left on the array"
 
+# A drill that cannot begin keeps nothing, and says so by its exit code alone.
+if [ "$(df --output=avail -BG "$work" | tail -n 1 | tr -dc 0-9)" -lt 280 ]; then
+    run 2 drill --keep --json --plain --size 16G --directory "$work/kept"
+    err_has 'the drill needs'
+    [ ! -e "$work/kept/lab" ] || { fail "an array was left up"; "$lunshadow" lab down "$work/kept/lab"; }
+fi
+
 run 0 lab down "$lab"
 [ ! -e "$lab" ] || fail "lab down left $lab"
 run 1 lab status "$work/lab"

@@ -92,6 +92,12 @@ nothing_left
 drill 0 verify "$report"
 out_has '^drill .*, 0 failed, 0 skipped$'
 out_has '^the drill passed$'
+drill 0 verify --json "$report"
+out_has '"sound": true'
+out_has '"failed": 0'
+code=0
+"$lunshadow" drill verify "$report" >/dev/full 2>"$work/err" || code=$?
+[ "$code" -eq 3 ] || fail "drill verify to a full device: exit code $code"
 drill 2 verify "$work/check"
 drill 2 verify "$work/none"
 drill 2 verify
@@ -102,6 +108,9 @@ sed 's/"verdict": "held"/"verdict": "FAILED"/' "$report" >"$work/forged.json"
 drill 1 verify "$work/forged.json"
 out_has 'NOT SOUND: it counts other checks'
 out_has 'NOT SOUND: its result does not follow'
+drill 1 verify --json "$work/forged.json"
+out_has '"sound": false'
+out_has 'its result does not follow'
 sed 's/"host": "/&another-/' "$report" >"$work/forged.json"
 drill 1 verify "$work/forged.json"
 sed "s/\":/\" :/g" "$report" >"$work/other-form.json" # the same content in another form is the same report
@@ -117,6 +126,22 @@ started=$(date +%s)
 drill 1 "${own[@]}" --max-rto 4 --check 'sleep 30'
 [ $(($(date +%s) - started)) -lt 25 ] || fail "a slow command was waited for"
 out_has 'FAILED: check: in time'
+nothing_left
+
+# What the command started ends with it, and before the scratch LUNs are wiped, whatever it printed to.
+cat >"$work/leaves" <<'LEAVES'
+(while :; do printf x | dd of="$D/lun3.img" conv=notrunc status=none; sleep 0.01; done) >/dev/null 2>&1 &
+LEAVES
+for end in 'exit 0' 'sleep 60'; do
+    code=0
+    "$lunshadow" drill "${own[@]}" --max-rto 4 --check ". $work/leaves; $end" >"$work/out" 2>"$work/err" || code=$?
+    [ "$code" -eq "$([ "$end" = 'exit 0' ]; echo $?)" ] || fail "a check that leaves something running: exit code $code"
+    sleep 0.2
+    [ "$(head -c 1 "$(disk 3)")" != x ] || fail "what the check left running wrote to a wiped LUN"
+    nothing_left
+done
+interrupted 1 test -e "$work/checking" -- drill "${own[@]}" --check ": >\"$work/checking\"; sleep 60"
+out_has 'was killed, since the drill was stopped'
 nothing_left
 
 # ---- by the configuration, and kept for a look ----
