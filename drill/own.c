@@ -13,20 +13,21 @@
 
 /* ---- the order ------------------------------------------------------------------------------- */
 
-/* Never left out: what the drill made is taken away, however far it came. */
+/* Never left out: what the drill made is taken away, however far it came. What looks like an
+ * original, or is half of one, goes first. */
 static void clean_up(struct own_drill *o)
 {
     struct error err = {0};
     report_phase(o->base.report, "clean up");
+    if (o->was_written && o->options->common.keep) {
+        report_note(o->base.report, "the scratch LUNs are left as they were recovered");
+    } else if (o->was_written && own_wipe(o)) {
+        report_note(o->base.report, "the scratch LUNs carry no label any more");
+    }
     if (o->has_set && FAILED(own_delete(o, &err))) {
         char id[ID_TEXT_BYTES];
         report_error(o->base.report, "copies deleted", &err);
         report_leftover(o->base.report, "set %s", id_text(&o->set_id, id));
-    }
-    if (o->was_written && o->options->common.keep) {
-        report_note(o->base.report, "the scratch LUNs are left as they were recovered");
-    } else if (o->was_written) {
-        own_wipe(o);
     }
     report_end(o->base.report);
 }

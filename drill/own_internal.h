@@ -42,8 +42,8 @@ void own_forget(struct own_drill *o);
 HRESULT own_check_scratch(struct own_drill *o, size_t index, struct error *err);
 
 /* Zeros over the first and the last MiB of the scratch LUNs that are still the same; what could not
- * be wiped goes to the report. */
-void own_wipe(struct own_drill *o);
+ * be wiped goes to the report. True: all were. */
+bool own_wipe(struct own_drill *o);
 
 /* ---- the command that judges (own_check.c) ---- */
 

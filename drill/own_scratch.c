@@ -170,17 +170,20 @@ static HRESULT wipe(struct own_drill *o, const struct own_lun *lun, const uint8_
     return hr;
 }
 
-void own_wipe(struct own_drill *o)
+bool own_wipe(struct own_drill *o)
 {
+    bool has_all = true;
     uint8_t *zeros = calloc(1, EDGE_BYTES);
     for (size_t i = 0; i < o->options->count; i++) {
         struct error why = {0};
         HRESULT hr = zeros ? wipe(o, &o->scratch[i], zeros, &why)
                            : error_set(&why, E_OUTOFMEMORY, "out of memory for wiping");
+        has_all = has_all && SUCCEEDED(hr);
         if (FAILED(hr)) {
             report_leftover(o->base.report, "%s may still look like %s: %s", o->scratch[i].url,
                             o->volumes[i].url, error_text(&why));
         }
     }
     free(zeros);
+    return has_all;
 }

@@ -82,6 +82,7 @@ own=(--volume "$url/1" --volume "$url/2" --onto "$url/3" --onto "$url/4")
 drill 0 "${own[@]}" --max-rto 120 --check "sh $work/check"
 out_has 'the drill passed'
 out_has "looking at $url/4 for $url/2"
+out_has 'the scratch LUNs carry no label any more'
 report=$(sed -n 's/^report: //p' "$work/out")
 for i in 3 4; do
     [ -z "$(blkid -p -s PTTYPE -o value "$(disk $i)" || true)" ] || fail "scratch LUN $i still has a label"
