@@ -119,8 +119,10 @@ static HRESULT stop_applications(struct vss_backup_components *session, struct e
     }
     hr = writer_rows_check(session, &why);
     if (FAILED(hr)) {
-        (void)post_restore(session, NULL);
-        return error_set(err, hr, "%s; nothing was written", why.text);
+        bool goes_on = SUCCEEDED(post_restore(session, NULL));
+        return error_set(err, hr, "%s; nothing was written%s", why.text,
+                         goes_on ? ", and the applications were told to go on"
+                                 : ", but the applications could not be told to go on: start them");
     }
     return S_OK;
 }
