@@ -19,10 +19,15 @@ static void clean_up(struct own_drill *o)
 {
     struct error err = {0};
     report_phase(o->base.report, "clean up");
+    bool are_blank = false;
     if (o->was_written && o->options->common.keep) {
         report_note(o->base.report, "the scratch LUNs are left as they were recovered");
     } else if (o->was_written && own_wipe(o)) {
+        are_blank = true;
         report_note(o->base.report, "the scratch LUNs carry no label any more");
+    }
+    if (o->is_unfinished) {
+        own_end_recovery(o, are_blank);
     }
     if (o->has_set && FAILED(own_delete(o, &err))) {
         char id[ID_TEXT_BYTES];

@@ -27,8 +27,9 @@ struct own_drill {
     VSS_ID snapshots[DRILL_OWN_LUNS_MAX];
     VSS_ID set_id;
     char *xml;
-    bool has_set;     /* in the registry, to be deleted */
-    bool was_written; /* a scratch LUN may be other than it was */
+    bool has_set;       /* in the registry, to be deleted */
+    bool was_written;   /* a scratch LUN may be other than it was */
+    bool is_unfinished; /* RecoverSet failed since */
     uint64_t recover_ms;
 };
 
@@ -54,6 +55,11 @@ HRESULT own_judge(struct own_drill *o, struct error *err);
 
 HRESULT own_create(struct own_drill *o, struct error *err);
 HRESULT own_recover(struct own_drill *o, struct error *err);
+
+/* After a RecoverSet that failed: where all scratch LUNs are blank now, what it left is ended, so
+ * that it keeps nothing else on this host from writing; what stays unfinished goes to the report.
+ */
+void own_end_recovery(struct own_drill *o, bool are_blank);
 
 /* Imports the set and compares each scratch LUN with its copy, but for the first and last MiB,
  * where disk ids differ; digests go to the report. */

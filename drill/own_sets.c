@@ -3,6 +3,7 @@
 #include "drill/own_internal.h"
 #include "registry/journal.h"
 #include "registry/sets.h"
+#include "resync/recover.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,29 @@ static void note_unfinished(struct own_drill *o)
     store_close(store);
 }
 
+/* Nobody needs what was to come onto LUNs that are blank. */
+static void close_unfinished(struct own_drill *o)
+{
+    struct set_environment *env = NULL;
+    struct error err = {0};
+    HRESULT hr = set_environment_open(o->base.config, o->base.state, &env, &err);
+    if (SUCCEEDED(hr)) {
+        hr = recover_close_blank(env, &err);
+    }
+    if (FAILED(hr)) {
+        report_error(o->base.report, "unfinished recovery closed", &err);
+    }
+    set_environment_close(env);
+}
+
+void own_end_recovery(struct own_drill *o, bool are_blank)
+{
+    if (are_blank) {
+        close_unfinished(o);
+    }
+    note_unfinished(o);
+}
+
 HRESULT own_recover(struct own_drill *o, struct error *err)
 {
     struct vss_backup_components *s = NULL;
@@ -146,9 +170,7 @@ HRESULT own_recover(struct own_drill *o, struct error *err)
     }
     o->recover_ms = (clock_monotonic_us() - started_us) / 1000;
     vss_backup_components_release(s);
-    if (FAILED(hr) && o->was_written) {
-        note_unfinished(o);
-    }
+    o->is_unfinished = FAILED(hr) && o->was_written;
     for (size_t i = 0; i < o->options->count && SUCCEEDED(hr); i++) {
         struct error why = {0};
         HRESULT same = own_check_scratch(o, i, &why);

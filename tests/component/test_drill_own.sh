@@ -164,6 +164,9 @@ grep -q '"max_rto_ms": 120000' "$work/out" || fail "the JSON report has no limit
 sed 's|^provider = tgt|provider = fault/tgt|; s|^\[array lab\]|&\nfault = ResyncLuns poll:VSS_E_PROVIDER_VETO|' \
     "$LUNSHADOW_CONFIG" >"$work/fault.conf"
 drill 1 --config "$work/fault.conf" --plan weekly
+! grep -q 'left behind' "$work/out" || fail "a drill whose recovery fails leaves something"
+nothing_left
+drill 1 --config "$work/fault.conf" --plan weekly --keep
 out_has 'left behind: resync of set .*, unfinished: see lunshadow recover --list'
 [ -z "$(blkid -p -s PTTYPE -o value "$(disk 4)" || true)" ] || fail "a half-written scratch LUN looks valid"
 drill 1 verify "$(sed -n 's/^report: //p' "$work/out")"
