@@ -181,6 +181,27 @@ grep -q "still open; nothing was written, and the applications were told to go o
 [ "$(at 4)" = poor ] || fail "written all the same"
 "$lunshadow" delete "$set" >/dev/null
 
+# ---- a writer fails when the copies are there ----
+sed "s|^    set) |    post-snapshot) echo \"failed \$number retryable full\"; continue ;;\n&|" "$work/app-writer" \
+    >"$work/failing"
+sets() { "$lunshadow" list | grep -c '^Set' || true; }
+before=$(sets)
+code=0
+"$lunshadow" create "$lun" >"$work/out" 2>"$work/err" || code=$?
+[ "$code" -eq 1 ] || fail "create with a writer that fails at its end: exit code $code"
+grep -q 'full; the copies were deleted' "$work/err" || fail "not told what became of the copies"
+[ "$(sets)" -eq "$before" ] || fail "copies are left"
+sed 's|^provider = tgt|provider = fault/tgt|; s|^\[array lab\]|&\nfault = OnLunEmpty:VSS_E_PROVIDER_VETO|' \
+    "$LUNSHADOW_CONFIG" >"$work/fault.conf"
+code=0
+"$lunshadow" create --config "$work/fault.conf" "$lun" >"$work/out" 2>"$work/err" || code=$?
+[ "$code" -eq 3 ] || fail "create whose copies cannot be deleted: exit code $code"
+grep -q 'full; the copies are there still' "$work/err" || fail "not told that the copies are there"
+set=$(sed -n 's/.*set \([0-9a-f-]*\) was not deleted.*/\1/p' "$work/err")
+"$lunshadow" recover --resume >"$work/out" 2>"$work/err" || true # ends the deletion, if it had begun
+"$lunshadow" delete "$set" >"$work/out" 2>"$work/err" || true
+[ "$(sets)" -eq "$before" ] || fail "the set cannot be deleted"
+
 # ---- whoever kills lunshadow while it is frozen ----
 sed 's|flock 9; sync.*|flock 9; : >"$APP/is-frozen" ;;|' "$work/app-writer" >"$work/held"
 sed -i 's|^    thaw|    prepare-snapshot) sleep 0.2 ;;\n&|' "$work/held"
