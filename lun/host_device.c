@@ -6,28 +6,32 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* Stacks of device mapper on RAID on partitions are shallow; a loop in a hostile tree is not. */
-#define STACK_DEPTH_MAX 16
-#define PAGE_BYTES_MAX  4096
+#define PAGE_BYTES_MAX 4096
+#define VPD_HEADER     4u
 
-/* Reads a sysfs attribute; returns its length, 0 where it is not there. */
-static uint32_t read_attribute(const char *directory, const char *name, uint8_t *out, size_t room)
+HRESULT host_device_read(const char *directory, const char *name, uint8_t *out, size_t room,
+                         uint32_t *out_length, struct error *err)
 {
     char path[PATH_MAX]; /* no allocation, whose failure would look like an absence */
+    *out_length = 0;
     (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        return 0;
+        return errno == ENOENT || errno == ENOTDIR
+                   ? S_FALSE
+                   : error_set_errno(err, errno, "cannot open %s", path);
     }
     ssize_t got = read(fd, out, room);
+    int reason = errno;
     (void)close(fd);
-    return got > 0 ? (uint32_t)got : 0;
+    if (got < 0) {
+        return error_set_errno(err, reason, "cannot read %s", path);
+    }
+    *out_length = (uint32_t)got;
+    return got > 0 ? S_OK : S_FALSE;
 }
 
 static HRESULT no_memory(struct error *err)
@@ -35,18 +39,50 @@ static HRESULT no_memory(struct error *err)
     return error_set(err, E_OUTOFMEMORY, "no memory to look for a LUN among this host's devices");
 }
 
+static const char *name_of(const char *directory)
+{
+    const char *slash = strrchr(directory, '/');
+    return slash ? slash + 1 : directory;
+}
+
+/* Without a page 83: does the kernel know that there is one, and failed to read it? */
+static HRESULT check_page_absent(const char *directory, struct error *err)
+{
+    uint8_t page[PAGE_BYTES_MAX];
+    uint32_t length = 0;
+    HRESULT hr = host_device_read(directory, "device/vpd_pg0", page, sizeof(page), &length, err);
+    for (uint32_t i = VPD_HEADER; i < length; i++) {
+        if (page[i] == 0x83) {
+            return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
+                             "the kernel could not read page 83 of %s; have it scan the disk again",
+                             name_of(directory));
+        }
+    }
+    return FAILED(hr) ? hr : S_FALSE;
+}
+
 HRESULT host_device_identity(const char *directory, struct lun_identity *out, struct error *err)
 {
     uint8_t page[PAGE_BYTES_MAX];
+    uint32_t length = 0;
+    struct error why = {0};
     *out = (struct lun_identity){0};
-    uint32_t length = read_attribute(directory, "device/vpd_pg83", page, sizeof(page));
-    HRESULT hr = length ? identity_parse_vpd83(page, length, out, NULL) : S_FALSE;
-    if (length == 0 || FAILED(hr)) {
-        identity_free(out);
-        return hr == E_OUTOFMEMORY ? no_memory(err) : S_FALSE;
+    HRESULT hr = host_device_read(directory, "device/vpd_pg83", page, sizeof(page), &length, err);
+    if (hr == S_FALSE) {
+        return check_page_absent(directory, err);
     }
-    length = read_attribute(directory, "device/vpd_pg80", page, sizeof(page));
-    if (length) {
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = identity_parse_vpd83(page, length, out, &why);
+    if (FAILED(hr)) {
+        identity_free(out);
+        return hr == E_OUTOFMEMORY ? no_memory(err)
+                                   : error_set(err, VSS_E_VOLUME_NOT_SUPPORTED, "%s: %s",
+                                               name_of(directory), error_text(&why));
+    }
+    /* without its serial number it is no less found */
+    if (host_device_read(directory, "device/vpd_pg80", page, sizeof(page), &length, NULL) == S_OK) {
         (void)identity_parse_vpd80(page, length, out, NULL);
     }
     return S_OK;
@@ -58,18 +94,20 @@ static HRESULT check_device(const char *directory, const struct vss_lun_info *in
                             struct error *err)
 {
     struct lun_identity found = {0};
-    HRESULT hr = host_device_identity(directory, &found, err);
+    struct error why = {0};
+    HRESULT hr = host_device_identity(directory, &found, &why);
+    if (hr == VSS_E_VOLUME_NOT_SUPPORTED) {
+        return S_FALSE; /* what the kernel has of it is no LUN's page 83 */
+    }
+    if (FAILED(hr)) {
+        return error_set(err, hr, "%s", error_text(&why));
+    }
     if (hr != S_OK) {
         return hr;
     }
     bool is_it = lun_info_compare(info, &found.info) != LUN_DIFFERENT;
     identity_free(&found);
     return is_it ? S_OK : S_FALSE;
-}
-
-static void set_name(char out[HOST_DEVICE_NAME_BYTES], const char *name)
-{
-    (void)snprintf(out, HOST_DEVICE_NAME_BYTES, "%s", name);
 }
 
 HRESULT host_device_find(const char *sysfs, const struct vss_lun_info *info,
@@ -79,83 +117,24 @@ HRESULT host_device_find(const char *sysfs, const struct vss_lun_info *info,
     out_name[0] = '\0';
     (void)snprintf(path, sizeof(path), "%s/block", sysfs);
     DIR *dir = opendir(path);
-    HRESULT hr = S_FALSE; /* also of a host without block devices */
-    for (struct dirent *e = dir ? readdir(dir) : NULL; e && hr == S_FALSE; e = readdir(dir)) {
-        if (e->d_name[0] == '.') {
-            continue;
-        }
-        (void)snprintf(path, sizeof(path), "%s/block/%s", sysfs, e->d_name);
-        hr = check_device(path, info, err);
-        if (hr == S_OK) {
-            set_name(out_name, e->d_name);
-        }
+    if (!dir) { /* a host without block devices has no such folder */
+        return errno == ENOENT ? S_FALSE : error_set_errno(err, errno, "cannot read %s", path);
     }
-    if (dir) {
-        (void)closedir(dir);
-    }
-    return hr;
-}
-
-static HRESULT find_in_stack(const char *directory, const struct vss_lun_info *info, int depth,
-                             char out_name[HOST_DEVICE_NAME_BYTES], struct error *err);
-
-/* The devices that this one is made of. */
-static HRESULT find_in_slaves(const char *directory, const struct vss_lun_info *info, int depth,
-                              char out_name[HOST_DEVICE_NAME_BYTES], struct error *err)
-{
-    char path[PATH_MAX];
-    (void)snprintf(path, sizeof(path), "%s/slaves", directory);
-    DIR *dir = opendir(path);
     HRESULT hr = S_FALSE;
-    for (struct dirent *e = dir ? readdir(dir) : NULL; e && hr == S_FALSE; e = readdir(dir)) {
+    errno = 0;
+    for (struct dirent *e = readdir(dir); e && hr == S_FALSE; e = readdir(dir)) {
         if (e->d_name[0] != '.') {
-            (void)snprintf(path, sizeof(path), "%s/slaves/%s", directory, e->d_name);
-            hr = find_in_stack(path, info, depth + 1, out_name, err);
+            (void)snprintf(path, sizeof(path), "%s/block/%s", sysfs, e->d_name);
+            hr = check_device(path, info, err);
+            if (hr == S_OK) {
+                (void)snprintf(out_name, HOST_DEVICE_NAME_BYTES, "%s", e->d_name);
+            }
         }
+        errno = 0; /* of readdir(), which says so of its failures alone */
     }
-    if (dir) {
-        (void)closedir(dir);
+    if (hr == S_FALSE && errno != 0) {
+        hr = error_set_errno(err, errno, "cannot read %s/block", sysfs);
     }
+    (void)closedir(dir);
     return hr;
-}
-
-static HRESULT find_in_stack(const char *directory, const struct vss_lun_info *info, int depth,
-                             char out_name[HOST_DEVICE_NAME_BYTES], struct error *err)
-{
-    char partition[PATH_MAX];
-    if (depth > STACK_DEPTH_MAX) {
-        return S_FALSE;
-    }
-    char *real = realpath(directory, NULL);
-    if (!real) {
-        return errno == ENOMEM ? no_memory(err) : S_FALSE;
-    }
-    (void)snprintf(partition, sizeof(partition), "%s/partition", real);
-    if (access(partition, F_OK) == 0) {
-        char *slash = strrchr(real, '/'); /* a partition's directory lies in its disk's */
-        *slash = '\0';
-    }
-    HRESULT hr = check_device(real, info, err);
-    if (hr == S_OK) {
-        const char *slash = strrchr(real, '/');
-        set_name(out_name, slash ? slash + 1 : real);
-    } else if (hr == S_FALSE) {
-        hr = find_in_slaves(real, info, depth, out_name, err);
-    }
-    free(real);
-    return hr;
-}
-
-HRESULT host_device_backs_path(const char *sysfs, const char *path, const struct vss_lun_info *info,
-                               char out_name[HOST_DEVICE_NAME_BYTES], struct error *err)
-{
-    char device[PATH_MAX];
-    out_name[0] = '\0';
-    struct stat st;
-    if (stat(path, &st) != 0) {
-        return error_set_errno(err, errno, "cannot look at %s", path);
-    }
-    (void)snprintf(device, sizeof(device), "%s/dev/block/%u:%u", sysfs, major(st.st_dev),
-                   minor(st.st_dev));
-    return find_in_stack(device, info, 0, out_name, err);
 }

@@ -9,18 +9,21 @@
 
 #define HOST_DEVICE_NAME_BYTES 64
 
+/* An attribute of a directory in sysfs: S_OK and its bytes, S_FALSE where it is not there or empty.
+ * What cannot be read fails, as error_from_errno() says, and is never taken for absent. */
+HRESULT host_device_read(const char *directory, const char *name, uint8_t *out, size_t room,
+                         uint32_t *out_length, struct error *err);
+
 /* Who the device of a directory in sysfs ("/sys/block/sda") is: S_OK, freed by identity_free();
- * S_FALSE where the kernel has no page 83 of it. */
+ * S_FALSE where it has no page 83: no SCSI disk, or one that says nothing of itself.
+ * VSS_E_VOLUME_NOT_SUPPORTED: the kernel's page 83 is not sound, or there is one that the kernel
+ * could not read; others as host_device_read(). */
 HRESULT host_device_identity(const char *directory, struct lun_identity *out, struct error *err);
 
 /* A block device with this identity (page 83 as the kernel read it): S_OK and its name ("sda"),
- * S_FALSE where there is none. A device whose designators contradict counts as found. */
+ * S_FALSE where there is none. A device whose designators contradict counts as found, one whose
+ * page 83 is not sound does not. What sysfs does not let us read fails. */
 HRESULT host_device_find(const char *sysfs, const struct vss_lun_info *info,
                          char out_name[HOST_DEVICE_NAME_BYTES], struct error *err);
-
-/* Does the filesystem that path is on lie on a LUN with this identity, through partitions, device
- * mapper and RAID too? S_OK and the device's name, or S_FALSE. */
-HRESULT host_device_backs_path(const char *sysfs, const char *path, const struct vss_lun_info *info,
-                               char out_name[HOST_DEVICE_NAME_BYTES], struct error *err);
 
 #endif

@@ -72,7 +72,7 @@ static HRESULT look_at(const struct walk *w, const char *entry, struct error *er
         return S_OK;
     }
     HRESULT hr = read_ids(name, block_bytes(directory), &ids, &why);
-    HRESULT known = SUCCEEDED(hr) ? host_device_identity(directory, &identity, err) : S_FALSE;
+    HRESULT known = SUCCEEDED(hr) ? host_device_identity(directory, &identity, NULL) : S_FALSE;
     if (hr == E_OUTOFMEMORY || known == E_OUTOFMEMORY) {
         hr = error_set(err, E_OUTOFMEMORY, "no memory to look at the label of %s", name);
     } else if (FAILED(hr)) {

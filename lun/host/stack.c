@@ -2,6 +2,7 @@
 #include "lun/host/stack.h"
 
 #include "common/buffer.h"
+#include "common/log.h"
 #include "lun/host/export.h"
 #include "lun/host/loop.h"
 #include "lun/host/mounts.h"
@@ -24,11 +25,13 @@
 #define SECTOR_BYTES 512u /* sysfs counts in these, whatever the disk's blocks are */
 #define TEXT_BYTES   256
 
-/* One way down. */
+/* One way down. What is found to be no disk of a LUN does not end it: other legs may be. */
 struct descent {
     const struct host_roots *roots;
     struct host_volume *volume;
     int depth;
+    struct error elsewhere; /* set: a leg ends at what is no LUN's disk for sure; which */
+    struct error untold;    /* set: a filesystem on disks that it does not name; which */
 };
 
 /* What of a device is meant: bytes 0 is all of it. */
@@ -57,23 +60,11 @@ static HRESULT no_memory(struct error *err)
 
 /* ---- sysfs ----------------------------------------------------------------------------------- */
 
-/* An attribute's bytes; how many, 0 where it is not there. */
-static uint32_t read_bytes(const char *directory, const char *name, uint8_t *out, size_t room)
-{
-    char path[PATH_MAX]; /* no allocation, whose failure would look like an absence */
-    (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd >= 0 ? read(fd, out, room) : 0;
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    return got > 0 ? (uint32_t)got : 0;
-}
-
-/* An attribute's line; false where it is not there. */
+/* An attribute's line; false where it is not there, or cannot be read: for what only describes. */
 static bool read_line(const char *directory, const char *name, char out[TEXT_BYTES])
 {
-    uint32_t got = read_bytes(directory, name, (uint8_t *)out, TEXT_BYTES - 1);
+    uint32_t got = 0;
+    (void)host_device_read(directory, name, (uint8_t *)out, TEXT_BYTES - 1, &got, NULL);
     out[got] = '\0';
     out[strcspn(out, "\n")] = '\0';
     return got > 0;
@@ -102,10 +93,10 @@ static HRESULT find_directory(const struct host_roots *roots, dev_t device, char
     if (*out) {
         return S_OK;
     }
-    return errno == ENOMEM
-               ? no_memory(err)
-               : error_set(err, VSS_E_OBJECT_NOT_FOUND, "this host has no block device %u:%u",
-                           major(device), minor(device));
+    return errno == ENOENT
+               ? error_set(err, VSS_E_OBJECT_NOT_FOUND, "this host has no block device %u:%u",
+                           major(device), minor(device))
+               : error_set_errno(err, errno, "cannot look at %s", path);
 }
 
 /* ---- leaves ---------------------------------------------------------------------------------- */
@@ -133,18 +124,11 @@ static HRESULT append_part(struct descent *d, const char *directory, const struc
 static HRESULT add_disk(struct descent *d, const char *directory, const struct range *range,
                         struct error *err)
 {
-    uint8_t page[PAGE_BYTES];
     struct host_part *part = NULL;
     struct lun_identity found = {0};
-    uint32_t length = read_bytes(directory, "device/vpd_pg83", page, sizeof(page));
-    HRESULT hr = length ? identity_parse_vpd83(page, length, &found, NULL) : S_FALSE;
-    if (length == 0 || FAILED(hr)) {
-        identity_free(&found);
-        return hr == E_OUTOFMEMORY ? no_memory(err) : S_FALSE;
-    }
-    length = read_bytes(directory, "device/vpd_pg80", page, sizeof(page));
-    if (length > 0) {
-        (void)identity_parse_vpd80(page, length, &found, NULL);
+    HRESULT hr = host_device_identity(directory, &found, err);
+    if (hr != S_OK) {
+        return hr;
     }
     hr = append_part(d, directory, range, &part, err);
     if (SUCCEEDED(hr)) {
@@ -160,32 +144,47 @@ static HRESULT add_disk(struct descent *d, const char *directory, const struct r
 static HRESULT descend(struct descent *d, const char *directory, struct range range,
                        struct error *err);
 
-/* All devices in a folder of links to them ("slaves", btrfs's "devices"); *out_count of them. */
+static HRESULT descend_link(struct descent *d, const char *folder, const char *name,
+                            struct range range, struct error *err)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+    char *real = realpath(path, NULL);
+    if (!real) {
+        return errno == ENOENT
+                   ? error_set(err, VSS_E_OBJECT_NOT_FOUND, "%s has gone; try again", path)
+                   : error_set_errno(err, errno, "cannot look at %s", path);
+    }
+    HRESULT hr = descend(d, real, range, err);
+    free(real);
+    return hr;
+}
+
+/* All devices in a folder of links to them ("slaves", btrfs's "devices"); *out_count of them, none
+ * where there is no such folder. */
 static HRESULT descend_into(struct descent *d, const char *folder, struct range range,
                             bool only_first, size_t *out_count, struct error *err)
 {
-    DIR *dir = opendir(folder);
-    HRESULT hr = S_OK;
     *out_count = 0;
-    for (struct dirent *e = dir ? readdir(dir) : NULL; e && SUCCEEDED(hr); e = readdir(dir)) {
-        if (e->d_name[0] == '.' || (only_first && *out_count > 0)) {
-            continue;
-        }
-        char path[PATH_MAX];
-        (void)snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
-        char *real = realpath(path, NULL);
-        if (real) {
-            hr = descend(d, real, range, err);
-        } else {
-            hr = errno == ENOMEM ? no_memory(err)
-                                 : error_set(err, VSS_E_OBJECT_NOT_FOUND, "%s has gone", path);
-        }
-        (*out_count)++;
-        free(real);
+    DIR *dir = opendir(folder);
+    if (!dir) {
+        return errno == ENOENT || errno == ENOTDIR
+                   ? S_OK
+                   : error_set_errno(err, errno, "cannot read %s", folder);
     }
-    if (dir) {
-        (void)closedir(dir);
+    HRESULT hr = S_OK;
+    errno = 0;
+    for (struct dirent *e = readdir(dir); e && SUCCEEDED(hr); e = readdir(dir)) {
+        if (e->d_name[0] != '.' && !(only_first && *out_count > 0)) {
+            hr = descend_link(d, folder, e->d_name, range, err);
+            (*out_count)++;
+        }
+        errno = 0; /* of readdir(), which says so of its failures alone */
     }
+    if (SUCCEEDED(hr) && errno != 0) {
+        hr = error_set_errno(err, errno, "cannot read %s", folder);
+    }
+    (void)closedir(dir);
     return hr;
 }
 
@@ -201,38 +200,7 @@ static HRESULT descend_partition(struct descent *d, const char *directory, struc
     return hr;
 }
 
-/* A filesystem that has the file of a loop device: its disks are the volume's. */
-static HRESULT descend_file(struct descent *d, const char *file, struct error *err)
-{
-    struct host_volume *v = d->volume;
-    struct host_mount mount;
-    if (!v->nested_file) {
-        v->nested_file = text_copy(file);
-        if (!v->nested_file) {
-            return no_memory(err);
-        }
-    }
-    v->nesting++;
-    HRESULT hr = host_mount_find(d->roots->proc, file, &mount, err);
-    if (FAILED(hr)) {
-        return hr;
-    }
-    struct error why = {0};
-    char *directory = NULL;
-    hr = major(mount.device) ? find_directory(d->roots, mount.device, &directory, &why)
-                             : VSS_E_OBJECT_NOT_FOUND;
-    if (SUCCEEDED(hr)) {
-        hr = descend(d, directory, (struct range){0}, err);
-    } else if (hr == VSS_E_OBJECT_NOT_FOUND) {
-        hr = error_set(err, VSS_E_VOLUME_NOT_SUPPORTED, "%s is a file on %s (%s), on no disk here",
-                       file, mount.path, mount.fs_type);
-    } else {
-        hr = error_set(err, hr, "%s", error_text(&why));
-    }
-    free(directory);
-    host_mount_free(&mount);
-    return hr;
-}
+static HRESULT descend_file(struct descent *d, const char *file, struct error *err);
 
 static HRESULT descend_loop(struct descent *d, const char *directory, struct range range,
                             const char *file, struct error *err)
@@ -259,6 +227,20 @@ static HRESULT descend_loop(struct descent *d, const char *directory, struct ran
     return S_OK;
 }
 
+/* It lies on no other. A device that has gone meanwhile has nothing in sysfs either. */
+static HRESULT end_leaf(struct descent *d, const char *directory, struct error *err)
+{
+    char size[TEXT_BYTES];
+    uint32_t length = 0;
+    HRESULT hr = host_device_read(directory, "size", (uint8_t *)size, sizeof(size), &length, err);
+    if (hr == S_FALSE) {
+        return error_set(err, VSS_E_OBJECT_NOT_FOUND, "%s has gone; try again", directory);
+    }
+    (void)error_set(&d->elsewhere, VSS_E_VOLUME_NOT_SUPPORTED,
+                    "%s is no SCSI disk and lies on none", name_of(directory));
+    return hr;
+}
+
 /* Device mapper, RAID. Paths of one LUN are one LUN, and a partition that kpartx made of it is one
  * of it; all else is a device of its own upon others. */
 static HRESULT descend_slaves(struct descent *d, const char *directory, struct range range,
@@ -277,29 +259,36 @@ static HRESULT descend_slaves(struct descent *d, const char *directory, struct r
     }
     HRESULT hr = descend_into(d, folder, range, is_multipath, &count, err);
     if (SUCCEEDED(hr) && count == 0) {
-        hr = error_set(err, VSS_E_VOLUME_NOT_SUPPORTED, "%s is no SCSI disk and lies on none",
-                       name_of(directory));
+        hr = end_leaf(d, directory, err);
     }
     free(folder);
     return hr;
 }
 
+/* What a loop device is of, and whether it is a partition, decide where the way goes. */
 static HRESULT descend(struct descent *d, const char *directory, struct range range,
                        struct error *err)
 {
-    char text[TEXT_BYTES];
+    uint8_t text[TEXT_BYTES];
+    uint8_t file[PAGE_BYTES];
+    uint32_t length = 0;
     if (d->depth >= DEPTH_MAX) {
         return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
                          "%s: devices lie upon each other more than %d deep", name_of(directory),
                          DEPTH_MAX);
     }
-    d->depth++;
-    HRESULT hr = S_FALSE;
-    uint8_t file[PAGE_BYTES];
-    uint32_t length = read_bytes(directory, "loop/backing_file", file, sizeof(file) - 1);
+    HRESULT hr = host_device_read(directory, "partition", text, sizeof(text), &length, err);
+    bool is_partition = hr == S_OK;
+    if (SUCCEEDED(hr)) {
+        hr = host_device_read(directory, "loop/backing_file", file, sizeof(file) - 1, &length, err);
+    }
+    if (FAILED(hr)) {
+        return hr;
+    }
     file[length] = '\0';
     file[strcspn((const char *)file, "\n")] = '\0';
-    if (read_line(directory, "partition", text)) {
+    d->depth++;
+    if (is_partition) {
         hr = descend_partition(d, directory, range, err);
     } else if (length > 0) {
         hr = descend_loop(d, directory, range, (const char *)file, err);
@@ -312,8 +301,6 @@ static HRESULT descend(struct descent *d, const char *directory, struct range ra
     return hr;
 }
 
-/* ---- names ----------------------------------------------------------------------------------- */
-
 /* "/dev/mapper/NAME" of device mapper, else "/dev/NAME". */
 static char *device_name(const char *directory)
 {
@@ -322,13 +309,150 @@ static char *device_name(const char *directory)
                                                  : text_printf("/dev/%s", name_of(directory));
 }
 
-static HRESULT find_in(const struct host_roots *roots, const char *directory,
-                       struct host_volume *out, struct error *err)
+/* ---- mounts ---------------------------------------------------------------------------------- */
+
+/* The directory of the device that a mount is of. S_FALSE: it is of none, or does not name it. */
+static HRESULT find_mount_directory(const struct host_roots *roots, const struct host_mount *mount,
+                                    char **out, struct error *err)
 {
-    struct descent d = {.roots = roots, .volume = out};
-    out->device = device_name(directory);
-    HRESULT hr = out->device ? descend(&d, directory, (struct range){0}, err) : no_memory(err);
-    out->is_stacked = out->is_stacked || out->part_count > 1;
+    struct stat st;
+    *out = NULL;
+    if (major(mount->device)) {
+        return find_directory(roots, mount->device, out, err);
+    }
+    /* Elsewhere than in /dev a source is no device, and to look at it may wait for a server. */
+    const char *source = mount->source ? mount->source : "";
+    bool is_named = source[0] == '/' && strstr(source, "/dev/");
+    if (!is_named || stat(source, &st) != 0 || !S_ISBLK(st.st_mode)) {
+        return S_FALSE;
+    }
+    return find_directory(roots, st.st_rdev, out, err);
+}
+
+/* The folder of links to the devices of the btrfs that has the device of that name. S_FALSE: none
+ * has. */
+static HRESULT find_btrfs_folder(const struct host_roots *roots, const char *name,
+                                 char out[PATH_MAX], struct error *err)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof(path), "%s/fs/btrfs", roots->sys);
+    DIR *dir = opendir(path);
+    if (!dir) {
+        return errno == ENOENT ? S_FALSE : error_set_errno(err, errno, "cannot read %s", path);
+    }
+    HRESULT hr = S_FALSE;
+    errno = 0;
+    for (struct dirent *e = readdir(dir); e && hr == S_FALSE; e = readdir(dir)) {
+        (void)snprintf(path, sizeof(path), "%s/fs/btrfs/%s/devices/%s", roots->sys, e->d_name,
+                       name);
+        (void)snprintf(out, PATH_MAX, "%s/fs/btrfs/%s/devices", roots->sys, e->d_name);
+        if (e->d_name[0] != '.' && access(path, F_OK) == 0) {
+            hr = S_OK;
+        } else if (e->d_name[0] != '.' && errno != ENOENT && errno != ENOTDIR) {
+            hr = error_set_errno(err, errno, "cannot look at %s", path);
+        }
+        errno = 0; /* of readdir(), which says so of its failures alone */
+    }
+    if (hr == S_FALSE && errno != 0) {
+        hr = error_set_errno(err, errno, "cannot read %s/fs/btrfs", roots->sys);
+    }
+    (void)closedir(dir);
+    return hr;
+}
+
+/* A btrfs has no device number of its own; its table row names one of its devices, by any of the
+ * device's names. The kernel's own, which sysfs has, is directory's. */
+static HRESULT descend_btrfs(struct descent *d, const struct host_mount *mount,
+                             const char *directory, struct error *err)
+{
+    const char *name = directory ? name_of(directory) : mount->source ? name_of(mount->source) : "";
+    char folder[PATH_MAX];
+    size_t count = 0;
+    HRESULT hr = *name ? find_btrfs_folder(d->roots, name, folder, err) : S_FALSE;
+    if (hr == S_OK) {
+        hr = descend_into(d, folder, (struct range){0}, false, &count, err);
+        d->volume->is_stacked = d->volume->is_stacked || count > 1;
+    }
+    if (SUCCEEDED(hr) && count == 0) {
+        (void)error_set(&d->untold, VSS_E_VOLUME_NOT_SUPPORTED,
+                        "the devices of the btrfs at %s are not known", mount->path);
+    }
+    return hr;
+}
+
+/* Filesystems on disks of which neither the table of mounts nor sysfs tells. */
+static bool hides_disks(const char *fs_type)
+{
+    return strcmp(fs_type, "zfs") == 0 || strcmp(fs_type, "bcachefs") == 0;
+}
+
+/* out_device: NULL, or the name of the device that the mount is of. */
+static HRESULT descend_mount(struct descent *d, const struct host_mount *mount, char **out_device,
+                             struct error *err)
+{
+    char *directory = NULL;
+    HRESULT hr = find_mount_directory(d->roots, mount, &directory, err);
+    if (SUCCEEDED(hr) && out_device) {
+        *out_device = directory       ? device_name(directory)
+                      : mount->source ? text_printf("/dev/%s", name_of(mount->source))
+                                      : text_copy("");
+        hr = *out_device ? hr : no_memory(err);
+    }
+    if (FAILED(hr)) {
+        free(directory);
+        return hr;
+    }
+    if (strcmp(mount->fs_type, "btrfs") == 0) {
+        hr = descend_btrfs(d, mount, directory, err);
+    } else if (directory) {
+        hr = descend(d, directory, (struct range){0}, err);
+    } else if (hides_disks(mount->fs_type)) {
+        (void)error_set(&d->untold, VSS_E_VOLUME_NOT_SUPPORTED,
+                        "%s is a %s, which does not tell the disks that it lies on", mount->path,
+                        mount->fs_type);
+    } else {
+        (void)error_set(&d->elsewhere, VSS_E_VOLUME_NOT_SUPPORTED,
+                        "%s is a %s, which lies on no disk of this host", mount->path,
+                        mount->fs_type);
+    }
+    free(directory);
+    return FAILED(hr) ? hr : S_OK;
+}
+
+/* A filesystem that has the file of a loop device: its disks are the volume's. */
+static HRESULT descend_file(struct descent *d, const char *file, struct error *err)
+{
+    struct host_volume *v = d->volume;
+    struct host_mount mount;
+    if (!v->nested_file) {
+        v->nested_file = text_copy(file);
+        if (!v->nested_file) {
+            return no_memory(err);
+        }
+    }
+    v->nesting++;
+    HRESULT hr = host_mount_find(d->roots->proc, file, &mount, err);
+    if (SUCCEEDED(hr)) {
+        hr = descend_mount(d, &mount, NULL, err);
+        host_mount_free(&mount);
+    }
+    return hr;
+}
+
+/* ---- names ----------------------------------------------------------------------------------- */
+
+/* The end of every way down for a volume, all of which must lie on disks of LUNs. */
+static HRESULT end_volume(const struct descent *d, HRESULT hr, struct error *err)
+{
+    d->volume->is_stacked = d->volume->is_stacked || d->volume->part_count > 1;
+    if (SUCCEEDED(hr) && FAILED(d->untold.code)) {
+        hr = error_set(err, d->untold.code, "%s", d->untold.text);
+    } else if (SUCCEEDED(hr) && FAILED(d->elsewhere.code)) {
+        hr = error_set(err, d->elsewhere.code, "%s", d->elsewhere.text);
+    }
+    if (FAILED(hr)) {
+        host_volume_free(d->volume);
+    }
     return hr;
 }
 
@@ -336,80 +460,28 @@ HRESULT host_volume_of_device(const struct host_roots *roots, dev_t device, stru
                               struct error *err)
 {
     memset(out, 0, sizeof(*out));
+    struct descent d = {.roots = roots, .volume = out};
     char *directory = NULL;
     HRESULT hr = find_directory(roots, device, &directory, err);
-    if (FAILED(hr)) {
-        return hr;
-    }
-    hr = find_in(roots, directory, out, err);
-    if (FAILED(hr)) {
-        host_volume_free(out);
+    if (SUCCEEDED(hr)) {
+        out->device = device_name(directory);
+        hr = out->device ? descend(&d, directory, (struct range){0}, err) : no_memory(err);
     }
     free(directory);
-    return hr;
-}
-
-/* The folder of links to the devices of the btrfs that has the device of that name; false where
- * there is none. */
-static bool find_btrfs_folder(const struct host_roots *roots, const char *name, char out[PATH_MAX])
-{
-    char path[PATH_MAX];
-    (void)snprintf(path, sizeof(path), "%s/fs/btrfs", roots->sys);
-    DIR *dir = opendir(path);
-    bool is_found = false;
-    for (struct dirent *e = dir ? readdir(dir) : NULL; e && !is_found; e = readdir(dir)) {
-        (void)snprintf(path, sizeof(path), "%s/fs/btrfs/%s/devices/%s", roots->sys, e->d_name,
-                       name);
-        (void)snprintf(out, PATH_MAX, "%s/fs/btrfs/%s/devices", roots->sys, e->d_name);
-        is_found = e->d_name[0] != '.' && access(path, F_OK) == 0;
-    }
-    if (dir) {
-        (void)closedir(dir);
-    }
-    return is_found;
-}
-
-/* A btrfs has no device number of its own; its table row names one of its devices. */
-static HRESULT find_btrfs(const struct host_roots *roots, const struct host_mount *mount,
-                          struct host_volume *out, struct error *err)
-{
-    const char *name = mount->source ? name_of(mount->source) : "";
-    char folder[PATH_MAX];
-    struct descent d = {.roots = roots, .volume = out};
-    size_t count = 0;
-    if (!find_btrfs_folder(roots, name, folder)) {
-        return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
-                         "the devices of the btrfs at %s are not known", mount->path);
-    }
-    out->device = text_printf("/dev/%s", name);
-    HRESULT hr = out->device ? descend_into(&d, folder, (struct range){0}, false, &count, err)
-                             : no_memory(err);
-    out->is_stacked = out->is_stacked || count > 1 || out->part_count > 1;
-    return hr;
+    return end_volume(&d, hr, err);
 }
 
 static HRESULT find_mounted(const struct host_roots *roots, const struct host_mount *mount,
                             struct host_volume *out, struct error *err)
 {
-    HRESULT hr = S_OK;
     memset(out, 0, sizeof(*out));
-    if (major(mount->device)) {
-        hr = host_volume_of_device(roots, mount->device, out, err);
-    } else if (strcmp(mount->fs_type, "btrfs") == 0) {
-        hr = find_btrfs(roots, mount, out, err);
-    } else {
-        hr = error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
-                       "%s is a %s, which lies on no disk of this host", mount->path,
-                       mount->fs_type);
-    }
+    struct descent d = {.roots = roots, .volume = out};
+    HRESULT hr = descend_mount(&d, mount, &out->device, err);
     if (SUCCEEDED(hr)) {
         out->mount_point = text_copy(mount->path);
         hr = out->mount_point ? S_OK : no_memory(err);
     }
-    if (FAILED(hr)) {
-        host_volume_free(out);
-    }
-    return hr;
+    return end_volume(&d, hr, err);
 }
 
 static HRESULT find_by_path(const struct host_roots *roots, const char *name,
@@ -451,23 +523,67 @@ HRESULT host_volume_find(const struct host_roots *roots, const char *name, struc
 
 /* ---- the other way round --------------------------------------------------------------------- */
 
-static bool lies_on(const struct host_volume *volume, const struct vss_lun_info *info)
+static const struct host_part *find_part(const struct host_volume *volume,
+                                         const struct vss_lun_info *info)
 {
     char key[LUN_KEY_BYTES];
     (void)lun_info_key(info, key);
     for (size_t i = 0; i < volume->part_count; i++) {
         const struct host_part *p = &volume->parts[i];
         if (p->url ? strcmp(p->key, key) == 0 : lun_info_compare(info, &p->info) != LUN_DIFFERENT) {
-            return true;
+            return p;
         }
     }
-    return false;
+    return NULL;
 }
 
-/* It is known what the volume lies on, and that is no LUN. Any other failure leaves it unknown. */
-static bool lies_elsewhere(HRESULT hr)
+/* A filesystem does not tell its disks: the LUN is one of them only where this host has it. */
+static HRESULT judge_untold(const struct descent *d, const struct vss_lun_info *info,
+                            struct error *err)
 {
-    return hr == VSS_E_VOLUME_NOT_SUPPORTED || hr == VSS_E_OBJECT_NOT_FOUND;
+    char device[HOST_DEVICE_NAME_BYTES];
+    HRESULT hr = host_device_find(d->roots->sys, info, device, err);
+    return hr == S_OK ? error_set(err, VSS_E_UNEXPECTED,
+                                  "%s, and %s may be one of them; where it is not, take the device "
+                                  "away from this host (log out of its target)",
+                                  d->untold.text, device)
+                      : hr;
+}
+
+/* Does what a way down has found lie on the LUN? S_OK and the name of its part; S_FALSE: for sure
+ * not. One leg that is the LUN decides, whatever the others are, and were they not to be known. */
+static HRESULT judge(const struct descent *d, HRESULT hr, const struct vss_lun_info *info,
+                     char out_name[HOST_DEVICE_NAME_BYTES], struct error *err)
+{
+    const struct host_part *part = find_part(d->volume, info);
+    if (part) {
+        (void)snprintf(out_name, HOST_DEVICE_NAME_BYTES, "%s", part->name);
+        return S_OK;
+    }
+    if (FAILED(hr)) {
+        return hr;
+    }
+    return FAILED(d->untold.code) ? judge_untold(d, info, err) : S_FALSE;
+}
+
+/* As judge(). An unknown answer has a code of its own: to a caller that looks for a LUN or a volume
+ * "not found" or "not supported" would mean that. */
+static HRESULT mount_lies_on(const struct host_roots *roots, const struct host_mount *mount,
+                             const struct vss_lun_info *info, char out_name[HOST_DEVICE_NAME_BYTES],
+                             struct error *err)
+{
+    struct host_volume volume = {0};
+    struct descent d = {.roots = roots, .volume = &volume};
+    struct error why = {0};
+    HRESULT hr = descend_mount(&d, mount, NULL, &why);
+    hr = judge(&d, hr, info, out_name, &why);
+    if (hr == VSS_E_VOLUME_NOT_SUPPORTED || hr == VSS_E_OBJECT_NOT_FOUND) {
+        hr = VSS_E_UNEXPECTED;
+    }
+    host_volume_free(&volume);
+    return FAILED(hr) ? error_set(err, hr, "what %s lies on is not known: %s", mount->path,
+                                  error_text(&why))
+                      : hr;
 }
 
 HRESULT host_lun_mounted(const struct host_roots *roots, const struct vss_lun_info *info,
@@ -475,26 +591,45 @@ HRESULT host_lun_mounted(const struct host_roots *roots, const struct vss_lun_in
 {
     struct host_mount *mounts = NULL;
     size_t count = 0;
+    char name[HOST_DEVICE_NAME_BYTES];
     *out_mount_point = NULL;
     HRESULT hr = host_mounts_load(roots->proc, &mounts, &count, err);
-    bool is_found = false;
-    for (size_t i = 0; i < count && !is_found && SUCCEEDED(hr); i++) {
-        struct host_volume volume;
-        struct error why = {0};
-        hr = find_mounted(roots, &mounts[i], &volume, &why);
-        is_found = SUCCEEDED(hr) && lies_on(&volume, info);
-        if (lies_elsewhere(hr)) {
-            hr = S_OK;
-        } else if (FAILED(hr)) {
-            (void)error_set(err, hr, "what %s lies on is not known: %s", mounts[i].path,
-                            error_text(&why));
-        }
-        host_volume_free(&volume);
-        if (is_found) {
+    hr = FAILED(hr) ? hr : S_FALSE;
+    for (size_t i = 0; i < count && hr == S_FALSE; i++) {
+        hr = mount_lies_on(roots, &mounts[i], info, name, err);
+        if (hr == S_OK) {
             *out_mount_point = text_copy(mounts[i].path);
             hr = *out_mount_point ? S_OK : no_memory(err);
         }
     }
     host_mounts_free(mounts, count);
-    return FAILED(hr) ? hr : is_found ? S_OK : S_FALSE;
+    return hr;
+}
+
+HRESULT host_path_lies_on(const struct host_roots *roots, const char *path,
+                          const struct vss_lun_info *info, char out_name[HOST_DEVICE_NAME_BYTES],
+                          struct error *err)
+{
+    struct stat st;
+    struct host_mount mount = {0};
+    char *real = realpath(path, NULL);
+    out_name[0] = '\0';
+    if (!real || stat(real, &st) != 0) {
+        HRESULT failed = error_set_errno(err, errno, "cannot look at %s", path);
+        free(real);
+        return failed;
+    }
+    HRESULT hr = host_mount_find(roots->proc, real, &mount, err);
+    if (SUCCEEDED(hr) && hides_disks(mount.fs_type)) {
+        log_line(LOG_WARNING, "%s lies on a %s: whether that lies on a LUN cannot be told", path,
+                 mount.fs_type);
+        hr = S_FALSE;
+    } else if (SUCCEEDED(hr)) {
+        /* the table may have a mount that another one hides */
+        mount.device = major(st.st_dev) ? st.st_dev : mount.device;
+        hr = mount_lies_on(roots, &mount, info, out_name, err);
+    }
+    host_mount_free(&mount);
+    free(real);
+    return hr;
 }

@@ -68,9 +68,10 @@ static HRESULT check_identity(const struct candidate_lun *c, struct error *err)
 static HRESULT check_state_directory(const struct set_environment *env,
                                      const struct candidate_lun *c, struct error *err)
 {
+    static const struct host_roots roots = HOST_ROOTS_INIT;
     char device[HOST_DEVICE_NAME_BYTES];
     HRESULT hr =
-        host_device_backs_path("/sys", store_path(env->store), &c->lun->identity.info, device, err);
+        host_path_lies_on(&roots, store_path(env->store), &c->lun->identity.info, device, err);
     if (hr == S_OK) {
         return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
                          "the state directory %s lies on %s (%s), which would be held while it is "

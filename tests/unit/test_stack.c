@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -232,7 +233,7 @@ static void test_what_is_no_scsi_disk(void **state)
     assert_refused(makedev(99, 99), VSS_E_OBJECT_NOT_FOUND, "99:99");
     assert_refused(makedev(253, 9), VSS_E_VOLUME_NOT_SUPPORTED, "deep"); /* it lies on itself */
     put("sys/devices/sdb/device/vpd_pg83", "\0\x83\xff\xff", 4);
-    assert_refused(makedev(8, 16), VSS_E_VOLUME_NOT_SUPPORTED, "sdb is no SCSI disk");
+    assert_refused(makedev(8, 16), VSS_E_VOLUME_NOT_SUPPORTED, "sdb: VPD page 83");
 }
 
 /* '@' stands for the directory of the test. */
@@ -329,20 +330,44 @@ static void test_mount_points(void **state)
     }
 }
 
+/* The identity of a disk of the tree; free with lun_info_free(). */
+static void take_identity(dev_t device, struct vss_lun_info *out)
+{
+    struct host_volume v;
+    find(device, &v);
+    assert_int_equal(lun_info_copy(&v.parts[0].info, out), S_OK);
+    host_volume_free(&v);
+}
+
+/* Where the LUN is mounted must be expected, with words in the error text. */
+static void assert_mounted(const struct vss_lun_info *info, HRESULT expected, const char *words)
+{
+    struct error err = {0};
+    char *at = NULL;
+    HRESULT hr = host_lun_mounted(&roots, info, &at, &err);
+    if (hr != expected || !strstr(err.text, words)) {
+        fail_msg("0x%08x at %s: \"%s\", not \"%s\"", (unsigned)hr, at ? at : "no place", err.text,
+                 words);
+    }
+    assert_int_equal(at != NULL, hr == S_OK);
+    free(at);
+}
+
 static void test_where_a_lun_is_mounted(void **state)
 {
     (void)state;
-    struct host_volume v;
     struct vss_lun_info first = {0};
     struct error err = {0};
     char *at = NULL;
-    find(makedev(8, 0), &v);
-    assert_int_equal(lun_info_copy(&v.parts[0].info, &first), S_OK);
-    host_volume_free(&v);
+    take_identity(makedev(8, 0), &first);
     put_mounts("1 1 254:0 / / rw - ext4 /dev/vda rw\n"
                "2 1 8:16 / @/other rw - ext4 /dev/sdb rw\n"
-               "3 1 0:40 / /dev rw - devtmpfs devtmpfs rw\n");
-    assert_int_equal(host_lun_mounted(&roots, &first, &at, &err), S_FALSE);
+               "3 1 0:40 / /dev rw - devtmpfs devtmpfs rw\n"
+               "4 1 0:41 / @/net rw - nfs4 host:/dev/x rw\n"
+               "5 1 7:7 / @/ram rw - ext4 /dev/loop7 rw\n");
+    put_text("sys/devices/loop7/loop/backing_file", "/dev/in-memory\n");
+    number("loop7", 7, 7);
+    assert_mounted(&first, S_FALSE, "");
     put_mounts("1 1 254:0 / / rw - ext4 /dev/vda rw\n"
                "2 1 253:1 / @/lvm rw - ext4 /dev/mapper/vg-data rw\n");
     assert_int_equal(host_lun_mounted(&roots, &first, &at, &err), S_OK);
@@ -351,8 +376,196 @@ static void test_where_a_lun_is_mounted(void **state)
     /* what cannot be read may be the mount of it */
     put_mounts("1 1 254:0 / / rw - ext4 /dev/vda rw\n"
                "2 1 253:1 / @/lvm\n");
-    assert_int_equal(host_lun_mounted(&roots, &first, &at, &err), VSS_E_UNEXPECTED);
-    assert_null(at);
+    assert_mounted(&first, VSS_E_UNEXPECTED, "table of mounts");
+    lun_info_free(&first);
+}
+
+/* A LUN and a disk that is none under one volume: whichever of them is looked at first. */
+static void test_one_leg_of_several_is_a_lun(void **state)
+{
+    (void)state;
+    struct vss_lun_info first = {0};
+    struct vss_lun_info second = {0};
+    take_identity(makedev(8, 0), &first);
+    take_identity(makedev(8, 16), &second);
+    put_text("sys/devices/nvme0n1/size", "204800\n");
+    slave("dm-2", "vda");
+    slave("dm-2", "sda");
+    slave("dm-2", "nvme0n1");
+    put_text("sys/devices/dm-2/size", "204800\n");
+    number("dm-2", 253, 2);
+    assert_refused(makedev(253, 2), VSS_E_VOLUME_NOT_SUPPORTED, "is no SCSI disk");
+    put_mounts("1 1 253:2 / / rw - ext4 /dev/mapper/vg-mixed rw\n");
+    assert_mounted(&first, S_OK, "");
+    assert_mounted(&second, S_FALSE, "");
+    /* nor does a leg that is not known hide one that is */
+    assert_int_equal(symlink("../../gone", fixture_path(top, "sys/devices/dm-2/slaves/zz")), 0);
+    assert_mounted(&second, VSS_E_UNEXPECTED, "has gone");
+    lun_info_free(&first);
+    lun_info_free(&second);
+}
+
+/* The table names a btrfs's device as it was mounted, sysfs by the kernel's name. */
+static void test_a_btrfs_on_device_mapper(void **state)
+{
+    (void)state;
+    struct host_volume v;
+    struct error err = {0};
+    struct vss_lun_info first = {0};
+    struct vss_lun_info third = {0};
+    take_identity(makedev(8, 0), &first);
+    take_identity(makedev(253, 0), &third);
+    make_directories(fixture_path(top, "dev/mapper"));
+    make_directories(fixture_path(top, "pool"));
+    make_directories(fixture_path(top, "sys/fs/btrfs/0123/devices"));
+    assert_int_equal(
+        symlink("../../../../devices/dm-0", fixture_path(top, "sys/fs/btrfs/0123/devices/dm-0")),
+        0);
+    put_mounts("1 1 254:0 / / rw - ext4 /dev/vda rw\n"
+               "2 1 0:40 / @/pool rw - btrfs @/dev/mapper/mpatha rw\n");
+    /* no such name here: which btrfs it is is not known, and this host has the device */
+    make_directories(fixture_path(top, "sys/block"));
+    assert_mounted(&third, S_FALSE, "");
+    assert_int_equal(symlink("../devices/sdc", fixture_path(top, "sys/block/sdc")), 0);
+    assert_mounted(&third, VSS_E_UNEXPECTED, "sdc may be one of them");
+    assert_mounted(&first, S_FALSE, "");
+    if (mknod(fixture_path(top, "dev/mapper/mpatha"), S_IFBLK | 0600, makedev(253, 0)) != 0) {
+        print_message("skipped: no device nodes for us here\n");
+        skip();
+    }
+    assert_mounted(&third, S_OK, "");
+    assert_mounted(&first, S_FALSE, "");
+    assert_int_equal(host_volume_find(&roots, fixture_path(top, "pool"), &v, &err), S_OK);
+    assert_string_equal(v.device, "/dev/mapper/mpatha");
+    assert_int_equal(v.part_count, 1);
+    host_volume_free(&v);
+    lun_info_free(&first);
+    lun_info_free(&third);
+}
+
+/* What a mount lies on cannot be found out: each might be the LUN. */
+static void test_unknown_is_not_elsewhere(void **state)
+{
+    (void)state;
+    struct vss_lun_info first = {0};
+    take_identity(makedev(8, 0), &first);
+    put_mounts("1 1 99:9 / / rw - ext4 /dev/gone rw\n");
+    assert_mounted(&first, VSS_E_UNEXPECTED, "no block device 99:9");
+    put_mounts("1 1 253:9 / / rw - ext4 /dev/dm-9 rw\n");
+    assert_mounted(&first, VSS_E_UNEXPECTED, "deep");
+    put_mounts("1 1 8:32 / / rw - ext4 /dev/sdf rw\n");
+    put_text("sys/devices/sdf/size", "204800\n");
+    number("sdf", 8, 32);
+    assert_mounted(&first, S_FALSE, ""); /* it has no page 83 */
+    put("sys/devices/sdf/device/vpd_pg0", "\0\0\0\3\0\x80\x83", 7);
+    assert_mounted(&first, VSS_E_UNEXPECTED, "could not read page 83 of sdf");
+    make_directories(fixture_path(top, "sys/devices/sdf/device/vpd_pg83"));
+    assert_mounted(&first, VSS_E_UNEXPECTED, "cannot read");
+    put_mounts("1 1 253:3 / / rw - ext4 /dev/dm-3 rw\n");
+    put_text("sys/devices/dm-3/size", "204800\n");
+    number("dm-3", 253, 3);
+    assert_mounted(&first, S_FALSE, ""); /* it lies on nothing */
+    assert_int_equal(symlink("slaves", fixture_path(top, "sys/devices/dm-3/slaves")), 0);
+    assert_mounted(&first, VSS_E_UNEXPECTED, "cannot read");
+    assert_int_equal(unlink(fixture_path(top, "sys/devices/dm-3/size")), 0);
+    assert_int_equal(unlink(fixture_path(top, "sys/devices/dm-3/slaves")), 0);
+    assert_mounted(&first, VSS_E_UNEXPECTED, "dm-3 has gone");
+    put_mounts("1 1 0:50 / / rw - zfs pool/root rw\n");
+    assert_mounted(&first, S_FALSE, "");
+    make_directories(fixture_path(top, "sys/block"));
+    assert_int_equal(symlink("../devices/sda", fixture_path(top, "sys/block/sda")), 0);
+    assert_mounted(&first, VSS_E_UNEXPECTED, "sda may be one of them");
+    lun_info_free(&first);
+}
+
+/* At no count of files that may be opened is the LUN not mounted. */
+static void test_no_file_to_open(void **state)
+{
+    (void)state;
+    struct vss_lun_info first = {0};
+    struct rlimit before;
+    char *at = NULL;
+    HRESULT hr = S_FALSE;
+    take_identity(makedev(8, 0), &first);
+    put_mounts("1 1 254:0 / / rw - ext4 /dev/vda rw\n"
+               "2 1 253:1 / @/lvm rw - ext4 /dev/mapper/vg-data rw\n");
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int next = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(close(next), 0);
+    int failures = 0;
+    for (int spare = 0; spare < 8 && hr != S_OK; spare++) {
+        struct rlimit limit = {.rlim_cur = (rlim_t)(next + spare), .rlim_max = before.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        hr = host_lun_mounted(&roots, &first, &at, NULL);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        if (hr == S_FALSE) {
+            fail_msg("with %d files to open the LUN is not mounted", spare);
+        }
+        failures += FAILED(hr);
+    }
+    assert_int_equal(hr, S_OK);
+    assert_true(failures >= 2); /* the table of mounts, and what it leads to */
+    free(at);
+    lun_info_free(&first);
+}
+
+static void assert_lies_on(const char *path, const struct vss_lun_info *info, HRESULT expected)
+{
+    struct error err = {0};
+    char name[HOST_DEVICE_NAME_BYTES];
+    HRESULT hr = host_path_lies_on(&roots, path, info, name, &err);
+    if (hr != expected) {
+        fail_msg("%s: 0x%08x: %s", path, (unsigned)hr, err.text);
+    }
+    assert_string_equal(name, hr == S_OK ? "sda" : "");
+}
+
+/* Makes the number of the filesystem that the tree is on that of a device of the tree. */
+static void place_tree_on(const char *device)
+{
+    struct stat st;
+    char name[64];
+    char row[128];
+    assert_int_equal(stat(top, &st), 0);
+    unsigned major_number = major(st.st_dev) ? major(st.st_dev) : 199;
+    unsigned minor_number = minor(st.st_dev);
+    (void)snprintf(name, sizeof(name), "sys/dev/block/%u:%u", major_number, minor_number);
+    (void)unlink(fixture_path(top, name));
+    number(device, major_number, minor_number);
+    (void)snprintf(row, sizeof(row), "1 1 %u:%u / / rw - ext4 /dev/x rw\n", major_number,
+                   minor_number);
+    put_mounts(row);
+}
+
+static void test_what_a_path_lies_on(void **state)
+{
+    (void)state;
+    static const char *const above[] = {"sda", "sda/sda1", "dm-1"};
+    struct vss_lun_info first = {0};
+    struct error err = {0};
+    char name[HOST_DEVICE_NAME_BYTES];
+    take_identity(makedev(8, 0), &first);
+    for (size_t i = 0; i < sizeof(above) / sizeof(above[0]); i++) {
+        place_tree_on(above[i]);
+        assert_lies_on(top, &first, S_OK);
+    }
+    place_tree_on("vda");
+    assert_lies_on(top, &first, S_FALSE);
+    place_tree_on("dm-9");
+    assert_lies_on(top, &first, VSS_E_UNEXPECTED);
+    assert_int_equal(host_path_lies_on(&roots, "/no/such/path", &first, name, &err),
+                     VSS_E_OBJECT_NOT_FOUND);
+    assert_non_null(strstr(err.text, "/no/such/path"));
+    /* no device number of its own, as /proc: a btrfs, a zfs, one in memory */
+    make_directories(fixture_path(top, "sys/fs/btrfs/0123/devices"));
+    assert_int_equal(
+        symlink("../../../../devices/sda", fixture_path(top, "sys/fs/btrfs/0123/devices/sda")), 0);
+    put_mounts("1 1 0:40 / /proc rw - btrfs @/dev/sda rw\n");
+    assert_lies_on("/proc", &first, S_OK);
+    put_mounts("1 1 0:40 / /proc rw - zfs pool rw\n");
+    assert_lies_on("/proc", &first, S_FALSE);
+    put_mounts("1 1 0:40 / /proc rw - tmpfs tmpfs rw\n");
+    assert_lies_on("/proc", &first, S_FALSE);
     lun_info_free(&first);
 }
 
@@ -400,7 +613,10 @@ int main(void)
         TEST(test_disks_and_partitions),     TEST(test_paths_of_one_lun_are_one),
         TEST(test_volumes_of_several_disks), TEST(test_what_is_no_scsi_disk),
         TEST(test_files_on_the_way),         TEST(test_mount_points),
-        TEST(test_where_a_lun_is_mounted),   TEST(test_a_real_loop_device),
+        TEST(test_where_a_lun_is_mounted),   TEST(test_one_leg_of_several_is_a_lun),
+        TEST(test_a_btrfs_on_device_mapper), TEST(test_unknown_is_not_elsewhere),
+        TEST(test_no_file_to_open),          TEST(test_what_a_path_lies_on),
+        TEST(test_a_real_loop_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
