@@ -259,7 +259,9 @@ static HRESULT write_head_backwards(struct block_device *dev, const struct edges
     return block_flush(dev, err);
 }
 
-static HRESULT write_whole(struct block_device *dev, const struct edges *edges, struct error *err)
+/* All but block 0, without which it is no label to anyone. */
+static HRESULT write_rest(struct block_device *dev, const struct edges *edges, uint8_t *scratch,
+                          struct error *err)
 {
     HRESULT hr = block_write(dev, tail_lba(edges), edges->tail_blocks, edges->tail, err);
     if (FAILED(hr)) {
@@ -273,11 +275,35 @@ static HRESULT write_whole(struct block_device *dev, const struct edges *edges, 
     if (FAILED(hr)) {
         return hr;
     }
-    hr = block_write(dev, 0, edges->head_blocks > 0 ? 1 : 0, edges->head, err);
+    hr = read_back(dev, tail_lba(edges), edges->tail_blocks, edges->tail, scratch, err);
+    if (FAILED(hr) || edges->head_blocks <= 1) {
+        return hr;
+    }
+    return read_back(dev, 1, edges->head_blocks - 1, edges->head + edges->block_bytes, scratch,
+                     err);
+}
+
+/* What does not read back is no label that may stay. */
+static HRESULT write_block_0(struct block_device *dev, const struct edges *edges, uint8_t *scratch,
+                             struct error *err)
+{
+    uint32_t blocks = edges->head_blocks > 0 ? 1 : 0;
+    HRESULT hr = block_write(dev, 0, blocks, edges->head, err);
     if (FAILED(hr)) {
         return hr;
     }
-    return block_flush(dev, err);
+    hr = block_flush(dev, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = read_back(dev, 0, blocks, edges->head, scratch, err);
+    if (FAILED(hr)) {
+        memset(scratch, 0, edges->block_bytes);
+        if (FAILED(block_write(dev, 0, blocks, scratch, NULL)) || FAILED(block_flush(dev, NULL))) {
+            error_prefix(err, "the disk's label may be there, and is not to be trusted");
+        }
+    }
+    return hr;
 }
 
 HRESULT edges_write(struct block_device *dev, const struct edges *edges, struct error *err)
@@ -290,16 +316,10 @@ HRESULT edges_write(struct block_device *dev, const struct edges *edges, struct 
     if (!scratch) {
         return no_memory(err);
     }
-    hr = write_whole(dev, edges, err);
-    if (FAILED(hr)) {
-        goto out;
+    hr = write_rest(dev, edges, scratch, err);
+    if (SUCCEEDED(hr)) {
+        hr = write_block_0(dev, edges, scratch, err);
     }
-    hr = read_back(dev, tail_lba(edges), edges->tail_blocks, edges->tail, scratch, err);
-    if (FAILED(hr)) {
-        goto out;
-    }
-    hr = read_back(dev, 0, edges->head_blocks, edges->head, scratch, err);
-out:
     free(scratch);
     return hr;
 }

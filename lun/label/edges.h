@@ -36,9 +36,10 @@ void edges_free(struct edges *edges); /* NULL is harmless */
  * written. A block that does not read back: VSS_E_UNEXPECTED. */
 HRESULT edges_wipe(struct block_device *dev, const struct edges *extent, struct error *err);
 
-/* Tail first, then the head from its end to block 0, so that the disk is valid only when all is
- * there; flushed and read back. The device must have the same geometry: E_INVALIDARG. A block that
- * does not read back: VSS_E_UNEXPECTED. */
+/* Tail first, then the head from its end, flushed and read back; block 0 last and alone, so that
+ * the disk is valid only when all is there and was seen. Where block 0 does not read back it is
+ * zeroed again, as far as the device lets us. The device must have the same geometry: E_INVALIDARG.
+ * A block that does not read back: VSS_E_UNEXPECTED. */
 HRESULT edges_write(struct block_device *dev, const struct edges *edges, struct error *err);
 
 /* A byte form with a checksum, for the journal, appended to out (compressed: labels are mostly
