@@ -223,22 +223,25 @@ int tgt_file_zero(struct tgt_copier *c, int fd, uint64_t offset, uint64_t bytes)
     return errnum;
 }
 
-/* The end of the data or hole that offset lies in, limit at most. */
-static uint64_t part_end(int fd, uint64_t offset, uint64_t limit, int whence)
+/* The end of the data or hole that offset lies in, limit at most. 0 or errno: a map that cannot be
+ * read says nothing of where data are. */
+static int part_end(int fd, uint64_t offset, uint64_t limit, int whence, uint64_t *out)
 {
     off_t found = lseek(fd, (off_t)offset, whence);
-    if (found < 0) {
-        return limit; /* SEEK_DATA: no more data; SEEK_HOLE: cannot happen below the end of the file
-                       */
+    if (found < 0 && errno != ENXIO) { /* ENXIO: no more data */
+        return errno;
     }
-    return (uint64_t)found < limit ? (uint64_t)found : limit;
+    *out = found >= 0 && (uint64_t)found < limit ? (uint64_t)found : limit;
+    return 0;
 }
 
 /* The source has a hole here: the destination gets one, or zeros where it cannot have one. */
 static int equalize_hole(struct tgt_copier *c, int destination, uint64_t offset, uint64_t bytes)
 {
-    if (part_end(destination, offset, offset + bytes, SEEK_DATA) == offset + bytes) {
-        return 0;
+    uint64_t data = 0;
+    int errnum = part_end(destination, offset, offset + bytes, SEEK_DATA, &data);
+    if (errnum != 0 || data == offset + bytes) {
+        return errnum;
     }
     c->written_bytes += bytes;
     if (fallocate(destination, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
@@ -248,23 +251,38 @@ static int equalize_hole(struct tgt_copier *c, int destination, uint64_t offset,
     return errno == EOPNOTSUPP ? tgt_file_zero(c, destination, offset, bytes) : errno;
 }
 
+static int equalize_data(struct tgt_copier *c, int destination, int source, uint64_t offset,
+                         uint64_t end)
+{
+    int errnum = 0;
+    while (errnum == 0 && offset < end) {
+        size_t part = end - offset < CHUNK_BYTES ? (size_t)(end - offset) : CHUNK_BYTES;
+        errnum = equalize_chunk(c, destination, source, offset, part);
+        offset += part;
+    }
+    return errnum;
+}
+
 int tgt_file_equalize(struct tgt_copier *c, int destination, int source, uint64_t offset,
                       uint64_t bytes)
 {
     uint64_t end = offset + bytes;
+    uint64_t data = 0;
+    uint64_t hole = 0;
     int errnum = 0;
     while (errnum == 0 && offset < end) {
-        uint64_t data = part_end(source, offset, end, SEEK_DATA);
-        if (data > offset) {
+        errnum = part_end(source, offset, end, SEEK_DATA, &data);
+        if (errnum == 0 && data > offset) {
             errnum = equalize_hole(c, destination, offset, data - offset);
             offset = data;
             continue;
         }
-        uint64_t hole = part_end(source, offset, end, SEEK_HOLE);
-        while (errnum == 0 && offset < hole) {
-            size_t part = hole - offset < CHUNK_BYTES ? (size_t)(hole - offset) : CHUNK_BYTES;
-            errnum = equalize_chunk(c, destination, source, offset, part);
-            offset += part;
+        if (errnum == 0) {
+            errnum = part_end(source, offset, end, SEEK_HOLE, &hole);
+        }
+        if (errnum == 0) {
+            errnum = equalize_data(c, destination, source, offset, hole);
+            offset = hole;
         }
     }
     return errnum;

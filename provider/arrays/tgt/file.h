@@ -45,7 +45,8 @@ struct tgt_copier {
 HRESULT tgt_copier_init(const struct tgt *t, struct tgt_copier *out);
 
 /* Makes [offset, offset + bytes) of destination equal to source: only what differs is written,
- * holes become holes, nothing is shared. 0 or errno. */
+ * holes become holes, nothing is shared. 0 or errno; where it cannot be told what is a hole, too.
+ */
 int tgt_file_equalize(struct tgt_copier *copier, int destination, int source, uint64_t offset,
                       uint64_t bytes);
 
