@@ -4,12 +4,14 @@
 #include "common/buffer.h"
 #include "common/log.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define COMMAND_BYTES       (1024u * 1024u)
 #define IN_FLIGHT           8u
 #define BATCH               32u
+#define SAME_TRIES          4 /* a LUN that reports changes again and again is not written to */
 #define ASC_NO_SUCH_COMMAND 0x20
 
 static struct lun *lun_of(struct block_device *dev)
@@ -22,6 +24,77 @@ static uint32_t blocks_per_command(const struct lun *lun)
     uint32_t blocks = COMMAND_BYTES / lun->block.block_bytes;
     uint32_t limit = lun->identity.max_transfer_blocks;
     return limit > 0 && limit < blocks ? limit : blocks;
+}
+
+static HRESULT not_the_same(const struct lun *lun, const struct lun_identity *now,
+                            struct error *err)
+{
+    char key[LUN_KEY_BYTES];
+    char found[LUN_KEY_BYTES];
+    const char *serial = lun->identity.info.serial_number;
+    const char *found_serial = now->info.serial_number;
+    return error_set(
+        err, VSS_E_PROVIDER_VETO,
+        "%s reported a change and is %s (serial %s, %" PRIu64
+        " blocks) by now, not %s (serial %s, %" PRIu64 " blocks); nothing more is written to it",
+        lun->url, lun_info_key(&now->info, found), found_serial ? found_serial : "none",
+        now->block_count, lun_info_key(&lun->identity.info, key), serial ? serial : "none",
+        lun->identity.block_count);
+}
+
+/* S_FALSE: it is, and reported a change again while that was looked at. */
+static HRESULT look_again(struct lun *lun, struct error *err)
+{
+    struct lun_identity now;
+    uint32_t attentions = lun->session->attentions;
+    HRESULT hr = identity_read(lun->session, lun->address.lun, &now, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    if (lun_info_compare(&lun->identity.info, &now.info) != LUN_SAME ||
+        lun->identity.block_bytes != now.block_bytes ||
+        lun->identity.block_count != now.block_count) {
+        hr = not_the_same(lun, &now, err);
+    } else if (attentions != lun->session->attentions) {
+        hr = S_FALSE;
+    } else {
+        lun->attentions = attentions;
+    }
+    identity_free(&now);
+    return hr;
+}
+
+/* After a unit attention: is it the LUN that was opened? */
+static HRESULT check_same(struct lun *lun, struct error *err)
+{
+    HRESULT hr = lun->attentions == lun->session->attentions ? S_OK : S_FALSE;
+    for (int tries = 0; hr == S_FALSE && tries < SAME_TRIES; tries++) {
+        hr = look_again(lun, err);
+    }
+    return hr == S_FALSE ? error_set(err, VSS_E_PROVIDER_VETO,
+                                     "%s reports one change after the other; nothing more is "
+                                     "written to it; see the array's own log",
+                                     lun->url)
+                         : hr;
+}
+
+/* Writes that meet a unit attention are all sent again, where the LUN is the same. */
+static HRESULT run_writes(struct lun *lun, struct scsi_command *commands, size_t count,
+                          struct error *err)
+{
+    for (int tries = 0; tries < SAME_TRIES; tries++) {
+        HRESULT hr = check_same(lun, err);
+        if (SUCCEEDED(hr)) {
+            hr = scsi_run(lun->session, commands, count, IN_FLIGHT, err);
+        }
+        if (FAILED(hr) || lun->attentions == lun->session->attentions) {
+            return hr;
+        }
+    }
+    return error_set(err, VSS_E_PROVIDER_VETO,
+                     "%s reported a change before each of %d tries to write to it; see the array's "
+                     "own log",
+                     lun->url, SAME_TRIES);
 }
 
 /* One batch of commands from *lba on; advances lba, blocks and data past what it moved. */
@@ -37,6 +110,7 @@ static HRESULT move_batch(struct lun *lun, bool is_write, uint64_t *lba, uint32_
         if (is_write) {
             scsi_build_write16(&commands[count], lun->address.lun, *lba, now, block_bytes, *data,
                                false);
+            commands[count].ends_at_attention = true;
         } else {
             scsi_build_read16(&commands[count], lun->address.lun, *lba, now, block_bytes, *data);
         }
@@ -44,7 +118,8 @@ static HRESULT move_batch(struct lun *lun, bool is_write, uint64_t *lba, uint32_
         *blocks -= now;
         *data += (size_t)now * block_bytes;
     }
-    HRESULT hr = scsi_run(lun->session, commands, count, IN_FLIGHT, err);
+    HRESULT hr = is_write ? run_writes(lun, commands, count, err)
+                          : scsi_run(lun->session, commands, count, IN_FLIGHT, err);
     for (size_t i = 0; SUCCEEDED(hr) && i < count; i++) {
         hr = scsi_error_or_short(lun->session, &commands[i], err);
     }
@@ -158,6 +233,7 @@ HRESULT lun_identify(struct lun *lun, struct error *err)
     }
     identity_free(&lun->identity);
     lun->identity = identity;
+    lun->attentions = lun->session->attentions; /* the first command of a session meets one */
     lun->block.block_bytes = identity.block_bytes;
     lun->block.block_count = identity.block_count;
     return S_OK;

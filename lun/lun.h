@@ -60,7 +60,10 @@ HRESULT lun_open_session(const struct lun_address *address, const struct lun_opt
 HRESULT lun_credentials(const struct lun_address *address, const struct lun_options *options,
                         char out_user[256], char out_secret[256], struct error *err);
 
-/* An opened LUN: its session, its identity read at opening, and itself as a block device. */
+/* An opened LUN: its session, its identity read at opening, and itself as a block device. Behind
+ * its number may come to be another LUN, of which a unit attention is all the notice: after one,
+ * whichever command met it, the identity is read again before anything more is written.
+ * VSS_E_PROVIDER_VETO of block_write(): it is not SAME, or has another size. */
 struct lun {
     struct block_device block; /* first: block functions take &lun->block */
     struct scsi_transport *session;
@@ -68,6 +71,7 @@ struct lun {
     struct lun_address address;
     char *url;                    /* without secrets */
     struct lun_identity identity; /* as read when opened or by lun_identify() */
+    uint32_t attentions;          /* the session's when identity was last seen to be right */
     uint64_t reservation_key;     /* 0: none held by this structure */
 };
 

@@ -63,12 +63,6 @@ static void build(const struct lun *lun, struct pipeline_request *r)
     }
 }
 
-static bool is_attention(const struct scsi_command *c)
-{
-    return SUCCEEDED(c->result) && c->status == SCSI_STATUS_CHECK_CONDITION &&
-           c->sense.key == SCSI_SENSE_UNIT_ATTENTION;
-}
-
 static HRESULT judge(const struct pipeline_request *r, const struct lun *lun, struct error *err)
 {
     const struct scsi_command *c = &r->own.command;
@@ -85,7 +79,7 @@ static void on_command(struct scsi_command *command, void *user)
     struct lun_path *path = &l->paths[r->own.path];
     struct error err = {0};
     path->in_flight--;
-    if (FAILED(command->result) || is_attention(command)) {
+    if (FAILED(command->result) || scsi_is_attention(command)) {
         l->pipe.is_lost = true;
     } else if (scsi_retry_wanted(&r->own.retry, command) && !l->pipe.is_lost) {
         r->own.next = l->waiting;
@@ -208,8 +202,14 @@ static HRESULT lun_map(struct pipeline *p, uint64_t offset)
     bool goes_on = true;
     for (int round = 0; goes_on && round < STATUS_ROUNDS; round++) {
         struct scsi_command c;
+        struct error err = {0};
         scsi_build_lba_status(&c, lun->address.lun, at / p->block_bytes, data, sizeof(data));
-        HRESULT hr = scsi_execute(lun->session, &c, NULL);
+        c.ends_at_attention = true;
+        HRESULT hr = scsi_execute(lun->session, &c, &err);
+        if (FAILED(c.result) || scsi_is_attention(&c)) {
+            p->is_lost = true; /* as for every request */
+            (void)error_set(&p->err, hr, "%s", err.text);
+        }
         if (FAILED(hr)) {
             return hr;
         }

@@ -34,7 +34,8 @@ struct run {
     struct scsi_transport *transport;
     struct run_slot slots[MAX_WINDOW];
     size_t window;
-    size_t used; /* slots in use */
+    size_t used;     /* slots in use */
+    bool is_stopped; /* nothing is sent any more */
 };
 
 static void run_slot_done(struct scsi_command *command, void *user);
@@ -54,14 +55,20 @@ static void run_submit(struct run_slot *slot)
     slot->run->transport->ops->submit(slot->run->transport, c);
 }
 
+bool scsi_is_attention(const struct scsi_command *c)
+{
+    return SUCCEEDED(c->result) && c->status == SCSI_STATUS_CHECK_CONDITION &&
+           c->sense.key == SCSI_SENSE_UNIT_ATTENTION;
+}
+
 bool scsi_retry_wanted(struct scsi_retry *retry, const struct scsi_command *c)
 {
     if (FAILED(c->result)) {
         return false;
     }
-    if (c->status == SCSI_STATUS_CHECK_CONDITION && c->sense.key == SCSI_SENSE_UNIT_ATTENTION) {
+    if (scsi_is_attention(c)) {
         retry->at_us = 1;
-        return retry->attentions++ < MAX_UA_RETRIES;
+        return !c->ends_at_attention && retry->attentions++ < MAX_UA_RETRIES;
     }
     if (c->status == SCSI_STATUS_BUSY || c->status == SCSI_STATUS_TASK_SET_FULL) {
         retry->at_us = clock_monotonic_us() + ((uint64_t)FIRST_BUSY_US << retry->busies);
@@ -85,6 +92,10 @@ static void run_slot_end(struct run_slot *slot)
 static void run_slot_done(struct scsi_command *command, void *user)
 {
     struct run_slot *slot = user;
+    if (scsi_is_attention(command)) {
+        slot->run->transport->attentions++;
+        slot->run->is_stopped = slot->run->is_stopped || command->ends_at_attention;
+    }
     if (scsi_retry_wanted(&slot->retry, command)) {
         command->done = false;
         return;
@@ -127,13 +138,13 @@ static uint32_t run_retry_due(struct run *run)
     return wait_ms;
 }
 
-/* The transport is lost: what waited to be sent (again) gets its failure. */
+/* The transport is lost, or the run stopped: what waited to be sent (again) gets this failure. */
 static void run_fail(struct run *run, HRESULT hr, struct scsi_command *commands, size_t count,
                      size_t next)
 {
     for (size_t i = 0; i < run->window; i++) {
         struct run_slot *slot = &run->slots[i];
-        if (slot->command) {
+        if (slot->command && (!run->is_stopped || slot->retry.at_us != 0)) {
             slot->command->result = hr;
             slot->command->done = true;
             run_slot_end(slot);
@@ -156,6 +167,7 @@ HRESULT scsi_run(struct scsi_transport *transport, struct scsi_command *commands
     size_t limit = window < transport->max_in_flight ? window : transport->max_in_flight;
     run.transport = transport;
     run.used = 0;
+    run.is_stopped = false;
     run.window = limit > MAX_WINDOW ? MAX_WINDOW : limit;
     if (run.window == 0) {
         run.window = 1;
@@ -167,8 +179,13 @@ HRESULT scsi_run(struct scsi_transport *transport, struct scsi_command *commands
         run_fill(&run, commands, count, &next);
         HRESULT hr = transport->ops->poll(transport, run_retry_due(&run), err);
         if (FAILED(hr)) {
+            run.is_stopped = false; /* nothing is under way any more */
             run_fail(&run, hr, commands, count, next);
             return hr;
+        }
+        if (run.is_stopped) {
+            run_fail(&run, E_ABORT, commands, count, next);
+            next = count;
         }
     }
     return S_OK;
@@ -246,6 +263,8 @@ static const char *no_answer_text(HRESULT result)
         return "cannot be sent: this transport has no such LUN number";
     case E_OUTOFMEMORY:
         return "could not be sent: not enough memory";
+    case E_ABORT:
+        return "was not sent: the LUN reported a change before it; identify it again";
     default:
         return "got no answer: the session is lost; open a new one and identify the LUN again";
     }

@@ -45,6 +45,7 @@ struct scsi_command {
     uint32_t timeout_ms;                                       /* 0: SCSI_DEFAULT_TIMEOUT_MS */
     void (*on_done)(struct scsi_command *command, void *user); /* may be NULL; may submit more */
     void *user;
+    bool ends_at_attention; /* scsi_run() does not send it again after a unit attention */
 
     bool done;
     HRESULT result; /* S_OK: a status arrived (any); else the transport failed or timed out */
@@ -87,13 +88,16 @@ struct scsi_transport {
     const struct scsi_transport_ops *ops;
     const char *name;       /* for messages: "iscsi://host:port/target" without user and secret */
     uint32_t max_in_flight; /* commands worth having outstanding, >= 1 */
+    uint32_t attentions;    /* unit attentions that scsi_run() met here, of any LUN: behind a number
+                               may be another LUN since */
 };
 
 /* Runs commands to their end with up to window (and max_in_flight, and 256) of them outstanding.
  * Unit attention is retried up to 4 times, BUSY and TASK SET FULL up to 8 times with a growing
- * pause; on_done is called once, after the last try. Returns S_OK when every command has a result
- * (look at each), else the transport's failure: then every command that had not ended carries it as
- * its result. */
+ * pause; on_done is called once, after the last try. A unit attention that a command ends at ends
+ * the run too: what is under way gets its result, what is not sent, or waits to be sent again, gets
+ * E_ABORT. Returns S_OK when every command has a result (look at each), else the transport's
+ * failure: then every command that had not ended carries it as its result. */
 HRESULT scsi_run(struct scsi_transport *transport, struct scsi_command *commands, size_t count,
                  uint32_t window, struct error *err);
 
@@ -107,6 +111,9 @@ struct scsi_retry {
     uint8_t attentions;
     uint8_t busies;
 };
+
+/* True where the LUN answered with a unit attention: it, its reservations or its target changed. */
+bool scsi_is_attention(const struct scsi_command *command);
 
 /* True where a command that has ended shall be sent again: the rule of scsi_run(). */
 bool scsi_retry_wanted(struct scsi_retry *retry, const struct scsi_command *command);

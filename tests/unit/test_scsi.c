@@ -183,6 +183,43 @@ static void test_window_and_callbacks(void **state)
     assert_int_equal(scsi_run(&f.transport, NULL, 0, 5, NULL), S_OK);
 }
 
+/* A unit attention that one of them ends at: what is not sent by then never is. */
+static void test_attention_that_ends_a_run(void **state)
+{
+    (void)state;
+    struct fake f = make_fake();
+    struct scsi_command commands[20];
+    size_t done = 0;
+    say(&f, 1, (struct answer){SCSI_STATUS_GOOD, {0}, 0});
+    say(&f, 1, (struct answer){SCSI_STATUS_BUSY, {0}, 0});
+    say(&f, 1, attention);
+    say(&f, 1, (struct answer){SCSI_STATUS_BUSY, {0}, 0});
+    for (size_t i = 0; i < 20; i++) {
+        scsi_build_test_unit_ready(&commands[i], i);
+        commands[i].on_done = count_done;
+        commands[i].user = &done;
+        commands[i].ends_at_attention = true;
+    }
+    assert_int_equal(scsi_run(&f.transport, commands, 20, 5, NULL), S_OK);
+    assert_int_equal(done, 20);
+    assert_int_equal(f.transport.attentions, 1);
+    assert_int_equal(f.submitted, 6); /* five, and one for the first that was done */
+    assert_true(scsi_is_attention(&commands[2]));
+    size_t good = 0;
+    size_t aborted = 0;
+    for (size_t i = 0; i < 20; i++) {
+        assert_ptr_equal(commands[i].on_done, count_done);
+        good += commands[i].result == S_OK && commands[i].status == SCSI_STATUS_GOOD;
+        aborted += commands[i].result == E_ABORT;
+    }
+    assert_int_equal(good, 3);
+    assert_int_equal(aborted, 16); /* the two that were busy, and those behind */
+    f = make_fake();
+    say(&f, 2, attention);
+    assert_int_equal(execute(&f, NULL), S_OK);
+    assert_int_equal(f.transport.attentions, 2); /* counted too where it is sent again */
+}
+
 static void test_transport_dies(void **state)
 {
     (void)state;
@@ -386,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_unit_attention),
         cmocka_unit_test(test_busy),
         cmocka_unit_test(test_window_and_callbacks),
+        cmocka_unit_test(test_attention_that_ends_a_run),
         cmocka_unit_test(test_transport_dies),
         cmocka_unit_test(test_short_data),
         cmocka_unit_test(test_meaning),

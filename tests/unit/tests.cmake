@@ -5,6 +5,8 @@ lunshadow_test(unit common LINK lunshadow_common)
 lunshadow_test(unit config LINK lunshadow_common)
 
 lunshadow_test(unit scsi LINK lunshadow_lun)
+lunshadow_test(unit lun LINK lunshadow_lun)
+target_link_options(test_lun PRIVATE -Wl,--wrap=lun_open_session)
 lunshadow_test(unit identity LINK lunshadow_lun)
 lunshadow_test(unit identity_match LINK lunshadow_lun)
 lunshadow_test(unit info LINK lunshadow_lun)
