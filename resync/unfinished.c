@@ -178,15 +178,19 @@ HRESULT unfinished_close(struct recovery *r, struct error *err)
 static HRESULT unfence(struct set_environment *env, const struct visible *visible,
                        const struct journal_step *step, struct error *err)
 {
-    const struct scan_lun *found = visible_find_key(visible, step->lun_key);
+    const struct scan_lun *found = NULL;
     struct lun *lun = NULL;
+    HRESULT hr = visible_find_key(visible, step->lun_key, &found, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
     if (!found) {
         return error_set(err, VSS_E_OBJECT_NOT_FOUND,
                          "%s, which a dead resync fenced off, is on no configured portal; bring it "
                          "back, or remove key 0x%016llx yourself",
                          step->lun_key, (unsigned long long)fence_key(step));
     }
-    HRESULT hr = lun_open(found->url, &env->lun, true, &lun, err);
+    hr = lun_open(found->url, &env->lun, true, &lun, err);
     if (SUCCEEDED(hr)) {
         hr = fence_drop_key(lun, fence_key(step), err);
     }

@@ -27,7 +27,8 @@ HRESULT unfinished_close(struct recovery *r, struct error *err);
 void unfinished_free(struct recovery *r);
 
 /* Takes off what an entry fenced, and closes it: all that is left of a resync that had only begun,
- * or that was done. VSS_E_OBJECT_NOT_FOUND: a LUN of it is not to be seen;
+ * or that was done. VSS_E_OBJECT_NOT_FOUND: a LUN of it is not to be seen, or
+ * two that differ have its key;
  * VSS_E_RESYNC_IN_PROGRESS: a running resync may have taken the entry over. */
 HRESULT unfinished_unfence(struct set_environment *env, const struct journal_entry *entry,
                            struct error *err);

@@ -42,8 +42,9 @@ HRESULT label_journal_sink(const struct disk_ids_transaction *transaction, void 
 /* Puts back what such steps of an entry hold, the newest first, on every LUN that one is about:
  * found by its identity on a configured portal, which is read again in the session that writes;
  * written, flushed and read back. Labels are then what they were when the entry was opened, whether
- * the change was made in part or wholly. VSS_E_OBJECT_NOT_FOUND: a LUN is on no configured portal;
- * VSS_E_UNEXPECTED: a step is damaged, or does not fit its LUN; nothing is written to that one. */
+ * the change was made in part or wholly. VSS_E_OBJECT_NOT_FOUND: a LUN is on no configured portal,
+ * or two that differ have its key; VSS_E_UNEXPECTED: a step is damaged, or does not fit its LUN;
+ * nothing is written to that one. */
 HRESULT label_put_back(struct set_environment *env, const struct journal_entry *entry,
                        struct error *err);
 

@@ -108,7 +108,11 @@ static HRESULT open_lun(struct set_environment *env, const struct visible *visib
                         const char *lun_key, struct lun **out, struct error *err)
 {
     char now[LUN_KEY_BYTES];
-    const struct scan_lun *found = visible_find_key(visible, lun_key);
+    const struct scan_lun *found = NULL;
+    HRESULT hr = visible_find_key(visible, lun_key, &found, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
     if (!found) {
         return error_set(err, VSS_E_OBJECT_NOT_FOUND,
                          "%s, whose label a dead process was changing, is on no configured "
@@ -116,10 +120,11 @@ static HRESULT open_lun(struct set_environment *env, const struct visible *visib
                          lun_key, visible->all_answered ? "" : "; also: ",
                          visible->all_answered ? "" : error_text(&visible->unanswered));
     }
-    HRESULT hr = lun_open(found->url, &env->lun, false, out, err);
-    if (SUCCEEDED(hr) && strcmp(lun_info_key(&(*out)->identity.info, now), lun_key) != 0) {
+    hr = lun_open(found->url, &env->lun, false, out, err);
+    if (SUCCEEDED(hr) &&
+        lun_info_compare(&found->identity.info, &(*out)->identity.info) != LUN_SAME) {
         hr = error_set(err, VSS_E_OBJECT_NOT_FOUND, "%s is %s by now, not %s; nothing was written",
-                       found->url, now, lun_key);
+                       found->url, lun_info_key(&(*out)->identity.info, now), lun_key);
     }
     return hr;
 }

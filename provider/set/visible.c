@@ -110,17 +110,33 @@ const struct scan_lun *visible_find(const struct visible *visible, const struct 
     return found;
 }
 
-const struct scan_lun *visible_find_key(const struct visible *visible, const char *lun_key)
+static bool has_key(const struct scan_lun *lun, const char *lun_key)
 {
+    char key[LUN_KEY_BYTES];
+    return SUCCEEDED(lun->result) && strcmp(lun_info_key(&lun->identity.info, key), lun_key) == 0;
+}
+
+HRESULT visible_find_key(const struct visible *visible, const char *lun_key,
+                         const struct scan_lun **out, struct error *err)
+{
+    *out = NULL;
     for (size_t s = 0; s < visible->count; s++) {
         for (size_t i = 0; i < visible->scans[s]->count; i++) {
             const struct scan_lun *lun = &visible->scans[s]->luns[i];
-            char key[LUN_KEY_BYTES];
-            if (SUCCEEDED(lun->result) &&
-                strcmp(lun_info_key(&lun->identity.info, key), lun_key) == 0) {
-                return lun;
+            if (!has_key(lun, lun_key)) {
+                continue;
             }
+            if (*out && lun_info_compare(&(*out)->identity.info, &lun->identity.info) != LUN_SAME) {
+                HRESULT hr = error_set(err, VSS_E_OBJECT_NOT_FOUND,
+                                       "%s and %s are both %s, but not one LUN: which is meant "
+                                       "cannot be told; give one another identity on the array, or "
+                                       "mask it, and try again",
+                                       (*out)->url, lun->url, lun_key);
+                *out = NULL;
+                return hr;
+            }
+            *out = *out ? *out : lun;
         }
     }
-    return NULL;
+    return *out ? S_OK : S_FALSE;
 }

@@ -27,7 +27,10 @@ void visible_free(struct visible *visible); /* leaves it all-zero */
 const struct scan_lun *visible_find(const struct visible *visible, const struct vss_lun_info *info,
                                     const struct scan_lun **out_ambiguous);
 
-/* The LUN with this key (lun_info_key()), or NULL. */
-const struct scan_lun *visible_find_key(const struct visible *visible, const char *lun_key);
+/* The LUN with this key (lun_info_key()): S_OK, the first of its addresses; S_FALSE, and NULL,
+ * where there is none. VSS_E_OBJECT_NOT_FOUND: LUNs that are not the same have it (one designator,
+ * two serial numbers); a key alone cannot say which is meant, the text names both. */
+HRESULT visible_find_key(const struct visible *visible, const char *lun_key,
+                         const struct scan_lun **out, struct error *err);
 
 #endif

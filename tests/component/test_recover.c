@@ -129,6 +129,47 @@ static void delete_set(struct array *a, struct set_record *set)
     array_assert_nothing_left(a);
 }
 
+/* ---- two LUNs with one key: which one the journal means is not known ---------------------------
+ */
+
+#define TWIN_TARGET "iqn.2026-01.org.lunshadow.a-twin" /* before the array's own in a scan */
+
+/* A LUN with the designator of another one, and a serial number of its own. */
+static void add_twin(struct array *a, const struct vss_lun_info *info)
+{
+    struct error err = {0};
+    char scsi_id[33] = "";
+    for (uint32_t i = 0; i < info->device_id.identifier_count; i++) {
+        const struct vss_storage_identifier *id = &info->device_id.identifiers[i];
+        bool is_naa = id->type == VDSStorageIdTypeFCPHName && id->identifier_bytes == 16;
+        for (size_t n = 0; is_naa && n < 16; n++) {
+            (void)snprintf(scsi_id + 2 * n, 3, "%02x", id->identifier[n]);
+        }
+    }
+    struct lab_lun_options options = {.target = TWIN_TARGET,
+                                      .lun = 1,
+                                      .file = "twin.img",
+                                      .bytes = ARRAY_BYTES,
+                                      .block_bytes = 512,
+                                      .scsi_id = scsi_id,
+                                      .serial = "TWIN"};
+    assert_int_equal(strlen(scsi_id), 32);
+    assert_ok(lab_add_lun(a->lab, &options, &err), &err);
+}
+
+/* Refused, with both named, until the twin has gone. */
+static void assert_twin_refused(struct array *a, enum recover_way way, const char *url)
+{
+    struct error err = {0};
+    struct journal_entry *entry = NULL;
+    load_one(a, &entry);
+    assert_refused(recover_entry(a->env, &entry->entry_id, way, &err), VSS_E_OBJECT_NOT_FOUND, &err,
+                   TWIN_TARGET "/1 and ");
+    assert_non_null(strstr(err.text, url));
+    journal_free_all(entry, 1);
+    assert_ok(lab_remove_target(a->lab, TWIN_TARGET, &err), &err);
+}
+
 /* ---- break: the labels are changed, and nothing more came to be --------------------------------
  */
 
@@ -156,6 +197,27 @@ static void dead_break_is_taken_back(void **state)
     copy_ids(a, &set, before);
     in_dead_process(a, &set, break_half);
     assert_refused(set_break(a->env, &set.set_id, 0, &err), VSS_E_BAD_STATE, &err, "recover");
+    deal_with(a, RECOVER_ROLLBACK);
+    assert_ids(a, &set, before);
+    free_ids(before);
+    load_set(a, &set);
+    delete_set(a, &set);
+}
+
+static void old_labels_are_not_given_to_a_twin(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    struct vss_disk_ids before[COPIES];
+    char twin[256];
+    array_create(a, VSS_CTX_APP_ROLLBACK, COPIES, &set);
+    copy_ids(a, &set, before);
+    in_dead_process(a, &set, break_half);
+    add_twin(a, &set.luns[0].copy);
+    (void)snprintf(twin, sizeof(twin), "%s/twin.img", a->lab->disks);
+    uint64_t digest = array_digest(twin);
+    assert_twin_refused(a, RECOVER_ROLLBACK, set.luns[0].copy_url);
+    assert_int_equal(array_digest(twin), digest);
     deal_with(a, RECOVER_ROLLBACK);
     assert_ids(a, &set, before);
     free_ids(before);
@@ -482,6 +544,20 @@ static void a_resync_that_is_done_only_loses_its_fence(void **state)
     delete_set(a, &set);
 }
 
+static void no_fence_is_looked_for_on_a_twin(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    array_create(a, TRANSPORTABLE, 1, &set);
+    left = LEFT_FENCE;
+    in_dead_process(a, &set, resync_fenced);
+    add_twin(a, &set.luns[0].source);
+    assert_twin_refused(a, RECOVER_RESUME, set.luns[0].source_url);
+    deal_with(a, RECOVER_RESUME);
+    assert_no_registration(a);
+    delete_set(a, &set);
+}
+
 /* Nor does what a dying recovery left keep the same resync from running. */
 static void another_resync_takes_what_is_left_of_a_fence(void **state)
 {
@@ -651,6 +727,7 @@ int main(void)
 #define array_test(name) cmocka_unit_test_setup_teardown(name, array_start, array_stop)
     const struct CMUnitTest tests[] = {
         array_test(dead_break_is_taken_back),
+        array_test(old_labels_are_not_given_to_a_twin),
         array_test(dead_break_is_finished),
         array_test(dead_break_is_finished_on_a_restarted_array),
         array_test(dead_import_is_taken_back),
@@ -662,6 +739,7 @@ int main(void)
         array_test(a_resync_that_is_done_is_not_done_again),
         array_test(hosts_are_let_in_again_where_nothing_was_done),
         array_test(a_resync_that_is_done_only_loses_its_fence),
+        array_test(no_fence_is_looked_for_on_a_twin),
         array_test(another_resync_takes_what_is_left_of_a_fence),
         array_test(a_hopeless_entry_can_be_forgotten),
     };
