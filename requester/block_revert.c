@@ -5,13 +5,15 @@
 
 #include "common/buffer.h"
 #include "common/id.h"
-#include "lun/host/mounts.h"
+#include "common/log.h"
 #include "lun/host/stack.h"
 #include "provider/set/candidate.h"
 
+#include <errno.h>
 #include <lunshadow/metadata.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SECTION "revert"
 #define KEY     "blocking_writers"
@@ -27,40 +29,26 @@ static const struct host_roots roots = HOST_ROOTS_INIT;
 
 /* ---- what lies where ------------------------------------------------------------------------- */
 
-static bool shares_lun(const struct candidate *volume, const struct host_volume *other)
-{
-    for (size_t l = 0; l < volume->lun_count; l++) {
-        const struct candidate_lun *c = &volume->luns[l];
-        for (size_t p = 0; p < other->part_count; p++) {
-            const struct host_part *part = &other->parts[p];
-            if (part->url
-                    ? strcmp(part->key, c->key) == 0
-                    : lun_info_compare(&part->info, &c->lun->identity.info) != LUN_DIFFERENT) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
 /* Does a path lie on the volume, or on another one of its LUNs, which a revert takes along? What is
- * not there, or on no disk, does not. */
+ * not there does not; what lies where cannot be told may. */
 static HRESULT check_path(const struct question *q, const char *path, struct error *err)
 {
-    char *real = realpath(path, NULL);
-    struct host_mount mount = {0};
-    struct host_volume volume = {0};
-    HRESULT hr = real ? host_mount_find(roots.proc, real, &mount, NULL) : S_FALSE;
-    if (hr == S_OK) {
-        hr = host_volume_find(&roots, mount.path, &volume, NULL);
+    char name[HOST_DEVICE_NAME_BYTES];
+    struct error why = {0};
+    HRESULT hr = access(path, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR) ? S_OK : S_FALSE;
+    for (size_t i = 0; hr == S_FALSE && i < q->volume.lun_count; i++) {
+        const struct vss_lun_info *info = &q->volume.luns[i].lun->identity.info;
+        hr = host_path_lies_on(&roots, path, info, name, &why);
+        *q->out_block = *q->out_block || hr != S_FALSE;
     }
-    if (hr == S_OK && shares_lun(&q->volume, &volume)) {
-        *q->out_block = true;
+    if (hr == E_OUTOFMEMORY) {
+        return error_set(err, hr, "out of memory looking at %s", path);
     }
-    host_volume_free(&volume);
-    host_mount_free(&mount);
-    free(real);
-    return hr == E_OUTOFMEMORY ? error_set(err, hr, "out of memory looking at %s", path) : S_OK;
+    if (FAILED(hr)) {
+        log_line(LOG_WARNING, "a revert is blocked, since %s may lie on the volume: %s", path,
+                 error_text(&why));
+    }
+    return S_OK;
 }
 
 /* ---- writers --------------------------------------------------------------------------------- */

@@ -241,7 +241,11 @@ static HRESULT find_destinations(const struct journal_entry *entry, const struct
         if (!step->lun_key || strcmp(step->name, RESYNC_STEP_WANTED) != 0) {
             continue;
         }
-        const struct scan_lun *found = visible_find_key(visible, step->lun_key);
+        const struct scan_lun *found = NULL;
+        HRESULT hr = visible_find_key(visible, step->lun_key, &found, err);
+        if (FAILED(hr)) {
+            return hr;
+        }
         if (!found) {
             return error_set(err, VSS_E_OBJECT_NOT_FOUND,
                              "%s, which a dead resync took from its hosts, is on no configured "
