@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/process.h"
 #include "lun/host/export_daemon.h"
+#include "lun/transport/iscsi.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -78,10 +79,11 @@ static json_t *lun_node(const struct lun *lun, const struct export_options *opti
         return json_pack("{s:s, s:s, s:s, s:b}", "driver", "host_device", "node-name", "lun",
                          "filename", options->device, "read-only", read_only);
     }
-    json_t *node = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:b}", "driver", "iscsi",
-                             "node-name", "lun", "transport", "tcp", "portal", lun->address.portal,
-                             "target", lun->address.target, "lun", (json_int_t)lun->address.lun,
-                             "initiator-name", initiator, "read-only", read_only);
+    json_t *node =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:b}", "driver", "iscsi", "node-name", "lun",
+                  "transport", "tcp", "portal", lun->address.portal, "target", lun->address.target,
+                  "lun", (json_int_t)iscsi_lun_field(lun->address.lun), "initiator-name", initiator,
+                  "read-only", read_only);
     bool is_whole = node != NULL;
     if (is_whole && user[0]) {
         is_whole = json_object_set_new(node, "user", json_string(user)) == 0;

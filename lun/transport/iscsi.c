@@ -22,7 +22,7 @@
 
 #define MAX_IN_FLIGHT    128u
 #define MAX_LUN          16383u
-#define FLAT_SPACE       0x4000u /* SAM-5 4.7.7: above LUN 255 */
+#define FLAT_SPACE       0x4000u /* SAM-5 4.7.7 */
 #define OPEN_TRIES       3
 #define OPEN_PAUSE_MS    200u
 #define MAX_REDIRECTIONS 4
@@ -224,6 +224,11 @@ static struct scsi_task *make_task(struct scsi_command *c)
     return task;
 }
 
+uint16_t iscsi_lun_field(uint64_t lun)
+{
+    return (uint16_t)(lun < 256 ? lun : lun | FLAT_SPACE);
+}
+
 static void refuse_command(struct iscsi_session *s, struct scsi_command *c, HRESULT hr)
 {
     c->result = hr;
@@ -255,7 +260,7 @@ static void session_submit(struct scsi_transport *transport, struct scsi_command
         return;
     }
     c->transport.task = task;
-    int lun = (int)(c->lun < 256 ? c->lun : c->lun | FLAT_SPACE);
+    uint16_t lun = iscsi_lun_field(c->lun);
     if (iscsi_scsi_command_async(s->context, lun, task, on_response, NULL, c) != 0) {
         s->is_broken = true;
     }

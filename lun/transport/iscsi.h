@@ -20,6 +20,11 @@ struct iscsi_options {
     uint32_t timeout_ms; /* for connecting and logging in, all tries together */
 };
 
+/* A LUN's number (up to 16383) as the first two bytes of a LUN field, which libiscsi and programs
+ * that are built on it want in its place: peripheral addressing below 256, flat space above (SAM-5
+ * 4.7). */
+uint16_t iscsi_lun_field(uint64_t lun);
+
 /* Connects and logs in; a connection that is refused or breaks meanwhile is tried 3 times;
  * redirections by the target are followed. VSS_E_OBJECT_NOT_FOUND: portal unreachable or target
  * unknown to this initiator; E_ACCESSDENIED: login refused; VSS_E_UNEXPECTED: the target speaks no

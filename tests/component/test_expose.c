@@ -361,8 +361,8 @@ static void let_one_die(const struct array *a, const struct set_record *set, con
     assert_file(at, "file", TEXT);
 }
 
-/* The first original as a file, with a keeper of 3 s. Returns the export's directory. */
-static const char *export_with_keeper(struct array *a, const char *name)
+/* A LUN as a file, with a keeper of 3 s. Returns the export's directory. */
+static const char *export_lun(struct array *a, const char *url, const char *name)
 {
     struct error err = {0};
     struct lun *lun = NULL;
@@ -371,10 +371,32 @@ static const char *export_with_keeper(struct array *a, const char *name)
                                      .keeper = helper_program("lunshadow-export-keeper"),
                                      .lost_after_s = 3};
     const char *directory = path_in(a, name);
-    assert_ok(lun_open(a->urls[0], &a->env->lun, true, &lun, &err), &err);
-    assert_ok(export_start(directory, a->urls[0], &lun->identity.info, &options, &err), &err);
+    assert_ok(lun_open(url, &a->env->lun, true, &lun, &err), &err);
+    assert_ok(export_start(directory, url, &lun->identity.info, &options, &err), &err);
     lun_close(lun);
     return directory;
+}
+
+/* The two bytes of LUN 300 are those of LUN 44 behind bus 1 where nobody says which form they have.
+ */
+static void a_lun_above_255_is_no_other(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    static const uint32_t numbers[] = {44, 300};
+    char url[320];
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        char name[32];
+        (void)snprintf(name, sizeof(name), "lun%u.img", numbers[i]);
+        SHELL("yes %u | head -c 8M > '%s/%s'", numbers[i], a->lab->disks, name);
+        struct lab_lun_options lun = {
+            .target = ARRAY_TARGET, .lun = numbers[i], .file = name, .block_bytes = 512};
+        assert_ok(lab_add_lun(a->lab, &lun, &err), &err);
+    }
+    (void)snprintf(url, sizeof(url), "iscsi://%s/" ARRAY_TARGET "/300", a->lab->portal);
+    const char *directory = export_lun(a, url, "above");
+    SHELL("cmp '%s/disk' '%s/lun300.img'", directory, a->lab->disks);
+    assert_ok(export_stop(directory, &err), &err);
 }
 
 /* An array that went away: whoever reads the export is told within the keeper's time, and can let
@@ -384,7 +406,7 @@ static void a_lost_lun_ends_its_export(void **state)
     struct array *a = *state;
     struct error err = {0};
     int status = 0;
-    const char *directory = export_with_keeper(a, "lost");
+    const char *directory = export_lun(a, a->urls[0], "lost");
     char *disk = export_file(directory);
     clock_sleep_ms(5000); /* longer than the keeper's time: an array that answers is let be */
     assert_int_equal(read_block(disk), 0);
@@ -414,7 +436,7 @@ static void an_export_without_its_file_ends(void **state)
     struct array *a = *state;
     struct error err = {0};
     int daemon = -1;
-    const char *directory = export_with_keeper(a, "taken");
+    const char *directory = export_lun(a, a->urls[0], "taken");
     assert_int_equal(export_daemon_open(directory, &daemon, &err), S_OK);
     char *disk = export_file(directory);
     assert_int_equal(umount2(disk, MNT_DETACH), 0);
@@ -624,6 +646,7 @@ int main(void)
         TEST(xfs_beside_its_mounted_original),
         TEST(ext4_beside_its_mounted_original),
         TEST(what_is_refused),
+        TEST(a_lun_above_255_is_no_other),
         TEST(a_lost_lun_ends_its_export),
         TEST(an_export_without_its_file_ends),
         TEST(what_a_dead_process_left_goes),
