@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lun/host_device.h"
 
+#include "common/log.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <scsi/sg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define PAGE_BYTES_MAX 4096
 #define VPD_HEADER     4u
+#define ASK_MS         10000u
 
 HRESULT host_device_read(const char *directory, const char *name, uint8_t *out, size_t room,
                          uint32_t *out_length, struct error *err)
@@ -88,30 +93,38 @@ HRESULT host_device_identity(const char *directory, struct lun_identity *out, st
     return S_OK;
 }
 
-/* S_OK where the device whose directory this is has the identity, or one that contradicts it; else
- * S_FALSE. */
-static HRESULT check_device(const char *directory, const struct vss_lun_info *info,
-                            struct error *err)
+/* How the device whose directory this is compares, by what the kernel has of it. */
+static HRESULT compare_device(const char *directory, const struct vss_lun_info *info,
+                              enum lun_match *out, struct error *err)
 {
     struct lun_identity found = {0};
     struct error why = {0};
+    *out = LUN_DIFFERENT;
     HRESULT hr = host_device_identity(directory, &found, &why);
-    if (hr == VSS_E_VOLUME_NOT_SUPPORTED) {
-        return S_FALSE; /* what the kernel has of it is no LUN's page 83 */
+    if (hr == S_OK) {
+        *out = lun_info_compare(info, &found.info);
+        identity_free(&found);
     }
-    if (FAILED(hr)) {
-        return error_set(err, hr, "%s", error_text(&why));
-    }
-    if (hr != S_OK) {
-        return hr;
-    }
-    bool is_it = lun_info_compare(info, &found.info) != LUN_DIFFERENT;
-    identity_free(&found);
-    return is_it ? S_OK : S_FALSE;
+    /* what is not sound is no LUN's page 83 */
+    return FAILED(hr) && hr != VSS_E_VOLUME_NOT_SUPPORTED
+               ? error_set(err, hr, "%s", error_text(&why))
+               : S_OK;
 }
 
-HRESULT host_device_find(const char *sysfs, const struct vss_lun_info *info,
-                         char out_name[HOST_DEVICE_NAME_BYTES], struct error *err)
+/* ---- all of them ----------------------------------------------------------------------------- */
+
+struct search {
+    const struct vss_lun_info *info;
+    const char *dev; /* "/dev"; to open it */
+    int fd;
+};
+
+typedef HRESULT (*look)(struct search *s, const char *directory, const char *name,
+                        struct error *err);
+
+/* Looks at one after the other while the answer is S_FALSE. */
+static HRESULT look_at_all(const char *sysfs, look at, struct search *s,
+                           char out_name[HOST_DEVICE_NAME_BYTES], struct error *err)
 {
     char path[PATH_MAX];
     out_name[0] = '\0';
@@ -125,7 +138,7 @@ HRESULT host_device_find(const char *sysfs, const struct vss_lun_info *info,
     for (struct dirent *e = readdir(dir); e && hr == S_FALSE; e = readdir(dir)) {
         if (e->d_name[0] != '.') {
             (void)snprintf(path, sizeof(path), "%s/block/%s", sysfs, e->d_name);
-            hr = check_device(path, info, err);
+            hr = at(s, path, e->d_name, err);
             if (hr == S_OK) {
                 (void)snprintf(out_name, HOST_DEVICE_NAME_BYTES, "%s", e->d_name);
             }
@@ -136,5 +149,103 @@ HRESULT host_device_find(const char *sysfs, const struct vss_lun_info *info,
         hr = error_set_errno(err, errno, "cannot read %s/block", sysfs);
     }
     (void)closedir(dir);
+    return hr;
+}
+
+static HRESULT may_be_it(struct search *s, const char *directory, const char *name,
+                         struct error *err)
+{
+    enum lun_match match = LUN_DIFFERENT;
+    (void)name;
+    HRESULT hr = compare_device(directory, s->info, &match, err);
+    return FAILED(hr) ? hr : match != LUN_DIFFERENT ? S_OK : S_FALSE;
+}
+
+HRESULT host_device_find(const char *sysfs, const struct vss_lun_info *info,
+                         char out_name[HOST_DEVICE_NAME_BYTES], struct error *err)
+{
+    struct search s = {.info = info, .fd = -1};
+    return look_at_all(sysfs, may_be_it, &s, out_name, err);
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+/* Page 83 as the device answers now. Returns what arrived of wanted bytes; 0: no good answer. */
+static uint32_t ask_page83(int fd, void *out, uint32_t wanted)
+{
+    uint8_t cdb[6] = {0x12, 0x01, 0x83, (uint8_t)(wanted >> 8), (uint8_t)wanted, 0};
+    uint8_t sense[32];
+    struct sg_io_hdr io = {.interface_id = 'S',
+                           .dxfer_direction = SG_DXFER_FROM_DEV,
+                           .cmd_len = sizeof(cdb),
+                           .cmdp = cdb,
+                           .mx_sb_len = sizeof(sense),
+                           .sbp = sense,
+                           .dxfer_len = wanted,
+                           .dxferp = out,
+                           .timeout = ASK_MS};
+    bool is_good = ioctl(fd, SG_IO, &io) == 0 && (io.info & SG_INFO_OK_MASK) == SG_INFO_OK &&
+                   io.resid >= 0 && (uint32_t)io.resid <= wanted;
+    return is_good ? wanted - (uint32_t)io.resid : 0;
+}
+
+/* Asked for as many bytes as the kernel has: a page that has grown since is not the same. */
+static HRESULT ask_device(const char *directory, int fd, const struct vss_lun_info *info,
+                          enum lun_match *out, struct error *err)
+{
+    uint8_t page[PAGE_BYTES_MAX];
+    uint32_t length = 0;
+    struct lun_identity found = {0};
+    *out = LUN_DIFFERENT;
+    HRESULT hr = host_device_read(directory, "device/vpd_pg83", page, sizeof(page), &length, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    length = length ? ask_page83(fd, page, length) : 0;
+    hr = length ? identity_parse_vpd83(page, length, &found, NULL) : S_FALSE;
+    if (hr == S_OK) {
+        *out = lun_info_compare(info, &found.info);
+    }
+    identity_free(&found);
+    return hr == E_OUTOFMEMORY ? no_memory(err) : S_OK;
+}
+
+/* S_FALSE where it is not the LUN beyond doubt. */
+static HRESULT open_if_it(struct search *s, const char *directory, const char *name,
+                          struct error *err)
+{
+    char path[PATH_MAX];
+    enum lun_match match = LUN_DIFFERENT;
+    HRESULT hr = compare_device(directory, s->info, &match, err);
+    if (FAILED(hr) || match != LUN_SAME) {
+        return FAILED(hr) ? hr : S_FALSE;
+    }
+    (void)snprintf(path, sizeof(path), "%s/%s", s->dev, name);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) {
+        log_line(LOG_WARNING, "%s is not used: it cannot be opened: %s", path, strerror(errno));
+        return S_FALSE;
+    }
+    hr = ask_device(directory, fd, s->info, &match, err);
+    if (SUCCEEDED(hr) && match == LUN_SAME) {
+        s->fd = fd;
+        return S_OK;
+    }
+    (void)close(fd);
+    if (SUCCEEDED(hr)) {
+        log_line(LOG_WARNING,
+                 "%s is not used: it does not answer as the LUN that the kernel has it for; "
+                 "`lunshadow lint` says how to mend that",
+                 path);
+    }
+    return FAILED(hr) ? hr : S_FALSE;
+}
+
+HRESULT host_device_open(const char *sysfs, const char *dev, const struct vss_lun_info *info,
+                         char out_name[HOST_DEVICE_NAME_BYTES], int *out_fd, struct error *err)
+{
+    struct search s = {.info = info, .dev = dev, .fd = -1};
+    HRESULT hr = look_at_all(sysfs, open_if_it, &s, out_name, err);
+    *out_fd = s.fd;
     return hr;
 }

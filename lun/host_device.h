@@ -22,8 +22,17 @@ HRESULT host_device_identity(const char *directory, struct lun_identity *out, st
 
 /* A block device with this identity (page 83 as the kernel read it): S_OK and its name ("sda"),
  * S_FALSE where there is none. A device whose designators contradict counts as found, one whose
- * page 83 is not sound does not. What sysfs does not let us read fails. */
+ * page 83 is not sound does not: this tells what may be visible, not what may be opened. What sysfs
+ * does not let us read fails. */
 HRESULT host_device_find(const char *sysfs, const struct vss_lun_info *info,
                          char out_name[HOST_DEVICE_NAME_BYTES], struct error *err);
+
+/* The block device that is this LUN beyond doubt, opened for reading: page 83 as the kernel read it
+ * is the same, and so is what the device itself answers now (INQUIRY through SG_IO), for the
+ * kernel's may be of a LUN that had the number before. S_OK with its name; while it is open the
+ * kernel gives that name to no other disk. S_FALSE and -1: there is none. dev is "/dev". Blocks for
+ * as long as a device does not answer, 10 s each. Fails as host_device_find(). */
+HRESULT host_device_open(const char *sysfs, const char *dev, const struct vss_lun_info *info,
+                         char out_name[HOST_DEVICE_NAME_BYTES], int *out_fd, struct error *err);
 
 #endif

@@ -25,7 +25,8 @@ struct export_options {
                            that nobody waits for it for ever; NULL: nobody watches */
     uint32_t lost_after_s; /* it is lost when it has not answered for so long; 0: 120 s */
     const char *device; /* a block device that the kernel has for the LUN, "/dev/sdb", to be used in
-                           the place of a login; NULL: none */
+                           the place of a login (host_device_open() has looked who it is); NULL:
+                           none */
 };
 
 /* Opens the LUN at url, compares its identity with info (SAME, else VSS_E_OBJECT_NOT_FOUND), and

@@ -323,11 +323,25 @@ static json_t *make_plan(const VSS_ID *snapshot_id, const char *path)
     return json_pack("{s:s, s:s*}", "snapshot", id_text(snapshot_id, id), "path", path);
 }
 
+/* The device that the kernel has for the copy's LUN, where it has one and that answers as the copy;
+ * else the export logs in by itself. *out_fd, -1 without a device, is held until the export has it
+ * open. */
+static HRESULT find_device(const struct lun_mapping *m, char **out, int *out_fd, struct error *err)
+{
+    char name[HOST_DEVICE_NAME_BYTES];
+    *out = NULL;
+    HRESULT hr = host_device_open("/sys", "/dev", &m->copy, name, out_fd, err);
+    if (hr != S_OK) {
+        return hr;
+    }
+    *out = text_printf("/dev/%s", name);
+    return *out ? S_OK : error_set(err, E_OUTOFMEMORY, "out of memory exposing a shadow copy");
+}
+
 /* The copy's LUN as a file. Its filesystem may have a log to replay, which goes to the export's
  * scratch: the copy is never written to. */
 static HRESULT start_export(struct exposure *x, const struct lun_mapping *m, struct error *err)
 {
-    char name[HOST_DEVICE_NAME_BYTES];
     struct export_options options = {.lun = &x->env->lun,
                                      .mode = EXPORT_SCRATCH,
                                      .keeper = helper_program("lunshadow-export-keeper")};
@@ -338,10 +352,11 @@ static HRESULT start_export(struct exposure *x, const struct lun_mapping *m, str
         return hr;
     }
     options.lost_after_s = (uint32_t)lost_s;
-    hr = host_device_find("/sys", &m->copy, name, err);
-    char *device = hr == S_OK ? text_printf("/dev/%s", name) : NULL;
+    char *device = NULL;
+    int device_fd = -1;
+    hr = find_device(m, &device, &device_fd, err);
     char *parent = text_printf("%s/" FOLDER, store_path(x->env->store));
-    if (!parent || (hr == S_OK && !device)) {
+    if (!parent) {
         hr = error_set(err, E_OUTOFMEMORY, "out of memory exposing a shadow copy");
     }
     if (SUCCEEDED(hr) && mkdir(parent, 0700) != 0 && errno != EEXIST) {
@@ -350,6 +365,9 @@ static HRESULT start_export(struct exposure *x, const struct lun_mapping *m, str
     if (SUCCEEDED(hr)) {
         options.device = device;
         hr = export_start(x->directory, m->copy_url, &m->copy, &options, err);
+    }
+    if (device_fd >= 0) {
+        (void)close(device_fd);
     }
     free(parent);
     free(device);

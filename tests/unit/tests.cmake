@@ -19,6 +19,7 @@ lunshadow_test(unit disk_ids LINK lunshadow_lun SOURCES unit/label_util.c)
 lunshadow_test(unit edges LINK lunshadow_lun SOURCES unit/label_util.c)
 lunshadow_test(unit lint LINK lunshadow_lun)
 lunshadow_test(unit host_device LINK lunshadow_lun)
+target_link_options(test_host_device PRIVATE -Wl,--wrap=ioctl)
 lunshadow_test(unit stack LINK lunshadow_registry SOURCES unit/registry_fixture.c)
 lunshadow_test(unit mounts LINK lunshadow_registry SOURCES unit/registry_fixture.c)
 
