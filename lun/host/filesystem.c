@@ -1,14 +1,65 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lun/host/filesystem.h"
 
+#include "lun/host/mounts.h"
+
 #include <blkid.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#define TYPE_BYTES 32
-#define COPY_FLAGS (MS_RDONLY | MS_NOSUID | MS_NODEV)
+#define TYPE_BYTES      32
+#define COPY_ATTRIBUTES (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
+
+/* ---- the mount point ------------------------------------------------------------------------- */
+
+static bool is_empty_directory(int directory)
+{
+    int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    size_t count = 0;
+    for (struct dirent *e = dir ? readdir(dir) : NULL; e && count < 3; e = readdir(dir)) {
+        count++;
+    }
+    bool is_empty = dir && count == 2; /* "." and ".." */
+    if (dir) {
+        (void)closedir(dir);
+    } else if (fd >= 0) {
+        (void)close(fd);
+    }
+    return is_empty;
+}
+
+static bool is_mount_point(int directory)
+{
+    struct statx st;
+    return statx(directory, "", AT_EMPTY_PATH, STATX_TYPE, &st) == 0 &&
+           (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+HRESULT filesystem_open_mount_point(const char *path, int *out_fd, struct error *err)
+{
+    *out_fd = -1;
+    int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool is_mounted = fd >= 0 && is_mount_point(fd);
+    if (fd >= 0 && !is_mounted && is_empty_directory(fd)) {
+        *out_fd = fd;
+        return S_OK;
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return error_set(err, E_INVALIDARG, "%s is %s; name an empty directory", path,
+                     is_mounted ? "a mount point" : "not an empty directory");
+}
+
+/* ---- mounting -------------------------------------------------------------------------------- */
 
 /* What is on the device: the type of a filesystem. */
 static HRESULT probe(const char *device, int device_fd, char out_type[TYPE_BYTES],
@@ -40,20 +91,81 @@ static HRESULT probe(const char *device, int device_fd, char out_type[TYPE_BYTES
     return hr;
 }
 
-HRESULT filesystem_mount_copy(const char *device, int device_fd, const char *path,
-                              struct error *err)
+/* The filesystem as a mount that is nowhere yet; it goes when *out_fd is closed. */
+static HRESULT make_mount(const char *device, const char *type, int *out_fd, struct error *err)
 {
-    char type[TYPE_BYTES];
-    HRESULT hr = probe(device, device_fd, type, err);
+    int fs = fsopen(type, FSOPEN_CLOEXEC);
+    bool is_made =
+        fs >= 0 && fsconfig(fs, FSCONFIG_SET_STRING, "source", device, 0) == 0 &&
+        fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) == 0 &&
+        (strcmp(type, "xfs") != 0 || fsconfig(fs, FSCONFIG_SET_FLAG, "nouuid", NULL, 0) == 0) &&
+        fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0;
+    *out_fd = is_made ? fsmount(fs, FSMOUNT_CLOEXEC, COPY_ATTRIBUTES) : -1;
+    int reason = errno;
+    if (fs >= 0) {
+        (void)close(fs);
+    }
+    return *out_fd >= 0
+               ? S_OK
+               : error_set(err, VSS_E_UNEXPECTED, "the kernel does not mount the copy's %s: %s",
+                           type, strerror(reason));
+}
+
+/* Is the mount where path says? The table of mounts follows no link. */
+static HRESULT check_place(int mount_fd, const char *path, struct error *err)
+{
+    struct statx st;
+    struct host_mount found;
+    if (statx(mount_fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) != 0 ||
+        !(st.stx_mask & STATX_MNT_ID)) {
+        return error_set(err, VSS_E_UNEXPECTED, "the kernel does not tell which mount %s is", path);
+    }
+    HRESULT hr = host_mount_find("/proc", path, &found, err);
     if (FAILED(hr)) {
         return hr;
     }
-    const char *options = strcmp(type, "xfs") == 0 ? "nouuid" : "";
-    if (mount(device, path, type, COPY_FLAGS, options) != 0) {
-        return error_set(err, VSS_E_UNEXPECTED, "the kernel does not mount the copy's %s: %s", type,
-                         strerror(errno));
+    bool is_there = found.id == st.stx_mnt_id && strcmp(found.path, path) == 0;
+    host_mount_free(&found);
+    return is_there ? S_OK
+                    : error_set(err, VSS_E_UNEXPECTED,
+                                "%s was moved or replaced while the copy was made ready, so it is "
+                                "not mounted: look who may write to the directories above it, then "
+                                "try again",
+                                path);
+}
+
+/* By its descriptor, since nobody knows its path; for good once that is closed. */
+static void detach(int mount_fd)
+{
+    char name[64];
+    (void)snprintf(name, sizeof(name), "/proc/self/fd/%d", mount_fd);
+    (void)umount2(name, MNT_DETACH);
+}
+
+HRESULT filesystem_mount_copy(const char *device, int device_fd, int mount_point_fd,
+                              const char *path, struct error *err)
+{
+    char type[TYPE_BYTES];
+    int mount_fd = -1;
+    HRESULT hr = probe(device, device_fd, type, err);
+    if (SUCCEEDED(hr)) {
+        hr = make_mount(device, type, &mount_fd, err);
     }
-    return S_OK;
+    if (FAILED(hr)) {
+        return hr;
+    }
+    if (move_mount(mount_fd, "", mount_point_fd, "",
+                   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
+        hr = error_set(err, VSS_E_UNEXPECTED, "the kernel does not mount the copy's %s at %s: %s",
+                       type, path, strerror(errno));
+    } else {
+        hr = check_place(mount_fd, path, err);
+        if (FAILED(hr)) {
+            detach(mount_fd);
+        }
+    }
+    (void)close(mount_fd);
+    return hr;
 }
 
 HRESULT filesystem_unmount(const char *path, struct error *err)

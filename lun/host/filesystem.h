@@ -6,13 +6,19 @@
 
 /* Mounting a filesystem of a copy beside its original. */
 
-/* Mounts what device (opened as device_fd) has at path: read-only, without device nodes and set-ID
- * programs, and so that its identifiers, which are its original's too, collide with nothing (XFS:
- * nouuid). The log of a filesystem that was in use is replayed, for which the device must take
- * writes. VSS_E_UNEXPECTED: there is no filesystem (the text says what is), or the kernel does not
- * mount it. */
-HRESULT filesystem_mount_copy(const char *device, int device_fd, const char *path,
-                              struct error *err);
+/* Opens the directory that something is to be mounted at: from here on it is meant, whatever path
+ * names later. path is absolute, without symbolic links. *out_fd is closed by the caller.
+ * E_INVALIDARG: it is no directory, not empty, or a mount point. */
+HRESULT filesystem_open_mount_point(const char *path, int *out_fd, struct error *err);
+
+/* Mounts what device (opened as device_fd) has at the directory that mount_point_fd has open, which
+ * path names: read-only, without device nodes and set-ID programs, and so that its identifiers,
+ * which are its original's too, collide with nothing (XFS: nouuid). The log of a filesystem that
+ * was in use is replayed, for which the device must take writes. On failure nothing stays mounted.
+ * VSS_E_UNEXPECTED: there is no filesystem (the text says what is), the kernel does not mount it,
+ * or path names another directory by now. */
+HRESULT filesystem_mount_copy(const char *device, int device_fd, int mount_point_fd,
+                              const char *path, struct error *err);
 
 /* Unmounts what is at path. VSS_E_PROVIDER_VETO: in use; VSS_E_UNEXPECTED: anything else. */
 HRESULT filesystem_unmount(const char *path, struct error *err);

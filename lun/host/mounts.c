@@ -58,6 +58,7 @@ static HRESULT copy_mount(struct libmnt_fs *fs, struct host_mount *out, struct e
         .root = text_copy(root ? root : "/"),
         .source = text_copy(source),
         .fs_type = text_copy(mnt_fs_get_fstype(fs)),
+        .id = mnt_fs_get_id(fs) > 0 ? (uint64_t)mnt_fs_get_id(fs) : 0,
         .device = mnt_fs_get_devno(fs),
         .is_network = mnt_fs_is_netfs(fs) == 1,
     };

@@ -5,6 +5,7 @@
 #include "common/error.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* What is mounted on this host, as /proc/self/mountinfo tells it, read by libmount. proc is "/proc"
@@ -14,6 +15,7 @@ struct host_mount {
     char *root;    /* which directory of the filesystem: "/" unless it is a bind mount */
     char *source;  /* "/dev/sda1", "host:/export", or what the filesystem says; NULL: nothing */
     char *fs_type; /* "ext4" */
+    uint64_t id;   /* the kernel's number of this mount (statx(2): stx_mnt_id); 0: unknown */
     dev_t device;  /* major 0: no block device of its own (network, btrfs, tmpfs) */
     bool is_network;
 };

@@ -15,7 +15,6 @@
 #include "provider/set/claim.h"
 #include "registry/locks.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +34,7 @@ struct exposure {
     struct set_record set;
     struct snapshot_record *snapshot; /* of set */
     char *path;                       /* without symbolic links */
+    int mount_point;                  /* what path named when it was looked at; -1: nothing yet */
     char *directory;                  /* of its export */
 };
 
@@ -46,6 +46,9 @@ static char *directory_of(const struct set_environment *env, const VSS_ID *snaps
 
 static void exposure_free(struct exposure *x)
 {
+    if (x->mount_point >= 0) {
+        (void)close(x->mount_point);
+    }
     free(x->directory);
     free(x->path);
     set_record_free(&x->set);
@@ -278,19 +281,6 @@ static HRESULT ask_array(const struct exposure *x, struct error *err)
     return hr;
 }
 
-static bool is_empty_directory(const char *path)
-{
-    DIR *dir = opendir(path);
-    size_t count = 0;
-    for (struct dirent *e = dir ? readdir(dir) : NULL; e && count < 3; e = readdir(dir)) {
-        count++;
-    }
-    if (dir) {
-        (void)closedir(dir);
-    }
-    return dir && count == 2; /* "." and ".." */
-}
-
 static HRESULT check_path(struct exposure *x, const char *path, struct error *err)
 {
     x->path = path[0] == '/' ? realpath(path, NULL) : NULL;
@@ -300,18 +290,7 @@ static HRESULT check_path(struct exposure *x, const char *path, struct error *er
     if (!x->path) {
         return error_set(err, E_INVALIDARG, "%.200s is not the absolute path of a directory", path);
     }
-    struct host_mount mount;
-    HRESULT hr = host_mount_find("/proc", x->path, &mount, err);
-    if (FAILED(hr)) {
-        return hr;
-    }
-    bool is_mount_point = strcmp(mount.path, x->path) == 0;
-    host_mount_free(&mount);
-    if (is_mount_point || !is_empty_directory(x->path)) {
-        return error_set(err, E_INVALIDARG, "%s is %s; name an empty directory", x->path,
-                         is_mount_point ? "a mount point" : "not an empty directory");
-    }
-    return S_OK;
+    return filesystem_open_mount_point(x->path, &x->mount_point, err);
 }
 
 /* ---- exposing -------------------------------------------------------------------------------- */
@@ -392,7 +371,7 @@ static HRESULT mount_copy(struct exposure *x, struct error *err)
         hr = loop_attach(file, &range, &fd, name, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = filesystem_mount_copy(name, fd, x->path, err);
+        hr = filesystem_mount_copy(name, fd, x->mount_point, x->path, err);
     }
     if (fd >= 0) {
         (void)close(fd);
@@ -451,7 +430,8 @@ static HRESULT check_exposure(struct exposure *x, const VSS_ID *snapshot_id, con
 HRESULT set_expose(struct set_environment *env, const VSS_ID *snapshot_id, const char *path,
                    char **out_path, struct error *err)
 {
-    struct exposure x = {.env = env, .directory = directory_of(env, snapshot_id)};
+    struct exposure x = {
+        .env = env, .directory = directory_of(env, snapshot_id), .mount_point = -1};
     VSS_ID entry_id = id_null;
     *out_path = NULL;
     if (!x.directory) {
@@ -499,7 +479,7 @@ static HRESULT unexpose_claimed(struct exposure *x, const VSS_ID *snapshot_id,
 
 HRESULT set_unexpose(struct set_environment *env, const VSS_ID *snapshot_id, struct error *err)
 {
-    struct exposure x = {.env = env};
+    struct exposure x = {.env = env, .mount_point = -1};
     VSS_ID entry_id = id_null;
     sweep(env);
     HRESULT hr = find_snapshot(&x, snapshot_id, err);

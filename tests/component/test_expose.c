@@ -303,6 +303,52 @@ static void what_is_refused(void **state)
     delete_set(a, &set);
 }
 
+/* Whoever owns a directory above can do this between the look at the directory and the mount: here
+ * what starts the daemon does it. */
+static void expose_while(struct array *a, const VSS_ID *id, const char *at, const char *swap)
+{
+    struct error err = {0};
+    char *exposed = NULL;
+    char *path = text_copy(getenv("PATH"));
+    SHELL("mkdir -p '%s/bin'; real=$(command -v qemu-storage-daemon); cd '%s/bin'; "
+          "printf '%%s\n' '#!/bin/sh -e' \"cd '%s'\" \"%s\" \"exec $real \\\"\\$@\\\"\" "
+          "> qemu-storage-daemon; chmod 0755 qemu-storage-daemon",
+          a->base, a->base, a->base, swap);
+    char *with_swap = text_printf("%s/bin:%s", a->base, path);
+    assert_int_equal(setenv("PATH", with_swap, 1), 0);
+    HRESULT hr = set_expose(a->env, id, at, &exposed, &err);
+    assert_int_equal(setenv("PATH", path, 1), 0);
+    free(with_swap);
+    free(path);
+    assert_refused(hr, VSS_E_UNEXPECTED, &err, "moved or replaced");
+    assert_null(exposed);
+    assert_no_export(a);
+    SHELL("! awk '{ print $5 }' /proc/self/mountinfo | grep '^%s/' | grep -v '/lab/disks$'",
+          a->base);
+}
+
+static void a_mount_point_that_is_swapped(void **state)
+{
+    struct array *a = *state;
+    struct set_record set = {0};
+    make_ext4_set(a, PERSISTENT, &set);
+    const VSS_ID *id = &set.snapshots[0].snapshot_id;
+    const char *at = make_directory(a, "at");
+    (void)make_directory(a, "elsewhere");
+    (void)make_directory(a, "above");
+    const char *below = make_directory(a, "above/at");
+
+    expose_while(a, id, at, "mv at moved; ln -s elsewhere at");
+    SHELL("cd '%s'; rm at; rmdir moved; mkdir at", a->base);
+    expose_while(a, id, at, "mv at moved; mkdir at");
+    expose_while(a, id, below, "mv above gone; mkdir -p above/at");
+    expose_while(a, id, below, "mv above away; mkdir other other/at; ln -s other above");
+
+    expose(a, id, at);
+    assert_file(at, "file", TEXT);
+    delete_set(a, &set);
+}
+
 /* Past the page cache; errno, 0: read. */
 static int read_block(const char *path)
 {
@@ -329,6 +375,7 @@ static void expose_and_die(const struct array *a, const struct set_record *set, 
     char id[ID_TEXT_BYTES];
     char name[LOOP_NAME_BYTES];
     int fd = -1;
+    int mount_point = -1;
     assert_ok(set_environment_open(a->config, a->state, &env, &err), &err);
     const struct lun_mapping *m = &set->luns[0];
     const struct volume_extent *e = &set->snapshots[0].extents[0];
@@ -345,7 +392,8 @@ static void expose_and_die(const struct array *a, const struct set_record *set, 
                                .bytes = e->block_count * m->block_bytes,
                                .block_bytes = 512};
     assert_ok(loop_attach(file, &range, &fd, name, &err), &err);
-    assert_ok(filesystem_mount_copy(name, fd, at, &err), &err);
+    assert_ok(filesystem_open_mount_point(at, &mount_point, &err), &err);
+    assert_ok(filesystem_mount_copy(name, fd, mount_point, at, &err), &err);
     _exit(0);
 }
 
@@ -646,6 +694,7 @@ int main(void)
         TEST(xfs_beside_its_mounted_original),
         TEST(ext4_beside_its_mounted_original),
         TEST(what_is_refused),
+        TEST(a_mount_point_that_is_swapped),
         TEST(a_lun_above_255_is_no_other),
         TEST(a_lost_lun_ends_its_export),
         TEST(an_export_without_its_file_ends),

@@ -47,13 +47,25 @@ static const struct {
     long number;
     const char *name;
 } durable[] = {
-    {SYS_fsync, "fsync"},         {SYS_fdatasync, "fdatasync"},   {SYS_ftruncate, "ftruncate"},
-    {SYS_fallocate, "fallocate"}, {SYS_renameat2, "rename"},      {SYS_unlinkat, "unlink"},
-    {SYS_pwrite64, "pwrite"},     {SYS_pwritev, "pwritev"},       {SYS_mkdirat, "mkdir"},
-    {SYS_mount, "mount"},         {SYS_umount2, "unmount"},       {SYS_pidfd_send_signal, "signal"},
+    {SYS_fsync, "fsync"},
+    {SYS_fdatasync, "fdatasync"},
+    {SYS_ftruncate, "ftruncate"},
+    {SYS_fallocate, "fallocate"},
+    {SYS_renameat2, "rename"},
+    {SYS_unlinkat, "unlink"},
+    {SYS_pwrite64, "pwrite"},
+    {SYS_pwritev, "pwritev"},
+    {SYS_mkdirat, "mkdir"},
+    {SYS_mount, "mount"},
+    {SYS_move_mount, "mount"},
+    {SYS_umount2, "unmount"},
+    {SYS_pidfd_send_signal, "signal"},
 #ifdef SYS_unlink
-    {SYS_rmdir, "rmdir"},         {SYS_unlink, "unlink"},         {SYS_rename, "rename"},
-    {SYS_mkdir, "mkdir"},         {SYS_vfork, "start a program"},
+    {SYS_rmdir, "rmdir"},
+    {SYS_unlink, "unlink"},
+    {SYS_rename, "rename"},
+    {SYS_mkdir, "mkdir"},
+    {SYS_vfork, "start a program"},
 #endif
 };
 

@@ -48,6 +48,7 @@ static void assert_mount(const char *path, const char *mount_point, dev_t device
     }
     assert_string_equal(m.path, mount_point);
     assert_true(m.device == device);
+    assert_true(m.id >= 22 && m.id <= 35);
     assert_string_equal(m.source, source);
     host_mount_free(&m);
     assert_null(m.path);
