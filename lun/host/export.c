@@ -67,6 +67,46 @@ static HRESULT remove_file(const char *directory, const char *name, struct error
     return hr;
 }
 
+/* ---- whose it is ----------------------------------------------------------------------------- */
+
+/* Root's, no link, and with none of the forbidden rights of others. */
+static HRESULT check_directory(const char *path, mode_t forbidden, struct error *err)
+{
+    struct stat st;
+    if (lstat(path, &st) != 0) {
+        return error_set_errno(err, errno, "cannot look at %s", path);
+    }
+    if (S_ISDIR(st.st_mode) && st.st_uid == 0 && (st.st_mode & forbidden) == 0) {
+        return S_OK;
+    }
+    return error_set(err, E_ACCESSDENIED,
+                     "%s is not a directory that is root's alone, so what is in it cannot be "
+                     "trusted: look who made it and what is in it, then remove it or move it away",
+                     path);
+}
+
+/* The directory that exports lie in: whoever could write there could put an export in the place of
+ * another. Nothing is allocated here: an export can be ended when memory is short. */
+static HRESULT check_parent(const char *directory, struct error *err)
+{
+    char parent[PATH_MAX];
+    const char *slash = strrchr(directory, '/');
+    size_t length = slash ? (size_t)(slash - directory) : 0;
+    if (length == 0 || length >= sizeof(parent)) {
+        return error_set(err, E_INVALIDARG, "%.200s cannot be an export's directory", directory);
+    }
+    memcpy(parent, directory, length);
+    parent[length] = '\0';
+    return check_directory(parent, S_IWGRP | S_IWOTH, err);
+}
+
+/* Whoever could write the record could make one LUN pass for another. */
+static HRESULT check_trusted(const char *directory, struct error *err)
+{
+    HRESULT hr = check_parent(directory, err);
+    return SUCCEEDED(hr) ? check_directory(directory, S_IRWXG | S_IRWXO, err) : hr;
+}
+
 /* ---- starting -------------------------------------------------------------------------------- */
 
 /* The LUN as a node of the daemon's. The secret never stands on a command line: the daemon reads it
@@ -292,6 +332,9 @@ HRESULT export_start(const char *directory, const char *url, const struct vss_lu
     if (SUCCEEDED(hr)) {
         hr = check_identity(lun, info, err);
     }
+    if (SUCCEEDED(hr)) {
+        hr = check_parent(directory, err);
+    }
     if (SUCCEEDED(hr) && mkdir(directory, 0700) != 0) {
         hr = error_set(err, VSS_E_UNEXPECTED, "cannot make %s: %s", directory, strerror(errno));
     } else if (SUCCEEDED(hr)) {
@@ -364,10 +407,13 @@ HRESULT export_stop(const char *directory, struct error *err)
 {
     static const char *const files[] = {"secret", "scratch", "disk", "lun", "pid"};
     struct stat st;
-    if (lstat(directory, &st) != 0 && errno == ENOENT) {
+    if (lstat(directory, &st) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
         return S_OK;
     }
-    HRESULT hr = end_daemon(directory, err);
+    HRESULT hr = check_trusted(directory, err);
+    if (SUCCEEDED(hr)) {
+        hr = end_daemon(directory, err);
+    }
     if (SUCCEEDED(hr)) {
         hr = drop_mount(directory, err);
     }
@@ -381,14 +427,6 @@ HRESULT export_stop(const char *directory, struct error *err)
 }
 
 /* ---- identifying ----------------------------------------------------------------------------- */
-
-/* Whoever could write the record could make one LUN pass for another. */
-static bool is_trusted(const char *directory)
-{
-    struct stat st;
-    return lstat(directory, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == 0 &&
-           (st.st_mode & 077) == 0;
-}
 
 static HRESULT read_record(const char *directory, char **out_url, char out_key[LUN_KEY_BYTES],
                            struct error *err)
@@ -434,7 +472,8 @@ HRESULT export_identify(const char *path, char **out_url, char out_key[LUN_KEY_B
     if (!directory) {
         return error_set(err, E_OUTOFMEMORY, "no memory for a LUN's address");
     }
-    HRESULT hr = is_trusted(directory) ? read_record(directory, out_url, out_key, err) : S_FALSE;
+    bool is_trusted = SUCCEEDED(check_trusted(directory, NULL));
+    HRESULT hr = is_trusted ? read_record(directory, out_url, out_key, err) : S_FALSE;
     free(directory);
     return hr;
 }

@@ -30,23 +30,25 @@ struct export_options {
 };
 
 /* Opens the LUN at url, compares its identity with info (SAME, else VSS_E_OBJECT_NOT_FOUND), and
- * exports it in directory, which is made (0700; its parent exists). Only root can. On failure
- * nothing is left. E_ACCESSDENIED: not root; VSS_E_OBJECT_NOT_FOUND: no such LUN, or another one;
- * VSS_E_UNEXPECTED: the daemon is not installed or does not start, or directory is there already.
- * Blocks for the network's time-outs, and up to 30 s for the daemon. */
+ * exports it in directory, which is made (0700; its parent exists, is root's and no link, and
+ * nobody else may write to it). directory is absolute. Only root can. On failure nothing is left.
+ * E_ACCESSDENIED: not root, or the parent is not like that; VSS_E_OBJECT_NOT_FOUND: no such LUN, or
+ * another one; VSS_E_UNEXPECTED: the daemon is not installed or does not start, or directory is
+ * there already. Blocks for the network's time-outs, and up to 30 s for the daemon. */
 HRESULT export_start(const char *directory, const char *url, const struct vss_lun_info *info,
                      const struct export_options *options, struct error *err);
 
 /* Ends the daemon, takes the mount and the directory away: whatever is left of an export. Never
- * ends a process that is not the directory's daemon. Nothing there is S_OK. VSS_E_UNEXPECTED: the
- * file is still open (a loop device), path named. */
+ * ends a process that is not the directory's daemon. Nothing there is S_OK. E_ACCESSDENIED:
+ * the directory or its parent is not root's alone, and nothing in it is touched; VSS_E_UNEXPECTED:
+ * the file is still open (a loop device), path named. */
 HRESULT export_stop(const char *directory, struct error *err);
 
 /* "directory/disk"; malloc'ed, NULL when memory is short. */
 char *export_file(const char *directory);
 
 /* Which LUN a file is: S_OK with its address (malloc'ed) and key where path is the disk of an
- * export, whose directory is root's alone; S_FALSE where it is another file. */
+ * export, whose directory and its parent are root's alone; S_FALSE where it is another file. */
 HRESULT export_identify(const char *path, char **out_url, char out_key[LUN_KEY_BYTES],
                         struct error *err);
 

@@ -16,9 +16,10 @@
  * symbolic links, malloc'ed. VSS_E_OBJECT_NOT_FOUND: no such copy, or its LUN is not where it was
  * imported; E_INVALIDARG: path is not an empty directory, or the copy is of a kind that is not
  * exposed (not persistent, client-accessible, on several LUNs); VSS_E_BAD_STATE: not imported,
- * exposed already, somebody is at work on the set; E_ACCESSDENIED: not root;
- * VSS_E_PROVIDER_VETO, VSS_E_UNEXPECTED_PROVIDER_ERROR: what its array answered, asked for the
- * copy; VSS_E_UNEXPECTED: no filesystem on it, or the host lacks what it takes. */
+ * exposed already, somebody is at work on the set; E_ACCESSDENIED: not root, or
+ * "exposed/" is not root's alone; VSS_E_PROVIDER_VETO, VSS_E_UNEXPECTED_PROVIDER_ERROR: what its
+ * array answered, asked for the copy; VSS_E_UNEXPECTED: no filesystem on it, or the host lacks what
+ * it takes. */
 HRESULT set_expose(struct set_environment *env, const VSS_ID *snapshot_id, const char *path,
                    char **out_path, struct error *err);
 

@@ -161,6 +161,23 @@ static void unexpose(struct array *a, const VSS_ID *snapshot_id)
     assert_ok(set_unexpose(a->env, snapshot_id, &err), &err);
 }
 
+/* Past the page cache; errno, 0: read. */
+static int read_block(const char *path)
+{
+    void *block = NULL;
+    int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    int reason = fd < 0 ? errno : 0;
+    if (!reason && posix_memalign(&block, 4096, 4096) == 0 &&
+        pread(fd, block, 4096, 8192) != 4096) {
+        reason = errno;
+    }
+    free(block);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return reason;
+}
+
 /* ---- tests ---- */
 
 static void a_partition_is_mounted_and_unmounted(void **state)
@@ -349,21 +366,33 @@ static void a_mount_point_that_is_swapped(void **state)
     delete_set(a, &set);
 }
 
-/* Past the page cache; errno, 0: read. */
-static int read_block(const char *path)
+/* The directory that exports lie in, as somebody else of the state directory's group may have made
+ * it. */
+static void a_directory_of_somebody_else(void **state)
 {
-    void *block = NULL;
-    int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-    int reason = fd < 0 ? errno : 0;
-    if (!reason && posix_memalign(&block, 4096, 4096) == 0 &&
-        pread(fd, block, 4096, 8192) != 4096) {
-        reason = errno;
+    struct array *a = *state;
+    struct set_record set = {0};
+    struct error err = {0};
+    char *exposed = NULL;
+    make_ext4_set(a, PERSISTENT, &set);
+    const VSS_ID *id = &set.snapshots[0].snapshot_id;
+    const char *at = make_directory(a, "at");
+    static const char *const plants[] = {"mkdir exposed; chown 65534 exposed",
+                                         "mkdir -m 0770 exposed", "mkdir own; ln -s own exposed",
+                                         "touch exposed"};
+    for (size_t i = 0; i < sizeof(plants) / sizeof(plants[0]); i++) {
+        SHELL("cd '%s'; %s", a->state, plants[i]);
+        error_clear(&err);
+        assert_refused(set_expose(a->env, id, at, &exposed, &err), E_ACCESSDENIED, &err,
+                       "root's alone");
+        assert_null(exposed);
+        assert_ok(journal_check_clean(a->env->store, &err), &err);
+        SHELL("cd '%s'; ! test -d exposed/ || test -z \"$(ls -A exposed/)\"; rm -rf own exposed",
+              a->state);
     }
-    free(block);
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    return reason;
+    expose(a, id, at);
+    assert_file(at, "file", TEXT);
+    delete_set(a, &set);
 }
 
 /* The steps of set_expose() up to the point where the record would be written. */
@@ -445,6 +474,30 @@ static void a_lun_above_255_is_no_other(void **state)
     const char *directory = export_lun(a, url, "above");
     SHELL("cmp '%s/disk' '%s/lun300.img'", directory, a->lab->disks);
     assert_ok(export_stop(directory, &err), &err);
+}
+
+/* What is there was made when nobody else could write there, and can be replaced now. */
+static void an_export_that_others_can_replace(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    char *url = NULL;
+    char key[LUN_KEY_BYTES];
+    SHELL("mkdir '%s/exports'", a->base);
+    const char *directory = export_lun(a, a->urls[0], "exports/one");
+    char *disk = export_file(directory);
+    assert_int_equal(export_identify(disk, &url, key, &err), S_OK);
+    assert_string_equal(url, a->urls[0]);
+    free(url);
+    SHELL("chmod g+w '%s/exports'", a->base);
+    assert_int_equal(export_identify(disk, &url, key, &err), S_FALSE);
+    assert_null(url);
+    assert_refused(export_stop(directory, &err), E_ACCESSDENIED, &err, "root's alone");
+    assert_int_equal(read_block(disk), 0);
+    SHELL("chmod g-w '%s/exports'", a->base);
+    error_clear(&err);
+    assert_ok(export_stop(directory, &err), &err);
+    free(disk);
 }
 
 /* An array that went away: whoever reads the export is told within the keeper's time, and can let
@@ -695,7 +748,9 @@ int main(void)
         TEST(ext4_beside_its_mounted_original),
         TEST(what_is_refused),
         TEST(a_mount_point_that_is_swapped),
+        TEST(a_directory_of_somebody_else),
         TEST(a_lun_above_255_is_no_other),
+        TEST(an_export_that_others_can_replace),
         TEST(a_lost_lun_ends_its_export),
         TEST(an_export_without_its_file_ends),
         TEST(what_a_dead_process_left_goes),
