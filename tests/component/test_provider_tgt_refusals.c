@@ -405,11 +405,26 @@ static void damaged_states_touch_nothing(void **state)
                    "%s/.lunshadow-00000000-0000-0000-0000-000000000000-1.copy", f.lab->disks);
     const struct {
         const char *key, *value;
-    } bad[] = {{"file", victim}, {"file", other},     {"file", ""},           {"file", "a.img"},
-               {"cut", victim},  {"version", "2"},    {"number", "0"},        {"number", "99999"},
-               {"set", ""},      {"scsi_id", "6001"}, {"serial", "A,b=c"},    {"target", "a b"},
-               {"bstype", "sg"}, {"thin", "2"},       {"block_bytes", "513"}, {"mode", "magic"},
-               {"bytes", "-1"},  {"is_cut", ""}};
+    } bad[] = {{"file", victim},
+               {"file", other},
+               {"file", ""},
+               {"file", "a.img"},
+               {"cut", victim},
+               {"version", "2"},
+               {"number", "0"},
+               {"number", "99999"},
+               {"set", ""},
+               {"scsi_id", "6001"},
+               {"serial", "A,b=c"},
+               {"target", "a b"},
+               {"target", TGT_TEST_T1},
+               {"target", "iqn.2026-11.lunshadow.test:copies.00000000-0000-0000-0000-000000000000"},
+               {"bstype", "sg"},
+               {"thin", "2"},
+               {"block_bytes", "513"},
+               {"mode", "magic"},
+               {"bytes", "-1"},
+               {"is_cut", ""}};
     const struct vss_state good = f.luns[0].state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         f.luns[0].state = damaged(&f, bad[i].key, bad[i].value);
@@ -428,6 +443,52 @@ static void damaged_states_touch_nothing(void **state)
     tgt_fixture_down(&f);
 }
 
+/* LocateLuns of the first copy alone, with another target than its own remembered: refused, and who
+ * uses that target goes on. */
+static void locate_in(struct tgt_fixture *f, const char *target, uint32_t lun, const char *words)
+{
+    const struct vss_state good = f->luns[0].state;
+    char *url = tgt_url(f, target, lun);
+    struct lun *user = tgt_open(url, TGT_TEST_OTHER, true);
+    assert_non_null(user);
+    f->luns[0].state = damaged(f, "target", target);
+    f->set.lun_count = 1;
+    f->set.initiator = TGT_TEST_ME;
+    assert_int_equal(tgt_call(f, VSS_OP_LOCATE_LUNS), VSS_E_PROVIDER_VETO);
+    if (!strstr(f->host.error, words)) {
+        fail_msg("%s", f->host.error);
+    }
+    f->set.lun_count = TGT_TEST_LUNS;
+    f->luns[0].state = good;
+    assert_int_equal(lun_identify(user, NULL), S_OK);
+    lun_close(user);
+    user = tgt_open(url, TGT_TEST_OTHER, true); /* and may come back */
+    assert_non_null(user);
+    lun_close(user);
+    free(url);
+}
+
+static void no_target_of_others_is_taken(void **state)
+{
+    (void)state;
+    static struct tgt_fixture f;
+    tgt_fixture_up(&f, can_clone ? GIB : 0);
+    tgt_make_set(&f, 0);
+    tgt_create(&f);
+    locate_in(&f, TGT_TEST_T1, 1, "damaged at \"target\"");
+
+    /* one with the right name, or whose name was taken for the set's id */
+    char *set = tgt_state_value(&f, 0, "set");
+    char *name = text_printf("iqn.2026-11.lunshadow.test:production.%s", set);
+    tgt_add_lun(&f, name, 7, "production.img", 1 << 20, 512, NULL);
+    locate_in(&f, name, 7, "no copy of this set");
+    free(name);
+    free(set);
+    tgt_import(&f);
+    tgt_delete_all(&f);
+    tgt_fixture_down(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -442,6 +503,7 @@ int main(void)
         cmocka_unit_test_teardown(long_hold_fails_the_set, tgt_fixture_end),
         cmocka_unit_test_teardown(replaced_file_is_noticed, tgt_fixture_end),
         cmocka_unit_test_teardown(damaged_states_touch_nothing, tgt_fixture_end),
+        cmocka_unit_test_teardown(no_target_of_others_is_taken, tgt_fixture_end),
     };
     const char *const version[] = {"tgtd", "-V", NULL};
     if (FAILED(process_run(version, 5000, NULL, NULL))) {

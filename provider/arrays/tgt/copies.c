@@ -149,11 +149,15 @@ static bool is_bound_to_only(const struct tgt_target *target, const char *initia
     return target->acl && !target->acl->next && strcmp(target->acl->name, initiator) == 0;
 }
 
-/* Nobody sees a target while its LUNs are made, and afterwards only the initiator does. */
+/* Nobody sees a target while its LUNs are made, and afterwards only the initiator does. A target
+ * that others use is none of ours: what is remembered may come from a document. */
 static HRESULT show_to(const struct tgt *t, const struct tgt_target *target,
                        const struct tgt_copy_state *states, uint32_t count, const char *initiator)
 {
-    HRESULT hr = S_OK;
+    HRESULT hr = tgt_target_check(t, target, states[0].set);
+    if (FAILED(hr)) {
+        return hr;
+    }
     bool was_right = is_complete(target, states, count) && is_bound_to_only(target, initiator);
     if (!was_right) {
         hr = tgt_target_unbind_all(t, target);

@@ -181,6 +181,15 @@ static bool is_plain(const char *text, const char *further, size_t limit)
     return length > 0 && length <= limit;
 }
 
+/* "PREFIX.SET": the prefix is configured, and may have been another when the set was made. */
+static bool is_target_of(const char *name, const char *set)
+{
+    size_t length = strlen(name);
+    size_t id = strlen(set);
+    return is_plain(name, ".:-", 223) && length > id + 1 && name[length - id - 1] == '.' &&
+           strcmp(name + length - id, set) == 0;
+}
+
 static const char *read_names(const struct tgt *t, const char *text, struct tgt_copy_state *s)
 {
     s->scsi_id = field(t, text, "scsi_id");
@@ -194,7 +203,7 @@ static const char *read_names(const struct tgt *t, const char *text, struct tgt_
     if (!s->serial || !is_plain(s->serial, "", TGT_SERIAL_TEXT_MAX)) {
         return "serial";
     }
-    if (!s->target || !is_plain(s->target, ".:-", 223)) {
+    if (!s->target || !is_target_of(s->target, s->set)) {
         return "target";
     }
     if (!s->bstype || !tgt_bstype_is_supported(s->bstype)) {

@@ -37,9 +37,9 @@ struct tgt_copy_state {
 HRESULT tgt_state_write(const struct tgt *t, const struct tgt_copy_state *state,
                         struct vss_state *out);
 
-/* Believes nothing: every field is checked, the file must carry the name that this plug-in gives to
- * copies of this set, in an absolute path. set_id NULL: of whichever set it
- * says. VSS_E_PROVIDER_VETO names what is wrong; name is the LUN's for the message. */
+/* Believes nothing: every field is checked, the file and the target must carry the names that this
+ * plug-in gives to those of this set, the file in an absolute path. set_id NULL: of whichever set
+ * it says. VSS_E_PROVIDER_VETO names what is wrong; name is the LUN's for the message. */
 HRESULT tgt_state_read(const struct tgt *t, const struct vss_state *state, const VSS_ID *set_id,
                        const char *name, struct tgt_copy_state *out);
 

@@ -20,6 +20,19 @@ static void pause_a_moment(void)
     (void)nanosleep(&pause, NULL);
 }
 
+HRESULT tgt_target_check(const struct tgt *t, const struct tgt_target *target, const char *set)
+{
+    for (const struct tgt_lun *lun = target->luns; lun; lun = lun->next) {
+        if (tgt_lun_is_disk(lun) && !tgt_path_is_copy(lun->path, set)) {
+            return tgt_fail(t, VSS_E_PROVIDER_VETO,
+                            "target %s shows %s, which is no copy of this set: it is left alone; "
+                            "remove that LUN first",
+                            target->name, lun->path);
+        }
+    }
+    return S_OK;
+}
+
 HRESULT tgt_target_remove_set(const struct tgt *t, const struct tgt_view *view,
                               const VSS_ID *set_id)
 {
@@ -32,13 +45,9 @@ HRESULT tgt_target_remove_set(const struct tgt *t, const struct tgt_view *view,
     if (!target) {
         return S_OK;
     }
-    for (const struct tgt_lun *lun = target->luns; lun; lun = lun->next) {
-        if (tgt_lun_is_disk(lun) && !tgt_path_is_copy(lun->path, id)) {
-            return tgt_fail(t, VSS_E_PROVIDER_VETO,
-                            "target %s shows %s, which is no copy of this set: it is left alone; "
-                            "remove that LUN first",
-                            name, lun->path);
-        }
+    HRESULT hr = tgt_target_check(t, target, id);
+    if (FAILED(hr)) {
+        return hr;
     }
     char *tid = tid_text(t, target);
     return tid ? tgt_run(t,

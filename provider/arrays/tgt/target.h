@@ -7,6 +7,10 @@
 
 /* The target that shows the copies of one set, "PREFIX.SET". It is this plug-in's alone. */
 
+/* VSS_E_PROVIDER_VETO where the target shows a file that is not a copy of the set whose id as text
+ * this is: then it is not the set's, whatever its name. */
+HRESULT tgt_target_check(const struct tgt *t, const struct tgt_target *target, const char *set);
+
 /* Deletes the set's target with its sessions and LUNs; none is fine. VSS_E_PROVIDER_VETO where it
  * shows a file that is not a copy of this set. */
 HRESULT tgt_target_remove_set(const struct tgt *t, const struct tgt_view *view,
