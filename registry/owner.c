@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,14 +68,23 @@ HRESULT owner_self(struct owner *out, struct error *err)
     return S_OK;
 }
 
+/* /proc may hide a process of another user (hidepid), kill(2) does not: that may only refuse. */
+static bool has_process(int64_t pid)
+{
+    return pid > 0 && pid <= INT_MAX && (kill((pid_t)pid, 0) == 0 || errno != ESRCH);
+}
+
 bool owner_lives(const struct owner *owner)
 {
     char boot_id[ID_TEXT_BYTES];
     char state;
     uint64_t start;
     read_boot_id(boot_id);
-    if (strcmp(boot_id, owner->boot_id) != 0 || !read_stat(owner->pid, &state, &start)) {
+    if (boot_id[0] && strcmp(boot_id, owner->boot_id) != 0) {
         return false;
+    }
+    if (!read_stat(owner->pid, &state, &start)) {
+        return has_process(owner->pid);
     }
     return start == owner->pid_start && state != 'Z' && state != 'X';
 }

@@ -10,12 +10,17 @@
 #include "registry/journal.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define OTHER_UID 65534
 
 struct state {
     char *directory;
@@ -207,6 +212,71 @@ static void test_reused_pids_are_not_alive(void **data)
     }
 }
 
+static int count_all_and_dead(const char *directory)
+{
+    struct state state = {.store = fixture_open(directory)};
+    size_t all = count_open(&state, false);
+    size_t dead = count_open(&state, true);
+    store_close(state.store);
+    return (int)(10 * all + dead);
+}
+
+/* Exit code 77 where /proc cannot be mounted so. */
+static int look_with(const char *directory, const char *proc_options)
+{
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("proc", "/proc", "proc", 0, proc_options) != 0) {
+        return 77;
+    }
+    return fixture_in_child(OTHER_UID, count_all_and_dead, directory);
+}
+
+static int look_where_nothing_is_said(const char *directory)
+{
+    return look_with(directory, "hidepid=1");
+}
+
+static int look_where_nothing_is_seen(const char *directory)
+{
+    return look_with(directory, "hidepid=2");
+}
+
+static int look_where_no_boot_is_known(const char *directory)
+{
+    return look_with(directory, "hidepid=2,subset=pid");
+}
+
+/* A group shares the state directory, and /proc hides the processes of one member from another. */
+static void test_hidden_processes_may_be_alive(void **data)
+{
+    (void)data;
+    static int (*const looks[])(const char *) = {
+        look_where_nothing_is_said, look_where_nothing_is_seen, look_where_no_boot_is_known};
+    if (geteuid() != 0) {
+        print_message("skipped: only root can mount a /proc\n");
+        skip();
+    }
+    char *directory = fixture_directory();
+    assert_int_equal(chown(directory, 0, OTHER_UID), 0);
+    assert_int_equal(chmod(directory, 02770), 0);
+    struct store *store = fixture_open(directory);
+    VSS_ID own;
+    assert_int_equal(journal_open(store, JOURNAL_CREATE, &id_null, "own", &own, NULL), S_OK);
+    pid_t pid = start_holder(directory);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    reap(pid);
+    for (size_t i = 0; i < sizeof(looks) / sizeof(looks[0]); i++) {
+        int counts = fixture_in_child(0, looks[i], directory);
+        if (counts == 77) {
+            print_message("skipped: no /proc can be mounted here\n");
+        } else {
+            assert_int_equal(counts, 21); /* the one whose process is gone for everybody */
+        }
+    }
+    store_close(store);
+    fixture_remove(directory);
+}
+
 static void test_damaged_entries_are_not_passed_over(void **data)
 {
     struct state *state = *data;
@@ -316,6 +386,7 @@ int main(void)
         JOURNAL_TEST(test_closed_entries_take_nothing),
         JOURNAL_TEST(test_dead_is_told_from_alive),
         JOURNAL_TEST(test_reused_pids_are_not_alive),
+        cmocka_unit_test(test_hidden_processes_may_be_alive),
         JOURNAL_TEST(test_damaged_entries_are_not_passed_over),
         JOURNAL_TEST(test_steps_join_a_transaction),
         JOURNAL_TEST(test_reported_steps_survive_sigkill),
