@@ -50,9 +50,16 @@ static HRESULT name_volume(struct pg_drill *p, size_t index, struct error *err)
     if (!v->url || !v->file || !v->export_path || !v->mount_path) {
         return out_of_memory(err);
     }
-    return mkdir(v->mount_path, 0700) == 0
-               ? S_OK
-               : error_set_errno(err, errno, "cannot make %s", v->mount_path);
+    if (mkdir(v->mount_path, 0700) != 0) {
+        return error_set_errno(err, errno, "cannot make %s", v->mount_path);
+    }
+    char *real = realpath(v->mount_path, NULL); /* as the table of mounts will name it */
+    if (!real) {
+        return error_set_errno(err, errno, "cannot look at %s", v->mount_path);
+    }
+    free(v->mount_path);
+    v->mount_path = real;
+    return S_OK;
 }
 
 /* A GPT with one partition; nobody has logged in to the LUN yet. */

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -111,27 +112,35 @@ static HRESULT make_mount(const char *device, const char *type, int *out_fd, str
                            type, strerror(reason));
 }
 
-/* Is the mount where path says? The table of mounts follows no link. */
-static HRESULT check_place(int mount_fd, const char *path, struct error *err)
+/* Is what fd has open the mount that path names? The table of mounts follows no link. */
+static HRESULT compare_place(int fd, const char *path, bool *out_is_it, struct error *err)
 {
     struct statx st;
     struct host_mount found;
-    if (statx(mount_fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) != 0 ||
+    *out_is_it = false;
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) != 0 ||
         !(st.stx_mask & STATX_MNT_ID)) {
         return error_set(err, VSS_E_UNEXPECTED, "the kernel does not tell which mount %s is", path);
     }
     HRESULT hr = host_mount_find("/proc", path, &found, err);
-    if (FAILED(hr)) {
-        return hr;
+    if (SUCCEEDED(hr)) {
+        *out_is_it = found.id == st.stx_mnt_id && strcmp(found.path, path) == 0;
+        host_mount_free(&found);
     }
-    bool is_there = found.id == st.stx_mnt_id && strcmp(found.path, path) == 0;
-    host_mount_free(&found);
-    return is_there ? S_OK
-                    : error_set(err, VSS_E_UNEXPECTED,
-                                "%s was moved or replaced while the copy was made ready, so it is "
-                                "not mounted: look who may write to the directories above it, then "
-                                "try again",
-                                path);
+    return hr;
+}
+
+static HRESULT check_place(int mount_fd, const char *path, struct error *err)
+{
+    bool is_there = false;
+    HRESULT hr = compare_place(mount_fd, path, &is_there, err);
+    if (SUCCEEDED(hr) && !is_there) {
+        hr = error_set(err, VSS_E_UNEXPECTED,
+                       "%s was moved or replaced while the copy was made ready, so it is not "
+                       "mounted: look who may write to the directories above it, then try again",
+                       path);
+    }
+    return hr;
 }
 
 /* By its descriptor, since nobody knows its path; for good once that is closed. */
@@ -168,9 +177,49 @@ HRESULT filesystem_mount_copy(const char *device, int device_fd, int mount_point
     return hr;
 }
 
-HRESULT filesystem_unmount(const char *path, struct error *err)
+/* ---- unmounting ------------------------------------------------------------------------------ */
+
+/* The directory above path, opened, and path's name in there: so long as something is mounted on it
+ * nobody can rename that or put a link in its place. */
+static HRESULT open_parent(const char *path, int *out_fd, const char **out_name, struct error *err)
 {
-    if (umount2(path, UMOUNT_NOFOLLOW) == 0) {
+    char parent[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t length = slash ? (size_t)(slash - path) + 1 : 0;
+    if (length == 0 || length >= sizeof(parent)) {
+        return error_set(err, E_INVALIDARG, "%.200s is not the absolute path of a mount", path);
+    }
+    memcpy(parent, path, length);
+    parent[length] = '\0';
+    *out_name = path + length;
+    *out_fd = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return *out_fd >= 0 ? S_OK : error_set_errno(err, errno, "cannot open %s", parent);
+}
+
+/* A descriptor of the mount itself would keep it busy, so it is closed before. */
+static HRESULT check_mounted(int parent, const char *name, const char *path, struct error *err)
+{
+    bool is_it = false;
+    int fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        return error_set_errno(err, errno, "cannot open %s", path);
+    }
+    HRESULT hr = compare_place(fd, path, &is_it, err);
+    (void)close(fd);
+    if (SUCCEEDED(hr) && !is_it) {
+        hr = error_set(err, VSS_E_UNEXPECTED,
+                       "%s is not what the table of mounts has there, so it is not unmounted: look "
+                       "who may write to the directories above it",
+                       path);
+    }
+    return hr;
+}
+
+static HRESULT unmount_in(int parent, const char *name, const char *path, struct error *err)
+{
+    char place[PATH_MAX];
+    (void)snprintf(place, sizeof(place), "/proc/self/fd/%d/%s", parent, name);
+    if (umount2(place, UMOUNT_NOFOLLOW) == 0) {
         return S_OK;
     }
     if (errno == EBUSY) {
@@ -178,4 +227,21 @@ HRESULT filesystem_unmount(const char *path, struct error *err)
                          "%s is in use; `fuser -vm %s` names the processes", path, path);
     }
     return error_set(err, VSS_E_UNEXPECTED, "cannot unmount %s: %s", path, strerror(errno));
+}
+
+HRESULT filesystem_unmount(const char *path, struct error *err)
+{
+    const char *name = NULL;
+    int parent = -1;
+    HRESULT hr = open_parent(path, &parent, &name, err);
+    if (SUCCEEDED(hr)) {
+        hr = check_mounted(parent, name, path, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = unmount_in(parent, name, path, err);
+    }
+    if (parent >= 0) {
+        (void)close(parent);
+    }
+    return hr;
 }

@@ -366,6 +366,22 @@ static void a_mount_point_that_is_swapped(void **state)
     delete_set(a, &set);
 }
 
+/* A path that leads to a mount of somebody else's by now. */
+static void only_what_the_table_names_is_unmounted(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    SHELL("cd '%s'; mkdir real real/at; ln -s real link; mount -t tmpfs none real/at", a->base);
+    assert_refused(filesystem_unmount(path_in(a, "link/at"), &err), VSS_E_UNEXPECTED, &err,
+                   "not unmounted");
+    error_clear(&err);
+    assert_refused(filesystem_unmount(path_in(a, "real"), &err), VSS_E_UNEXPECTED, &err,
+                   "not unmounted");
+    error_clear(&err);
+    assert_ok(filesystem_unmount(path_in(a, "real/at"), &err), &err);
+    SHELL("! grep -q '%s/real' /proc/self/mountinfo", a->base);
+}
+
 /* The directory that exports lie in, as somebody else of the state directory's group may have made
  * it. */
 static void a_directory_of_somebody_else(void **state)
@@ -748,6 +764,7 @@ int main(void)
         TEST(ext4_beside_its_mounted_original),
         TEST(what_is_refused),
         TEST(a_mount_point_that_is_swapped),
+        TEST(only_what_the_table_names_is_unmounted),
         TEST(a_directory_of_somebody_else),
         TEST(a_lun_above_255_is_no_other),
         TEST(an_export_that_others_can_replace),
