@@ -69,20 +69,27 @@ static HRESULT remove_file(const char *directory, const char *name, struct error
 
 /* ---- whose it is ----------------------------------------------------------------------------- */
 
+#define NOT_OTHERS_TO_WRITE (S_IWGRP | S_IWOTH)
+#define NOT_OTHERS_AT_ALL   (S_IRWXG | S_IRWXO)
+
 /* Root's, no link, and with none of the forbidden rights of others. */
-static HRESULT check_directory(const char *path, mode_t forbidden, struct error *err)
+static HRESULT judge_directory(const char *path, const struct stat *st, mode_t forbidden,
+                               struct error *err)
 {
-    struct stat st;
-    if (lstat(path, &st) != 0) {
-        return error_set_errno(err, errno, "cannot look at %s", path);
-    }
-    if (S_ISDIR(st.st_mode) && st.st_uid == 0 && (st.st_mode & forbidden) == 0) {
+    if (S_ISDIR(st->st_mode) && st->st_uid == 0 && (st->st_mode & forbidden) == 0) {
         return S_OK;
     }
     return error_set(err, E_ACCESSDENIED,
                      "%s is not a directory that is root's alone, so what is in it cannot be "
                      "trusted: look who made it and what is in it, then remove it or move it away",
                      path);
+}
+
+static HRESULT check_directory(const char *path, mode_t forbidden, struct error *err)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 ? judge_directory(path, &st, forbidden, err)
+                                 : error_set_errno(err, errno, "cannot look at %s", path);
 }
 
 /* The directory that exports lie in: whoever could write there could put an export in the place of
@@ -97,14 +104,30 @@ static HRESULT check_parent(const char *directory, struct error *err)
     }
     memcpy(parent, directory, length);
     parent[length] = '\0';
-    return check_directory(parent, S_IWGRP | S_IWOTH, err);
+    return check_directory(parent, NOT_OTHERS_TO_WRITE, err);
 }
 
 /* Whoever could write the record could make one LUN pass for another. */
 static HRESULT check_trusted(const char *directory, struct error *err)
 {
     HRESULT hr = check_parent(directory, err);
-    return SUCCEEDED(hr) ? check_directory(directory, S_IRWXG | S_IRWXO, err) : hr;
+    return SUCCEEDED(hr) ? check_directory(directory, NOT_OTHERS_AT_ALL, err) : hr;
+}
+
+HRESULT export_open(const char *directory, int *out_fd, struct error *err)
+{
+    struct stat st;
+    *out_fd = -1;
+    int fd = open(directory, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    HRESULT hr = fd >= 0 && fstat(fd, &st) == 0
+                     ? judge_directory(directory, &st, NOT_OTHERS_AT_ALL, err)
+                     : error_set_errno(err, errno, "cannot look at %s", directory);
+    if (SUCCEEDED(hr)) {
+        *out_fd = fd;
+    } else if (fd >= 0) {
+        (void)close(fd);
+    }
+    return hr;
 }
 
 /* ---- starting -------------------------------------------------------------------------------- */

@@ -44,6 +44,10 @@ HRESULT export_start(const char *directory, const char *url, const struct vss_lu
  * the file is still open (a loop device), path named. */
 HRESULT export_stop(const char *directory, struct error *err);
 
+/* Opens an export's directory (O_PATH) where it is root's alone, so that what is in it stays meant
+ * even if somebody moves a directory above: "/proc/self/fd/N/disk". E_ACCESSDENIED: it is not. */
+HRESULT export_open(const char *directory, int *out_fd, struct error *err);
+
 /* "directory/disk"; malloc'ed, NULL when memory is short. */
 char *export_file(const char *directory);
 

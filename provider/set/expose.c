@@ -353,6 +353,30 @@ static HRESULT start_export(struct exposure *x, const struct lun_mapping *m, str
     return hr;
 }
 
+/* The export's file as a device, found through its directory, which only root can write to: in a
+ * state directory that a group shares, the path to it may be another's by now. */
+static HRESULT attach_export(const struct exposure *x, const struct loop_range *range, int *out_fd,
+                             char out_name[LOOP_NAME_BYTES], struct error *err)
+{
+    char directory[64];
+    int fd = -1;
+    *out_fd = -1;
+    HRESULT hr = export_open(x->directory, &fd, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    (void)snprintf(directory, sizeof(directory), "/proc/self/fd/%d", fd);
+    char *file = export_file(directory);
+    hr = file ? loop_attach(file, range, out_fd, out_name, err)
+              : error_set(err, E_OUTOFMEMORY, "out of memory exposing a shadow copy");
+    if (FAILED(hr)) {
+        error_prefix(err, "the export in %s", x->directory);
+    }
+    free(file);
+    (void)close(fd);
+    return hr;
+}
+
 static HRESULT mount_copy(struct exposure *x, struct error *err)
 {
     const struct volume_extent *e = &x->snapshot->extents[0];
@@ -362,13 +386,11 @@ static HRESULT mount_copy(struct exposure *x, struct error *err)
         .bytes = e->block_count * m->block_bytes,
         .block_bytes = m->block_bytes <= LOOP_BLOCKS ? (uint32_t)m->block_bytes : LOOP_BLOCKS,
     };
-    char *file = export_file(x->directory);
     char name[LOOP_NAME_BYTES];
     int fd = -1;
-    HRESULT hr = file ? start_export(x, m, err)
-                      : error_set(err, E_OUTOFMEMORY, "out of memory exposing a shadow copy");
+    HRESULT hr = start_export(x, m, err);
     if (SUCCEEDED(hr)) {
-        hr = loop_attach(file, &range, &fd, name, err);
+        hr = attach_export(x, &range, &fd, name, err);
     }
     if (SUCCEEDED(hr)) {
         hr = filesystem_mount_copy(name, fd, x->mount_point, x->path, err);
@@ -376,7 +398,6 @@ static HRESULT mount_copy(struct exposure *x, struct error *err)
     if (fd >= 0) {
         (void)close(fd);
     }
-    free(file);
     return hr;
 }
 

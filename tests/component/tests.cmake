@@ -32,7 +32,8 @@ lunshadow_array_test(undo lunshadow_resync LINK PkgConfig::sqlite3)
 lunshadow_array_test(requester lunshadow_requester)
 lunshadow_array_test(requester_volumes lunshadow_requester)
 lunshadow_array_test(host_volumes lunshadow_requester)
-lunshadow_array_test(expose lunshadow_requester)
+lunshadow_array_test(expose lunshadow_requester SOURCES component/expose_fixture.c)
+lunshadow_array_test(expose_hostile lunshadow_requester SOURCES component/expose_fixture.c)
 lunshadow_test(component registration LINK lunshadow_requester)
 target_compile_definitions(test_registration PRIVATE
   TGT_PATH="$<TARGET_FILE:provider_tgt>" BAD_PATH="$<TARGET_FILE:provider_bad>"
