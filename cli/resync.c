@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "requester/dry_run.h"
+#include "requester/half_written.h"
 #include "resync/policy.h"
 
 #include <stdio.h>
@@ -118,6 +119,13 @@ static HRESULT stop_applications(struct vss_backup_components *session, struct e
         return hr;
     }
     hr = writer_rows_check(session, &why);
+    if (FAILED(hr) && session_is_half_written(session)) {
+        return error_set(
+            err, hr,
+            "%s; nothing more was written, and applications that stopped stay stopped: "
+            "an earlier resync left LUNs half-written",
+            why.text);
+    }
     if (FAILED(hr)) {
         bool goes_on = SUCCEEDED(post_restore(session, NULL));
         return error_set(err, hr, "%s; nothing was written%s", why.text,

@@ -222,6 +222,9 @@ HRESULT lun_add_interconnect(struct vss_lun_info *info, const char *target, uint
 HRESULT lun_identify(struct lun *lun, struct error *err)
 {
     struct lun_identity identity;
+    /* One that is met while it is read may be of a LUN that came in the middle: the first write
+     * looks again. So it does after the one that every session begins with. */
+    uint32_t attentions = lun->session->attentions;
     HRESULT hr = identity_read(lun->session, lun->address.lun, &identity, err);
     if (FAILED(hr)) {
         return hr;
@@ -233,7 +236,7 @@ HRESULT lun_identify(struct lun *lun, struct error *err)
     }
     identity_free(&lun->identity);
     lun->identity = identity;
-    lun->attentions = lun->session->attentions; /* the first command of a session meets one */
+    lun->attentions = attentions;
     lun->block.block_bytes = identity.block_bytes;
     lun->block.block_count = identity.block_count;
     return S_OK;

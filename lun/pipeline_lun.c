@@ -268,7 +268,13 @@ static HRESULT check_path(const struct lun_pipeline *l, const struct pipeline_op
         return error_set(err, VSS_E_PROVIDER_VETO, "%s is %s by now, not %s", lun->url,
                          lun_info_key(&lun->identity.info, found), lun_info_key(expected, key));
     }
-    return o->on_path ? o->on_path(o->user, lun, err) : S_OK;
+    uint32_t attentions = lun->session->attentions;
+    HRESULT hr = o->on_path ? o->on_path(o->user, lun, err) : S_OK;
+    if (SUCCEEDED(hr) && attentions != lun->session->attentions) {
+        hr = error_set(err, VSS_E_UNEXPECTED, "%s reported a change while it was opened; try again",
+                       lun->url);
+    }
+    return hr;
 }
 
 static HRESULT open_path(struct lun_pipeline *l, const char *url, const struct pipeline_options *o,

@@ -2,6 +2,7 @@
 
 /* LUN resync: the recovery set of a session, its run, and what it did. */
 
+#include "requester/half_written.h"
 #include "requester/session.h"
 
 #include "common/buffer.h"
@@ -102,6 +103,11 @@ HRESULT vss_backup_components_add_snapshot_to_recovery_set(struct vss_backup_com
     hr = snapshot_id ? add_member(session, snapshot_id, flags, destination_volume)
                      : session_null_argument(session, "snapshot_id");
     return session_end(session, METHOD_ADD_SNAPSHOT_TO_RECOVERY_SET, hr);
+}
+
+bool session_is_half_written(const struct vss_backup_components *session)
+{
+    return session->recovery && recovery_is_half_written(session->recovery);
 }
 
 /* ---- the report ---- */

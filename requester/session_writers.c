@@ -8,6 +8,7 @@
 #include "common/buffer.h"
 #include "common/id.h"
 #include "provider/set/builder.h"
+#include "requester/half_written.h"
 #include "requester/session_notes.h"
 
 #include <stdio.h>
@@ -267,6 +268,12 @@ static HRESULT go_on_after(struct vss_backup_components *session, HRESULT hr,
 {
     struct writers_call call = call_of(session);
     call.cancelled = NULL;
+    if (session_is_half_written(session)) {
+        return error_set(err, hr,
+                         "%s; applications that stopped stay stopped: an earlier resync "
+                         "left LUNs half-written",
+                         error_text(why));
+    }
     HRESULT told = writers_tell(session->writer_host, EVENT_POST_RESTORE, &call, NULL);
     return error_set(err, hr, "%s; %s", error_text(why),
                      SUCCEEDED(told) ? "the applications were told to go on"

@@ -84,7 +84,7 @@ static void stop(struct recovery *r, const struct vss_resync_lun *pairs, struct 
     bool is_done = false;
     HRESULT hr = call_resync(r, VSS_OP_RESYNC_CANCEL, pairs, state, &is_done, NULL);
     if (SUCCEEDED(hr) || hr == VSS_E_OBJECT_NOT_FOUND) {
-        (void)journal_step(r->env->store, &r->journal_id, RESYNC_STEP_STOPPED, NULL, NULL, 0, NULL);
+        entry_note_stopped(r);
     }
 }
 
@@ -155,7 +155,14 @@ static HRESULT cancel_entry(struct recovery *r, const struct journal_entry *entr
     struct vss_resync_out out = {0};
     HRESULT hr = provider_call(r->provider, VSS_OP_RESYNC_CANCEL, &in, &out, &arena, 0, err);
     provider_arena_free(&arena);
-    return hr == VSS_E_OBJECT_NOT_FOUND ? S_OK : hr; /* the array has forgotten it */
+    if (FAILED(hr) && hr != VSS_E_OBJECT_NOT_FOUND) { /* that: the array has forgotten it */
+        error_prefix(err,
+                     "array %s may be copying still for a resync that did not end, and could "
+                     "not be told to stop",
+                     provider_array(r->provider));
+        return hr;
+    }
+    return S_OK;
 }
 
 HRESULT copy_cancel_earlier(struct recovery *r, struct error *err)

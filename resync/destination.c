@@ -255,12 +255,28 @@ HRESULT destination_check_identity(struct recovery_disk *disk, struct error *err
     return FAILED(hr) ? hr : check_same(disk, err);
 }
 
-HRESULT destination_check_guarded(struct recovery_disk *disk, struct error *err)
+HRESULT destination_regain(struct recovery *r, struct recovery_disk *disk, struct error *err)
 {
-    HRESULT hr = destination_check_identity(disk, err);
+    struct error why = {0};
+    HRESULT hr = disk->lun ? destination_check_identity(disk, &why) : VSS_E_OBJECT_NOT_FOUND;
     if (SUCCEEDED(hr)) {
-        hr = fence_check(disk, err);
+        hr = fence_check(disk, &why);
     }
+    if (SUCCEEDED(hr)) {
+        return hr;
+    }
+    if (hr == VSS_E_PROVIDER_VETO) {
+        return error_set(err, hr, "%s", error_text(&why));
+    }
+    /* An array may take hours, and its targets close a session that answers nothing meanwhile. */
+    log_line(LOG_WARNING, "%s: its session is lost; opening it anew", disk->key);
+    hr = destination_reopen(r, disk, err);
+    return SUCCEEDED(hr) ? fence_restore(r, disk, err) : hr;
+}
+
+HRESULT destination_check_guarded(struct recovery *r, struct recovery_disk *disk, struct error *err)
+{
+    HRESULT hr = destination_regain(r, disk, err);
     return hr == S_FALSE
                ? error_set(err, VSS_E_PROVIDER_VETO,
                            "%s lost its persistent reservation, so others may have written to it; "

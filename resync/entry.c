@@ -56,11 +56,14 @@ static bool has_copy(const struct set_record *set, const struct lun_mapping *wan
     return false;
 }
 
-/* The copies are still there, and nobody is at work on them. */
+/* The copies are still there, and nobody is at work on them or on what they go over. */
 static HRESULT check_set(const struct recovery *r, struct error *err)
 {
     struct set_record now = {0};
     HRESULT hr = claim_check(r->env->store, JOURNAL_RESYNC, &r->set->set_id, err);
+    for (size_t i = 0; i < r->disk_count && SUCCEEDED(hr); i++) {
+        hr = claim_check_destination(r->env->store, &r->disks[i].info, err);
+    }
     if (FAILED(hr) || !r->is_registered) {
         return hr;
     }
@@ -164,6 +167,11 @@ HRESULT entry_announce_wipe(struct recovery *r, struct error *err)
         hr = journal_step(store, &r->journal_id, RESYNC_STEP_COPY, NULL, NULL, 0, err);
     }
     return store_end(store, hr, err);
+}
+
+void entry_note_stopped(struct recovery *r)
+{
+    (void)journal_step(r->env->store, &r->journal_id, RESYNC_STEP_STOPPED, NULL, NULL, 0, NULL);
 }
 
 HRESULT entry_announce_done(struct recovery *r, struct error *err)

@@ -65,6 +65,7 @@ struct recovery {
     bool is_done;     /* all are what they shall be, and the journal says so */
     bool is_verbatim; /* destinations get the copy's content as it is, labels too: an undo */
     enum recovery_undo undo;
+    VSS_ID safety_id; /* the safety copy that this resync itself took; null: none */
     char *undo_note;
     char *method;
     struct journal_entry
@@ -85,9 +86,12 @@ HRESULT destination_reopen(struct recovery *r, struct recovery_disk *disk, struc
  * by now. */
 HRESULT destination_check_identity(struct recovery_disk *disk, struct error *err);
 
-/* The same, and that it lies behind the fence still: VSS_E_PROVIDER_VETO where others may have
- * written to it. */
-HRESULT destination_check_guarded(struct recovery_disk *disk, struct error *err);
+/* The same in a session that works, a new one where it was lost, behind the fence. S_OK: it stood
+ * all the time; S_FALSE: others may have written. */
+HRESULT destination_regain(struct recovery *r, struct recovery_disk *disk, struct error *err);
+/* The same; VSS_E_PROVIDER_VETO where others may have written. */
+HRESULT destination_check_guarded(struct recovery *r, struct recovery_disk *disk,
+                                  struct error *err);
 
 /* Reads the label once more. S_FALSE: partitions or ids are not what they were; disk->label and
  * disk->before are now what is there. */
@@ -126,6 +130,8 @@ HRESULT ids_check_collisions(struct recovery *r, uint32_t flags, struct error *e
 /* Opens the journal entry, with all that is known of the destinations, in one transaction.
  * VSS_E_BAD_STATE where a copy is gone or somebody is at work on the set. */
 HRESULT entry_open(struct recovery *r, uint32_t flags, struct error *err);
+/* Says that the array copies no more. Failing to say so is no failure. */
+void entry_note_stopped(struct recovery *r);
 /* Keeps what changed at the edges of a disk before the fence was up. */
 HRESULT entry_keep_edges(struct recovery *r, const struct recovery_disk *disk, struct error *err);
 /* Says that the destinations are about to become invalid, and who will copy to them. */

@@ -96,6 +96,10 @@ HRESULT undo_expire(struct set_environment *env, int32_t *out_deleted, struct er
  * codes, S_OK where they hold now. Nothing is written. */
 HRESULT recovery_check(struct recovery *recovery, uint32_t flags, struct error *err);
 
+/* Has an earlier resync, which did not end, begun to overwrite a destination that was added? True
+ * also where that cannot be told. */
+bool recovery_is_half_written(struct recovery *recovery);
+
 const struct recovery_member_result *recovery_results(const struct recovery *recovery,
                                                       size_t *out_count);
 void recovery_free(struct recovery *recovery); /* NULL is harmless */

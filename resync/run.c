@@ -175,7 +175,7 @@ static HRESULT check_guarded(struct recovery *r, struct error *err)
 {
     HRESULT hr = S_OK;
     for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
-        hr = blame(&r->disks[i], destination_check_guarded(&r->disks[i], err), err);
+        hr = blame(&r->disks[i], destination_check_guarded(r, &r->disks[i], err), err);
     }
     return hr;
 }
@@ -197,6 +197,9 @@ static HRESULT wipe(struct recovery *r, struct error *err)
         if (FAILED(hr) && SUCCEEDED(put_edges_back(r, i + 1))) {
             r->is_written = false;
         }
+    }
+    if (FAILED(hr) && r->is_written) {
+        entry_note_stopped(r); /* it has not begun */
     }
     return hr;
 }
@@ -246,7 +249,7 @@ static void blank(struct recovery *r, struct recovery_disk *d)
     struct label *label = NULL;
     struct edges *now = NULL;
     struct error why = {0};
-    HRESULT hr = d->lun ? destination_check_identity(d, &why) : destination_reopen(r, d, &why);
+    HRESULT hr = destination_regain(r, d, &why);
     if (SUCCEEDED(hr)) {
         (void)label_read(&d->lun->block, LABEL_FULL, &label, NULL);
         hr = edges_read(&d->lun->block, label, &now, &why);
@@ -266,11 +269,15 @@ static void blank(struct recovery *r, struct recovery_disk *d)
 static HRESULT copy_all(struct recovery *r, struct error *err)
 {
     HRESULT hr = recovery_copy(r, err);
+    bool is_copied = SUCCEEDED(hr);
     if (SUCCEEDED(hr)) {
         hr = check_guarded(r, err);
     }
     if (SUCCEEDED(hr) && !r->is_verbatim) {
         hr = apply_ids(r, err);
+    }
+    if (FAILED(hr) && is_copied) {
+        entry_note_stopped(r);
     }
     for (size_t i = 0; FAILED(hr) && i < r->disk_count; i++) {
         blank(r, &r->disks[i]);
@@ -351,7 +358,13 @@ static HRESULT conclude_done(struct recovery *r, struct error *err)
                           "let others in");
         return hr;
     }
-    return journal_close(r->env->store, &r->journal_id, err);
+    hr = journal_close(r->env->store, &r->journal_id, err);
+    for (size_t i = 0; SUCCEEDED(hr) && i < r->adopted_kept; i++) {
+        if (!r->adopted[i].destination_invalid) { /* it had taken one, and overwritten nothing */
+            undo_drop_of(r->env, &r->adopted[i]);
+        }
+    }
+    return hr;
 }
 
 /* Releases the destinations; the journal entry stays where what it says is true. */
@@ -361,6 +374,7 @@ static HRESULT conclude_failed(struct recovery *r, HRESULT result, struct error 
     HRESULT released = release(r, is_whole, NULL);
     if (!r->is_written) {
         (void)close_begun(r, released);
+        undo_drop(r);
     }
     if (!is_whole) {
         error_prefix(err,

@@ -385,7 +385,31 @@ HRESULT undo_prepare(struct recovery *r, struct error *err)
                     err);
     }
     HRESULT hr = check_and_take(r, &set_id, &why);
+    r->safety_id = SUCCEEDED(hr) ? set_id : id_null;
     return SUCCEEDED(hr) ? note_taken(r, &set_id, err) : go_without(r, hr, &set_id, &why, err);
+}
+
+static bool drop(struct set_environment *env, const VSS_ID *set_id)
+{
+    struct error why = {0};
+    int32_t deleted = 0;
+    if (SUCCEEDED(set_delete(env, set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &why))) {
+        return true;
+    }
+    char id[ID_TEXT_BYTES];
+    log_line(LOG_WARNING,
+             "nothing was overwritten, and safety copy %s, which nobody needs, was not deleted: %s",
+             id_text(set_id, id), error_text(&why));
+    return false;
+}
+
+void undo_drop(struct recovery *r)
+{
+    if (!id_is_null(&r->safety_id) && drop(r->env, &r->safety_id)) {
+        r->safety_id = id_null;
+        free(r->undo_note);
+        r->undo_note = NULL;
+    }
 }
 
 /* ---- after a death --------------------------------------------------------------------------- */
@@ -399,6 +423,26 @@ HRESULT undo_of_entry(const struct journal_entry *entry, VSS_ID *out_set_id)
         memcpy(text, step->data, step->data_bytes);
     }
     return id_parse(text, out_set_id) ? S_OK : S_FALSE;
+}
+
+void undo_drop_of(struct set_environment *env, const struct journal_entry *entry)
+{
+    VSS_ID set_id;
+    VSS_ID other;
+    struct journal_entry *entries = NULL;
+    size_t count = 0;
+    if (undo_of_entry(entry, &set_id) != S_OK || journal_find_step(entry, RESYNC_STEP_DONE, NULL)) {
+        return;
+    }
+    bool is_free = SUCCEEDED(journal_load_open(env->store, false, &entries, &count, NULL));
+    for (size_t i = 0; i < count; i++) {
+        bool has_it = undo_of_entry(&entries[i], &other) == S_OK && id_equal(&other, &set_id);
+        is_free = is_free && (!has_it || id_equal(&entries[i].entry_id, &entry->entry_id));
+    }
+    journal_free_all(entries, count);
+    if (is_free) {
+        (void)drop(env, &set_id);
+    }
 }
 
 /* Of any of these resyncs: one that was resumed and died again may have begun another. */

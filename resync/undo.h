@@ -14,6 +14,12 @@
  * is there now is worth none. */
 HRESULT undo_prepare(struct recovery *r, struct error *err);
 
+/* Nothing was overwritten: deletes what undo_prepare() took, which would put back nothing but older
+ * data. The journal entry is closed by then; what cannot be deleted is logged. */
+void undo_drop(struct recovery *r);
+/* The same for a resync that died before its wipe, unless another open one has that copy too. */
+void undo_drop_of(struct set_environment *env, const struct journal_entry *entry);
+
 /* The safety copy of what a dead resync was overwriting. S_FALSE: it has none. */
 HRESULT undo_of_entry(const struct journal_entry *entry, VSS_ID *out_set_id);
 

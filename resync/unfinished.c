@@ -39,7 +39,8 @@ static bool is_covered(const struct recovery *r, const struct journal_entry *ent
 /* An entry speaks of all its destinations from the beginning, and they were wiped together. */
 static void note_invalid(struct recovery *r, const struct journal_entry *entry)
 {
-    for (size_t i = 0; entry->destination_invalid && i < r->disk_count; i++) {
+    bool is_resync = entry->operation == JOURNAL_RESYNC && entry->destination_invalid;
+    for (size_t i = 0; is_resync && i < r->disk_count; i++) {
         struct recovery_disk *d = &r->disks[i];
         for (size_t s = 0; s < entry->step_count && !d->was_invalid; s++) {
             const char *key = entry->steps[s].lun_key;
@@ -64,10 +65,10 @@ HRESULT unfinished_adopt(struct recovery *r, struct error *err)
     size_t kept = 0;
     for (size_t i = 0; i < r->adopted_count; i++) {
         struct journal_entry entry = r->adopted[i];
+        note_invalid(r, &entry);
         if (is_covered(r, &entry)) {
             r->adopted[i] = r->adopted[kept];
             r->adopted[kept++] = entry;
-            note_invalid(r, &entry);
         }
     }
     r->adopted_kept = kept;
@@ -77,6 +78,13 @@ HRESULT unfinished_adopt(struct recovery *r, struct error *err)
         }
     }
     return hr;
+}
+
+bool recovery_is_half_written(struct recovery *r)
+{
+    HRESULT hr = r->disk_count ? unfinished_adopt(r, NULL) : S_OK;
+    bool is_told = SUCCEEDED(hr) || hr == VSS_E_BAD_STATE; /* of what it does not take over */
+    return !is_told || (r->disk_count && r->was_invalid);
 }
 
 void unfinished_free(struct recovery *r)
@@ -331,6 +339,12 @@ static HRESULT rollback_written(struct set_environment *env, const struct journa
 HRESULT recovery_rollback(struct set_environment *env, const struct journal_entry *entry,
                           struct error *err)
 {
-    return entry->destination_invalid ? rollback_written(env, entry, err)
-                                      : unfinished_unfence(env, entry, err);
+    if (entry->destination_invalid) {
+        return rollback_written(env, entry, err);
+    }
+    HRESULT hr = unfinished_unfence(env, entry, err);
+    if (SUCCEEDED(hr)) {
+        undo_drop_of(env, entry);
+    }
+    return hr;
 }

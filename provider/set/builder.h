@@ -16,6 +16,7 @@ struct set_builder {
     VSS_ID journal_id;
     bool is_journaled; /* EndPrepare was announced: the array may hold something of ours */
     bool is_spent;
+    bool is_beside; /* of LUNs that an operation of this process is about to overwrite */
 };
 
 #endif

@@ -2,6 +2,7 @@
 #include "provider/set/claim.h"
 
 #include "common/id.h"
+#include "lun/identity.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,79 @@ HRESULT claim_check(struct store *store, enum journal_operation operation, const
                            (long long)entries[i].pid, journal_operation_name(entries[i].operation),
                            id_text(set_id, id));
         }
+    }
+    journal_free_all(entries, count);
+    return hr;
+}
+
+static HRESULT refuse_at_work(const struct journal_entry *entry, const struct vss_lun_info *info,
+                              struct error *err)
+{
+    char key[LUN_KEY_BYTES];
+    return error_set(err, VSS_E_BAD_STATE,
+                     "process %lld has not ended its %s, in which %s is; wait for it, or see "
+                     "`lunshadow recover --list` once it is gone",
+                     (long long)entry->pid, journal_operation_name(entry->operation),
+                     lun_info_key(info, key));
+}
+
+static HRESULT check_source(const struct journal_entry *entry, const struct vss_lun_info *info,
+                            struct error *err)
+{
+    char key[LUN_KEY_BYTES];
+    (void)lun_info_key(info, key);
+    for (size_t i = 0; i < entry->step_count; i++) {
+        if (entry->steps[i].lun_key && strcmp(entry->steps[i].lun_key, key) == 0) {
+            return refuse_at_work(entry, info, err);
+        }
+    }
+    return S_OK;
+}
+
+HRESULT claim_check_sources(struct store *store, const struct set_record *set, struct error *err)
+{
+    struct journal_entry *entries = NULL;
+    size_t count = 0;
+    HRESULT hr = journal_load_open(store, false, &entries, &count, err);
+    for (size_t i = 0; i < count && SUCCEEDED(hr); i++) {
+        for (size_t l = 0; l < set->lun_count && SUCCEEDED(hr); l++) {
+            hr = entries[i].operation == JOURNAL_RESYNC
+                     ? check_source(&entries[i], &set->luns[l].source, err)
+                     : S_OK;
+        }
+    }
+    journal_free_all(entries, count);
+    return hr;
+}
+
+/* The set that an entry makes has its row since the entry was opened. */
+static HRESULT check_creation(struct store *store, const struct journal_entry *entry,
+                              const struct vss_lun_info *info, struct error *err)
+{
+    struct set_record set = {0};
+    struct error why = {0};
+    HRESULT hr = sets_load(store, &entry->object_id, &set, &why);
+    if (FAILED(hr)) {
+        return hr == VSS_E_OBJECT_NOT_FOUND ? S_OK : error_set(err, hr, "%s", error_text(&why));
+    }
+    for (size_t i = 0; i < set.lun_count && SUCCEEDED(hr); i++) {
+        if (lun_info_compare(&set.luns[i].source, info) != LUN_DIFFERENT) {
+            hr = refuse_at_work(entry, info, err);
+        }
+    }
+    set_record_free(&set);
+    return hr;
+}
+
+HRESULT claim_check_destination(struct store *store, const struct vss_lun_info *info,
+                                struct error *err)
+{
+    struct journal_entry *entries = NULL;
+    size_t count = 0;
+    HRESULT hr = journal_load_open(store, false, &entries, &count, err);
+    for (size_t i = 0; i < count && SUCCEEDED(hr); i++) {
+        hr = entries[i].operation == JOURNAL_CREATE ? check_creation(store, &entries[i], info, err)
+                                                    : S_OK;
     }
     journal_free_all(entries, count);
     return hr;

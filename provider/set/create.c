@@ -7,6 +7,7 @@
 #include "lun/host/flush.h"
 #include "provider/set/builder.h"
 #include "provider/set/call.h"
+#include "provider/set/claim.h"
 #include "provider/set/import.h"
 #include "registry/events.h"
 #include "registry/journal.h"
@@ -53,6 +54,7 @@ HRESULT set_start_beside(struct set_environment *env, uint32_t context, struct s
         return error_set(err, E_OUTOFMEMORY, "out of memory starting a snapshot set");
     }
     b->env = env;
+    b->is_beside = true;
     b->record.set_id = id_new();
     b->record.context = context;
     hr = lock_take(LOCK_SET_IN_PROGRESS, &b->lock, err);
@@ -77,6 +79,7 @@ HRESULT set_start(struct set_environment *env, uint32_t context, struct set_buil
 {
     HRESULT hr = set_start_beside(env, context, out, out_set_id, err);
     if (SUCCEEDED(hr)) { /* under the lock */
+        (*out)->is_beside = false;
         hr = journal_check_clean(env->store, err);
     }
     if (FAILED(hr)) {
@@ -130,8 +133,11 @@ static HRESULT announce(struct set_builder *b, struct error *err)
     if (FAILED(hr)) {
         return hr;
     }
-    hr = journal_open(store, JOURNAL_CREATE, &b->record.set_id, "create a snapshot set",
-                      &b->journal_id, err);
+    hr = b->is_beside ? S_OK : claim_check_sources(store, &b->record, err);
+    if (SUCCEEDED(hr)) {
+        hr = journal_open(store, JOURNAL_CREATE, &b->record.set_id, "create a snapshot set",
+                          &b->journal_id, err);
+    }
     if (SUCCEEDED(hr)) {
         hr = sets_save(store, &b->record, err);
     }

@@ -77,6 +77,12 @@ interrupted() {
     wait "$pid" || code=$?
     [ "$code" -eq "$expected" ] || fail "lunshadow $*, interrupted: exit code $code, not $expected"
 }
+# A condition of interrupted(): the program has come to where it catches SIGTERM.
+catches_signals() {
+    local mask
+    mask=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$pid/status" 2>/dev/null) || return 1
+    [ -n "$mask" ] && ((16#$mask & 0x4000))
+}
 out_has() { grep -qE -- "$1" "$work/out" || fail "standard output has no \"$1\""; }
 err_has() { grep -qE -- "$1" "$work/err" || fail "standard error has no \"$1\""; }
 same() { cmp -s "$1" "$2" || fail "$1 is not $2: $(cmp "$1" "$2" 2>&1)"; }

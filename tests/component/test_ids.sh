@@ -178,7 +178,7 @@ tgtd=$(sed -n 's/^tgtd_pid = //p' "$work/lab/lab.conf")
 cp "$(disk 1)" "$work/before1"
 kill -STOP "$tgtd"
 { sleep 2; kill -CONT "$tgtd"; } &
-interrupted 1 sleep 1 -- ids --fresh --yes "$url/1"
+interrupted 1 catches_signals -- ids --fresh --yes "$url/1"
 err_has 'cancelled before it began \(E_ABORT'
 same "$(disk 1)" "$work/before1"
 

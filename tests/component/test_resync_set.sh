@@ -81,7 +81,7 @@ while read -r event number rest; do
     case \$event in
     set) continue ;;
     identify) printf 'lunshadow-writer 1\nmetadata\n%s\n.\n' '$metadata' ;;
-    pre-restore) : >"$work/is-stopped"; [ ! -e "$work/slowly" ] || sleep 1 ;;
+    pre-restore) : >"$work/is-stopped"; [ ! -e "$work/slowly" ] || sleep 2 ;;
     post-restore) rm -f "$work/is-stopped" ;;
     esac
     echo "ok \$number"
@@ -166,6 +166,15 @@ run 0 resync --yes "$work/set.xml"
 interrupted 1 is_wiped -- resync --config "$work/faulty.conf" --writers --yes "$work/set.xml"
 err_has 'the applications that writers stopped stay stopped'
 [ -e "$work/is-stopped" ] || fail "the application was started on half-written LUNs"
+run 1 resync --writers --yes --partial --snapshot "${snapshots[0]}" "$work/set.xml"
+err_has 'stay stopped: .*VSS_E_BAD_STATE'
+[ -e "$work/is-stopped" ] || fail "the application was started on LUNs that an earlier resync left half-written"
+rm "$work/is-stopped"
+: >"$work/slowly"
+interrupted 1 test -e "$work/is-stopped" -- resync --writers --yes "$work/set.xml"
+err_has 'stay stopped: an earlier resync left LUNs half-written'
+rm "$work/slowly"
+[ -e "$work/is-stopped" ] || fail "a signal started the application on half-written LUNs"
 run 0 resync --writers --yes "$work/set.xml"
 goes_on "after the resync that made the LUNs whole"
 digests | cmp -s - "$work/good" || fail "what was cancelled is not whole"

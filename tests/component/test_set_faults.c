@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sets and resyncs whose array fails in the middle: real callbacks of the tgt plug-in, with one of
  * them made to fail, or to look around, at a chosen moment. */
-#include "component/array_fixture.h"
+#include "component/callback_fixture.h"
 
 #include "common/id.h"
 #include "common/log.h"
@@ -25,36 +25,8 @@
 #define ROLLBACK      ((uint32_t)VSS_CTX_APP_ROLLBACK)
 #define TRANSPORTABLE (ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE)
 
-/* ---- one callback of the plug-in replaced -------------------------------------------------------
+/* ---- callbacks in place of the plug-in's -------------------------------------------------------
  */
-
-static struct array *running; /* of the test that runs */
-static vss_provider_callback real[VSS_OP_COUNT];
-static int calls;
-
-static void replace(struct array *a, enum vss_provider_op op, vss_provider_callback callback)
-{
-    struct provider *p = providers_at(a->env->providers, 0);
-    running = a;
-    calls = 0;
-    real[op] = p->ops[op];
-    p->ops[op] = callback;
-}
-
-static void restore(struct array *a, enum vss_provider_op op)
-{
-    providers_at(a->env->providers, 0)->ops[op] = real[op];
-}
-
-static HRESULT veto(void *self, const struct vss_call *call, const void *in, void *out)
-{
-    (void)self;
-    (void)in;
-    (void)out;
-    calls++;
-    call->host->error(call, "the test says no");
-    return VSS_E_PROVIDER_VETO;
-}
 
 static HRESULT copy_all_then_fail(void *self, const struct vss_call *call, const void *in,
                                   void *out)
@@ -98,144 +70,11 @@ static HRESULT start_unheard(void *self, const struct vss_call *call, const void
     return SUCCEEDED(hr) ? veto(self, call, in, out) : hr;
 }
 
-/* Another administrator's tool takes every reservation away. */
-static void break_fence(struct array *a, size_t which)
-{
-    const struct lun_options options = {.initiator_name =
-                                            "iqn.2026-01.org.lunshadow.test:stranger"};
-    struct error err = {0};
-    struct lun *lun = NULL;
-    uint64_t keys[64];
-    size_t count = 0;
-    assert_ok(lun_open(a->urls[which], &options, false, &lun, &err), &err);
-    uint64_t n = lun->address.lun;
-    assert_ok(scsi_pr_read_keys(lun->session, n, keys, 64, &count, &err), &err);
-    assert_int_equal(count, 1);
-    assert_ok(scsi_pr_register(lun->session, n, 0, 0x5757, &err), &err);
-    assert_ok(scsi_pr_preempt(lun->session, n, 0x5757, keys[0], &err), &err);
-    assert_ok(scsi_pr_register(lun->session, n, 0x5757, 0, &err), &err);
-    lun_close(lun);
-}
-
-static HRESULT break_fence_then_poll(void *self, const struct vss_call *call, const void *in,
-                                     void *out)
-{
-    if (calls++ == 0) {
-        break_fence(running, 1);
-    }
-    return real[VSS_OP_RESYNC_POLL](self, call, in, out);
-}
-
-static HRESULT break_fence_then_prepare(void *self, const struct vss_call *call, const void *in,
-                                        void *out)
-{
-    if (calls++ == 0) {
-        break_fence(running, 1);
-    }
-    return real[VSS_OP_BEGIN_PREPARE_SNAPSHOT](self, call, in, out);
-}
-
-/* Until it is cut off another host writes to the first MiB of a LUN. */
-static HRESULT write_before_eviction(void *self, const struct vss_call *call, const void *in,
-                                     void *out)
-{
-    const struct vss_state_change_in *change = in;
-    if (change->flags == VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY) {
-        array_fill(running, 0, 600u << 10, 4096, 0xd7);
-    }
-    return real[VSS_OP_ON_LUN_STATE_CHANGE](self, call, in, out);
-}
-
-static HRESULT relabel_before_eviction(void *self, const struct vss_call *call, const void *in,
-                                       void *out)
-{
-    const struct vss_state_change_in *change = in;
-    struct error err = {0};
-    char line[512];
-    (void)snprintf(line, sizeof(line), "PATH=$PATH:/usr/sbin:/sbin; sgdisk -d 2 '%s'",
-                   running->files[1]);
-    const char *const argv[] = {"sh", "-ec", line, NULL};
-    if (change->flags == VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY) {
-        assert_ok(process_run(argv, 10000, NULL, &err), &err);
-    }
-    return real[VSS_OP_ON_LUN_STATE_CHANGE](self, call, in, out);
-}
-
-/* ---- helpers ----------------------------------------------------------------------------------
- */
-
-static size_t open_entries(struct array *a)
-{
-    struct error err = {0};
-    struct journal_entry *entries = NULL;
-    size_t count = 0;
-    assert_ok(journal_load_open(a->env->store, false, &entries, &count, &err), &err);
-    journal_free_all(entries, count);
-    return count;
-}
-
-static void start_recovery(struct array *a, const struct set_record *set, size_t count,
-                           struct recovery **out)
-{
-    struct error err = {0};
-    assert_ok(recovery_new(a->env, set, out, &err), &err);
-    for (size_t i = 0; i < count; i++) {
-        assert_ok(recovery_add(*out, &set->snapshots[i].snapshot_id, NULL, &err), &err);
-    }
-}
-
-static void recover(struct array *a, const struct set_record *set, size_t count)
-{
-    struct error err = {0};
-    struct recovery *r = NULL;
-    start_recovery(a, set, count, &r);
-    assert_ok(recovery_run(r, 0, &err), &err);
-    recovery_free(r);
-}
-
-static void fail_to_recover(struct array *a, const struct set_record *set, size_t count,
-                            const char *words)
-{
-    struct error err = {0};
-    struct recovery *r = NULL;
-    start_recovery(a, set, count, &r);
-    assert_refused(recovery_run(r, 0, &err), VSS_E_PROVIDER_VETO, &err, words);
-    recovery_free(r);
-}
-
-static void delete_set(struct array *a, struct set_record *set)
-{
-    struct error err = {0};
-    int32_t deleted = 0;
-    assert_ok(set_delete(a->env, &set->set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
-              &err);
-    set_record_free(set);
-    array_assert_nothing_left(a);
-}
-
-static void update_lun(struct array *a, int lun, const char *params)
-{
-    struct error err = {0};
-    char number[16];
-    (void)snprintf(number, sizeof(number), "%d", lun);
-    const char *const argv[] = {"--op",  "update", "--mode",   "logicalunit", "--tid", "1",
-                                "--lun", number,   "--params", params,        NULL};
-    assert_ok(lab_tgtadm(a->lab, argv, NULL, &err), &err);
-}
-
 static void assert_ids(struct array *a, const char *url, const struct vss_disk_ids *expected)
 {
     struct vss_disk_ids now;
     array_read_ids(a, url, &now);
     assert_true(disk_ids_equal(&now, expected));
-    disk_ids_free(&now);
-}
-
-static void assert_blank(struct array *a, size_t which)
-{
-    struct vss_disk_ids now;
-    array_read_ids(a, a->urls[which], &now);
-    assert_int_equal(now.kind, VSS_DISK_LABEL_NONE);
     disk_ids_free(&now);
 }
 
@@ -389,90 +228,6 @@ static void destination_that_cannot_be_written_is_left_as_it_is(void **state)
     assert_int_equal(array_digest(a->files[1]), digests[1]);
     assert_int_equal(open_entries(a), 0);
     update_lun(a, 2, "readonly=0");
-    recover(a, &set, 2);
-    delete_set(a, &set);
-}
-
-/* A set of two, whose LUNs then hold something else. */
-static void make_two(struct array *a, struct set_record *set, uint64_t digests[2])
-{
-    array_create(a, TRANSPORTABLE, 2, set);
-    for (size_t i = 0; i < 2; i++) {
-        array_fill(a, i, 4u << 20, 1u << 20, (uint8_t)(0x55 + i));
-        digests[i] = array_digest(a->files[i]);
-    }
-}
-
-static void a_fence_lost_before_the_wipe_is_noticed(void **state)
-{
-    struct array *a = *state;
-    struct error err = {0};
-    struct set_record set;
-    struct recovery *r = NULL;
-    uint64_t digests[2];
-    make_two(a, &set, digests);
-    replace(a, VSS_OP_BEGIN_PREPARE_SNAPSHOT, break_fence_then_prepare); /* of the safety copy */
-    start_recovery(a, &set, 2, &r);
-    recovery_set_undo(r, UNDO_REQUIRED);
-    assert_refused(recovery_run(r, 0, &err), VSS_E_PROVIDER_VETO, &err, "persistent reservation");
-    recovery_free(r);
-    restore(a, VSS_OP_BEGIN_PREPARE_SNAPSHOT);
-    assert_int_equal(array_digest(a->files[0]), digests[0]);
-    assert_int_equal(array_digest(a->files[1]), digests[1]);
-    assert_int_equal(open_entries(a), 0);
-    set_record_free(&set);
-}
-
-static void a_fence_lost_while_the_array_copies_is_noticed(void **state)
-{
-    struct array *a = *state;
-    struct set_record set;
-    uint64_t digests[2];
-    make_two(a, &set, digests);
-    replace(a, VSS_OP_RESYNC_POLL, break_fence_then_poll);
-    fail_to_recover(a, &set, 2, "persistent reservation");
-    restore(a, VSS_OP_RESYNC_POLL);
-    assert_blank(a, 0);
-    assert_blank(a, 1);
-    assert_int_equal(open_entries(a), 1);
-    recover(a, &set, 2);
-    delete_set(a, &set);
-}
-
-/* Where the wipe fails, what is put back is what was there when it began. */
-static void what_others_wrote_until_the_fence_stays(void **state)
-{
-    struct array *a = *state;
-    struct set_record set;
-    struct error err = {0};
-    struct recovery *r = NULL;
-    uint64_t digests[2];
-    make_two(a, &set, digests);
-    replace(a, VSS_OP_ON_LUN_STATE_CHANGE, write_before_eviction);
-    update_lun(a, 2, "readonly=1");
-    start_recovery(a, &set, 2, &r);
-    assert_true(FAILED(recovery_run(r, 0, &err)));
-    recovery_free(r);
-    restore(a, VSS_OP_ON_LUN_STATE_CHANGE);
-    uint64_t after = array_digest(a->files[0]);
-    assert_int_not_equal(after, digests[0]);
-    array_fill(a, 0, 600u << 10, 4096, 0xd7);
-    assert_int_equal(array_digest(a->files[0]), after);
-    assert_int_equal(open_entries(a), 0);
-    set_record_free(&set);
-}
-
-static void a_label_that_changed_until_the_fence_ends_it(void **state)
-{
-    struct array *a = *state;
-    struct set_record set;
-    uint64_t digests[2];
-    make_two(a, &set, digests);
-    replace(a, VSS_OP_ON_LUN_STATE_CHANGE, relabel_before_eviction);
-    fail_to_recover(a, &set, 2, "after they were checked");
-    restore(a, VSS_OP_ON_LUN_STATE_CHANGE);
-    assert_int_equal(array_digest(a->files[0]), digests[0]);
-    assert_int_equal(open_entries(a), 0);
     recover(a, &set, 2);
     delete_set(a, &set);
 }
@@ -753,10 +508,6 @@ int main(void)
         array_test(copying_that_began_unheard_is_told_to_stop),
         array_test(earlier_copying_that_does_not_stop_keeps_the_next_from_beginning),
         array_test(destination_that_cannot_be_written_is_left_as_it_is),
-        array_test(a_fence_lost_before_the_wipe_is_noticed),
-        array_test(a_fence_lost_while_the_array_copies_is_noticed),
-        array_test(what_others_wrote_until_the_fence_stays),
-        array_test(a_label_that_changed_until_the_fence_ends_it),
         array_test(copies_of_other_sets_are_no_destinations),
         array_test(reservation_of_a_lost_session_is_taken_off),
         array_test(set_is_not_taken_away_under_a_resync),

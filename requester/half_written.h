@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef LUNSHADOW_REQUESTER_HALF_WRITTEN_H
+#define LUNSHADOW_REQUESTER_HALF_WRITTEN_H
+
+#include <lunshadow/requester.h>
+#include <stdbool.h>
+
+/* Has an earlier resync, which did not end, begun to overwrite a LUN of the session's recovery set?
+ * No application may be started on it then. True also where that cannot be told. */
+bool session_is_half_written(const struct vss_backup_components *session);
+
+#endif

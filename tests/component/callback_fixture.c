@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "component/callback_fixture.h"
+
+#include "registry/journal.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+struct array *running;
+vss_provider_callback real[VSS_OP_COUNT];
+int calls;
+
+void replace(struct array *a, enum vss_provider_op op, vss_provider_callback callback)
+{
+    struct provider *p = providers_at(a->env->providers, 0);
+    running = a;
+    calls = 0;
+    real[op] = p->ops[op];
+    p->ops[op] = callback;
+}
+
+void restore(struct array *a, enum vss_provider_op op)
+{
+    providers_at(a->env->providers, 0)->ops[op] = real[op];
+}
+
+HRESULT veto(void *self, const struct vss_call *call, const void *in, void *out)
+{
+    (void)self;
+    (void)in;
+    (void)out;
+    calls++;
+    call->host->error(call, "the test says no");
+    return VSS_E_PROVIDER_VETO;
+}
+
+size_t open_entries(struct array *a)
+{
+    struct error err = {0};
+    struct journal_entry *entries = NULL;
+    size_t count = 0;
+    assert_ok(journal_load_open(a->env->store, false, &entries, &count, &err), &err);
+    journal_free_all(entries, count);
+    return count;
+}
+
+void start_recovery(struct array *a, const struct set_record *set, size_t count,
+                    struct recovery **out)
+{
+    struct error err = {0};
+    assert_ok(recovery_new(a->env, set, out, &err), &err);
+    for (size_t i = 0; i < count; i++) {
+        assert_ok(recovery_add(*out, &set->snapshots[i].snapshot_id, NULL, &err), &err);
+    }
+}
+
+void recover(struct array *a, const struct set_record *set, size_t count)
+{
+    struct error err = {0};
+    struct recovery *r = NULL;
+    start_recovery(a, set, count, &r);
+    assert_ok(recovery_run(r, 0, &err), &err);
+    recovery_free(r);
+}
+
+void fail_to_recover(struct array *a, const struct set_record *set, size_t count, const char *words)
+{
+    struct error err = {0};
+    struct recovery *r = NULL;
+    start_recovery(a, set, count, &r);
+    assert_refused(recovery_run(r, 0, &err), VSS_E_PROVIDER_VETO, &err, words);
+    recovery_free(r);
+}
+
+void delete_set(struct array *a, struct set_record *set)
+{
+    struct error err = {0};
+    int32_t deleted = 0;
+    assert_ok(set_delete(a->env, &set->set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
+              &err);
+    set_record_free(set);
+    array_assert_nothing_left(a);
+}
+
+void update_lun(struct array *a, int lun, const char *params)
+{
+    struct error err = {0};
+    char number[16];
+    (void)snprintf(number, sizeof(number), "%d", lun);
+    const char *const argv[] = {"--op",  "update", "--mode",   "logicalunit", "--tid", "1",
+                                "--lun", number,   "--params", params,        NULL};
+    assert_ok(lab_tgtadm(a->lab, argv, NULL, &err), &err);
+}
+
+void assert_blank(struct array *a, size_t which)
+{
+    struct vss_disk_ids now;
+    array_read_ids(a, a->urls[which], &now);
+    assert_int_equal(now.kind, VSS_DISK_LABEL_NONE);
+    disk_ids_free(&now);
+}

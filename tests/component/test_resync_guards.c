@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What others do to the destinations of a resync by the array until it is done: fences that are
+ * broken, labels and content that change, a set that is made of them. */
+#include "component/callback_fixture.h"
+
+#include "common/process.h"
+#include "lun/scsi.h"
+#include "provider/set/set.h"
+#include "resync/recover.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define TRANSPORTABLE ((uint32_t)VSS_CTX_APP_ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE)
+
+/* Another administrator's tool takes every reservation away. */
+static void break_fence(struct array *a, size_t which)
+{
+    const struct lun_options options = {.initiator_name =
+                                            "iqn.2026-01.org.lunshadow.test:stranger"};
+    struct error err = {0};
+    struct lun *lun = NULL;
+    uint64_t keys[64];
+    size_t count = 0;
+    assert_ok(lun_open(a->urls[which], &options, false, &lun, &err), &err);
+    uint64_t n = lun->address.lun;
+    assert_ok(scsi_pr_read_keys(lun->session, n, keys, 64, &count, &err), &err);
+    assert_int_equal(count, 1);
+    assert_ok(scsi_pr_register(lun->session, n, 0, 0x5757, &err), &err);
+    assert_ok(scsi_pr_preempt(lun->session, n, 0x5757, keys[0], &err), &err);
+    assert_ok(scsi_pr_register(lun->session, n, 0x5757, 0, &err), &err);
+    lun_close(lun);
+}
+
+static HRESULT break_fence_then_poll(void *self, const struct vss_call *call, const void *in,
+                                     void *out)
+{
+    if (calls++ == 0) {
+        break_fence(running, 1);
+    }
+    return real[VSS_OP_RESYNC_POLL](self, call, in, out);
+}
+
+static HRESULT break_fence_then_prepare(void *self, const struct vss_call *call, const void *in,
+                                        void *out)
+{
+    if (calls++ == 0) {
+        break_fence(running, 1);
+    }
+    return real[VSS_OP_BEGIN_PREPARE_SNAPSHOT](self, call, in, out);
+}
+
+/* Until it is cut off another host writes to the first MiB of a LUN. */
+static HRESULT write_before_eviction(void *self, const struct vss_call *call, const void *in,
+                                     void *out)
+{
+    const struct vss_state_change_in *change = in;
+    if (change->flags == VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY) {
+        array_fill(running, 0, 600u << 10, 4096, 0xd7);
+    }
+    return real[VSS_OP_ON_LUN_STATE_CHANGE](self, call, in, out);
+}
+
+static HRESULT relabel_before_eviction(void *self, const struct vss_call *call, const void *in,
+                                       void *out)
+{
+    const struct vss_state_change_in *change = in;
+    struct error err = {0};
+    char line[512];
+    (void)snprintf(line, sizeof(line), "PATH=$PATH:/usr/sbin:/sbin; sgdisk -d 2 '%s'",
+                   running->files[1]);
+    const char *const argv[] = {"sh", "-ec", line, NULL};
+    if (change->flags == VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY) {
+        assert_ok(process_run(argv, 10000, NULL, &err), &err);
+    }
+    return real[VSS_OP_ON_LUN_STATE_CHANGE](self, call, in, out);
+}
+
+/* A set of two, whose LUNs then hold something else. */
+static void make_two(struct array *a, struct set_record *set, uint64_t digests[2])
+{
+    array_create(a, TRANSPORTABLE, 2, set);
+    for (size_t i = 0; i < 2; i++) {
+        array_fill(a, i, 4u << 20, 1u << 20, (uint8_t)(0x55 + i));
+        digests[i] = array_digest(a->files[i]);
+    }
+}
+
+static void a_fence_lost_before_the_wipe_is_noticed(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    struct recovery *r = NULL;
+    uint64_t digests[2];
+    make_two(a, &set, digests);
+    replace(a, VSS_OP_BEGIN_PREPARE_SNAPSHOT, break_fence_then_prepare); /* of the safety copy */
+    start_recovery(a, &set, 2, &r);
+    recovery_set_undo(r, UNDO_REQUIRED);
+    assert_refused(recovery_run(r, 0, &err), VSS_E_PROVIDER_VETO, &err, "persistent reservation");
+    recovery_free(r);
+    restore(a, VSS_OP_BEGIN_PREPARE_SNAPSHOT);
+    assert_int_equal(array_digest(a->files[0]), digests[0]);
+    assert_int_equal(array_digest(a->files[1]), digests[1]);
+    assert_int_equal(open_entries(a), 0);
+    delete_set(a, &set); /* nothing is left: of what was not overwritten there is no safety copy */
+}
+
+static void a_fence_lost_while_the_array_copies_is_noticed(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    uint64_t digests[2];
+    make_two(a, &set, digests);
+    replace(a, VSS_OP_RESYNC_POLL, break_fence_then_poll);
+    fail_to_recover(a, &set, 2, "persistent reservation");
+    restore(a, VSS_OP_RESYNC_POLL);
+    assert_blank(a, 0);
+    assert_blank(a, 1);
+    assert_int_equal(open_entries(a), 1);
+    recover(a, &set, 2);
+    delete_set(a, &set);
+}
+
+/* Where the wipe fails, what is put back is what was there when it began. */
+/* The array is done by then: who has no use for the destinations can close what is left. */
+static void what_is_left_of_scratch_luns_is_closed(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    uint64_t digests[2];
+    make_two(a, &set, digests);
+    replace(a, VSS_OP_RESYNC_POLL, break_fence_then_poll);
+    fail_to_recover(a, &set, 2, "persistent reservation");
+    restore(a, VSS_OP_RESYNC_POLL);
+    assert_blank(a, 0);
+    assert_blank(a, 1);
+    assert_ok(recover_close_blank(a->env, &err), &err);
+    assert_int_equal(open_entries(a), 0);
+    delete_set(a, &set);
+}
+
+/* What an array's targets do to a session that is silent for the hours of a copy. */
+static void cut_sessions(struct array *a)
+{
+    struct error err = {0};
+    char line[1024];
+    (void)snprintf(
+        line, sizeof(line),
+        "export TGT_IPC_SOCKET=%s PATH=$PATH:/usr/sbin; tgtadm -C %u --lld iscsi --op show --mode "
+        "conn --tid 1 | awk '/^Session/ { s = $2 } /Connection/ { print s, $2 }' | while read s c; "
+        "do tgtadm -C %u --lld iscsi --op delete --mode conn --tid 1 --sid $s --cid $c || true; "
+        "done",
+        a->lab->socket, a->lab->control_port, a->lab->control_port);
+    const char *const argv[] = {"sh", "-ec", line, NULL};
+    assert_ok(process_run(argv, 10000, NULL, &err), &err);
+}
+
+static HRESULT cut_then_poll(void *self, const struct vss_call *call, const void *in, void *out)
+{
+    if (calls++ == 0) {
+        cut_sessions(running);
+    }
+    return real[VSS_OP_RESYNC_POLL](self, call, in, out);
+}
+
+static void a_session_lost_while_the_array_copies_is_opened_anew(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    uint64_t digests[2];
+    make_two(a, &set, digests);
+    replace(a, VSS_OP_RESYNC_POLL, cut_then_poll);
+    recover(a, &set, 2);
+    restore(a, VSS_OP_RESYNC_POLL);
+    assert_int_not_equal(array_digest(a->files[0]), digests[0]);
+    assert_int_equal(open_entries(a), 0);
+    delete_set(a, &set);
+}
+
+static void what_others_wrote_until_the_fence_stays(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    struct error err = {0};
+    struct recovery *r = NULL;
+    uint64_t digests[2];
+    make_two(a, &set, digests);
+    replace(a, VSS_OP_ON_LUN_STATE_CHANGE, write_before_eviction);
+    update_lun(a, 2, "readonly=1");
+    start_recovery(a, &set, 2, &r);
+    assert_true(FAILED(recovery_run(r, 0, &err)));
+    recovery_free(r);
+    restore(a, VSS_OP_ON_LUN_STATE_CHANGE);
+    uint64_t after = array_digest(a->files[0]);
+    assert_int_not_equal(after, digests[0]);
+    array_fill(a, 0, 600u << 10, 4096, 0xd7);
+    assert_int_equal(array_digest(a->files[0]), after);
+    assert_int_equal(open_entries(a), 0);
+    set_record_free(&set);
+}
+
+static void a_label_that_changed_until_the_fence_ends_it(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    uint64_t digests[2];
+    make_two(a, &set, digests);
+    replace(a, VSS_OP_ON_LUN_STATE_CHANGE, relabel_before_eviction);
+    fail_to_recover(a, &set, 2, "after they were checked");
+    restore(a, VSS_OP_ON_LUN_STATE_CHANGE);
+    assert_int_equal(array_digest(a->files[0]), digests[0]);
+    assert_int_equal(open_entries(a), 0);
+    recover(a, &set, 2);
+    delete_set(a, &set);
+}
+
+/* ---- a set of the same LUN ---------------------------------------------------------------------
+ */
+
+static struct set_environment *second;     /* of another process, as it were */
+static const struct set_record *recovered; /* by it */
+static struct set_builder *late;           /* of it */
+static HRESULT second_hr;
+static struct error second_err;
+
+static HRESULT resync_meanwhile(void *self, const struct vss_call *call, const void *in, void *out)
+{
+    struct recovery *r = NULL;
+    second_hr = recovery_new(second, recovered, &r, &second_err);
+    if (SUCCEEDED(second_hr)) {
+        second_hr = recovery_add(r, &recovered->snapshots[0].snapshot_id, NULL, &second_err);
+    }
+    if (SUCCEEDED(second_hr)) {
+        second_hr = recovery_run(r, 0, &second_err);
+    }
+    recovery_free(r);
+    return real[VSS_OP_END_PREPARE_SNAPSHOTS](self, call, in, out);
+}
+
+static HRESULT commit_meanwhile(void *self, const struct vss_call *call, const void *in, void *out)
+{
+    const struct vss_state_change_in *change = in;
+    struct set_record set = {0};
+    if (change->flags == VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY) {
+        second_hr = set_commit(late, NULL, &set, &second_err);
+        set_record_free(&set);
+    }
+    return real[VSS_OP_ON_LUN_STATE_CHANGE](self, call, in, out);
+}
+
+/* What is about to be cut is not overwritten, nor what is about to be overwritten cut. */
+static void a_set_and_a_resync_keep_out_of_each_other(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record old;
+    struct set_record set;
+    int32_t deleted = 0;
+    VSS_ID id;
+    array_create(a, TRANSPORTABLE, 1, &old);
+    recovered = &old;
+    assert_ok(set_environment_open(a->config, a->state, &second, &err), &err);
+    array_fill(a, 0, 4u << 20, 1u << 20, 0x55);
+    uint64_t digest = array_digest(a->files[0]);
+    replace(a, VSS_OP_END_PREPARE_SNAPSHOTS, resync_meanwhile);
+    array_create(a, TRANSPORTABLE, 2, &set);
+    restore(a, VSS_OP_END_PREPARE_SNAPSHOTS);
+    assert_refused(second_hr, VSS_E_BAD_STATE, &second_err, "has not ended its create");
+    assert_int_equal(array_digest(a->files[0]), digest);
+    assert_ok(set_delete(a->env, &set.set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err), &err);
+    set_record_free(&set);
+    error_clear(&second_err);
+    assert_ok(set_start(second, TRANSPORTABLE, &late, &id, &err), &err);
+    assert_ok(set_add_volume(late, a->urls[0], NULL, &id, &err), &err);
+    replace(a, VSS_OP_ON_LUN_STATE_CHANGE, commit_meanwhile);
+    recover(a, &old, 1);
+    restore(a, VSS_OP_ON_LUN_STATE_CHANGE);
+    assert_refused(second_hr, VSS_E_BAD_STATE, &second_err, "has not ended its resync");
+    set_builder_free(late);
+    set_environment_close(second);
+    delete_set(a, &old);
+}
+
+int main(void)
+{
+    (void)setenv("LUNSHADOW_PROVIDER_IN_PROCESS", "1", 1);
+#define array_test(name) cmocka_unit_test_setup_teardown(name, array_start, array_stop)
+    const struct CMUnitTest tests[] = {
+        array_test(a_fence_lost_before_the_wipe_is_noticed),
+        array_test(a_fence_lost_while_the_array_copies_is_noticed),
+        array_test(what_is_left_of_scratch_luns_is_closed),
+        array_test(a_session_lost_while_the_array_copies_is_opened_anew),
+        array_test(what_others_wrote_until_the_fence_stays),
+        array_test(a_label_that_changed_until_the_fence_ends_it),
+        array_test(a_set_and_a_resync_keep_out_of_each_other),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
