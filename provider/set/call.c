@@ -267,7 +267,9 @@ HRESULT set_call_state_change(struct provider *provider, struct set_record *set,
                               struct error *err)
 {
     struct set_view view;
-    if (FAILED(view_of(set, SHOWN_LUNS, &view))) {
+    /* What is to be hidden may be shown without anybody having found it. */
+    size_t which = flag == VSS_ONLUNSTATECHANGE_DO_MASK_LUNS ? ALL_LUNS : SHOWN_LUNS;
+    if (FAILED(view_of(set, which, &view))) {
         return error_set(err, E_OUTOFMEMORY, "out of memory calling OnLunStateChange");
     }
     struct provider_arena arena = PROVIDER_ARENA_INIT;

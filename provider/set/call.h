@@ -23,7 +23,8 @@ HRESULT set_call(struct provider *provider, enum vss_provider_op op, struct set_
  * else in the set: VSS_E_UNEXPECTED_PROVIDER_ERROR names the LUN. */
 HRESULT set_call_target_luns(struct provider *provider, struct set_record *set, struct error *err);
 
-/* OnLunStateChange for all copies. flag: one VSS_ONLUNSTATECHANGE_*. */
+/* OnLunStateChange. flag: one VSS_ONLUNSTATECHANGE_*. For the copies that this host has found; S_OK
+ * where there are none. DO_MASK_LUNS is for all of them: the array may show what was not found. */
 HRESULT set_call_state_change(struct provider *provider, struct set_record *set, uint32_t flag,
                               struct error *err);
 

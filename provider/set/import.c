@@ -160,6 +160,21 @@ HRESULT set_locate(struct set_environment *env, struct provider *provider, struc
     return hr == VSS_E_OBJECT_NOT_FOUND ? error_translate(err, VSS_E_NO_SNAPSHOTS_IMPORTED) : hr;
 }
 
+HRESULT set_hide(struct provider *provider, struct set_record *set, struct error *err)
+{
+    struct error why = {0};
+    HRESULT hr = set_call_state_change(provider, set, VSS_ONLUNSTATECHANGE_DO_MASK_LUNS, &why);
+    if (SUCCEEDED(hr) || hr == VSS_E_OBJECT_NOT_FOUND) {
+        return S_OK;
+    }
+    if (provider_capabilities(provider)->mask == VSS_CAPABILITY_NO) {
+        log_line(LOG_WARNING, "array %s cannot mask: it may go on showing the copies: %s",
+                 provider_array(provider), error_text(&why));
+        return S_OK;
+    }
+    return error_set(err, hr, "%s", error_text(&why));
+}
+
 /* The volume names of the copies: the copy LUN's URL with the original's partition. */
 static HRESULT name_devices(struct set_record *set)
 {
@@ -274,12 +289,25 @@ static HRESULT announce(struct set_environment *env, struct provider *provider,
     return store_end(env->store, hr, err);
 }
 
-/* Labels were put back or never touched; what LocateLuns showed is the requester's to mask. */
-static void give_up(struct set_environment *env, const struct set_record *set, bool is_new,
+/* The registry forgets a set only once nobody sees it. */
+static HRESULT forget_new(struct set_environment *env, struct set_record *set,
+                          const VSS_ID *journal_id, struct error *err)
+{
+    struct provider *provider = NULL;
+    HRESULT hr = set_provider(env, set, &provider, err);
+    if (SUCCEEDED(hr)) {
+        hr = set_hide(provider, set, err);
+    }
+    return SUCCEEDED(hr) ? sets_delete_and_close(env->store, &set->set_id, journal_id, err) : hr;
+}
+
+/* Labels were put back or never touched. Copies of a set that the registry goes on to know stay as
+ * LocateLuns showed them. */
+static void give_up(struct set_environment *env, struct set_record *set, bool is_new,
                     const VSS_ID *journal_id)
 {
     struct error why = {0};
-    HRESULT hr = is_new ? sets_delete_and_close(env->store, &set->set_id, journal_id, &why)
+    HRESULT hr = is_new ? forget_new(env, set, journal_id, &why)
                         : journal_close(env->store, journal_id, &why);
     if (FAILED(hr)) {
         log_line(LOG_WARNING, "an import that failed stays in the journal: %s", error_text(&why));
@@ -308,6 +336,14 @@ bool set_is_shown(const struct set_record *set)
     return false;
 }
 
+static void hide_known(struct provider *provider, struct set_record *set)
+{
+    struct error why = {0};
+    if (FAILED(set_hide(provider, set, &why))) {
+        log_line(LOG_WARNING, "copies may still be shown after a dry run: %s", error_text(&why));
+    }
+}
+
 HRESULT claimed_import(struct set_environment *env, struct set_record *set,
                        const VSS_ID *journal_id, struct claimed_failure *out, struct error *err)
 {
@@ -325,11 +361,12 @@ HRESULT claimed_import(struct set_environment *env, struct set_record *set,
         result = journal_step(env->store, journal_id, IS_KNOWN_STEP, NULL, NULL, 0, err);
     }
     bool was_shown = set_is_shown(set);
-    if (SUCCEEDED(result)) {
+    bool is_begun = SUCCEEDED(result); /* before that nothing is believed of a document */
+    if (is_begun) {
         result = set_import_copies(env, provider, set, journal_id, &out->is_torn, err);
     }
-    if (env->is_dry_run && !was_shown && provider) {
-        (void)set_call_state_change(provider, set, VSS_ONLUNSTATECHANGE_DO_MASK_LUNS, NULL);
+    if (env->is_dry_run && is_begun && !was_shown && !out->is_new) { /* a new one: give_up() */
+        hide_known(provider, set);
     }
     HRESULT hr = SUCCEEDED(result) ? conclude(env, set, journal_id, err) : result;
     return FAILED(hr) ? hr : result;

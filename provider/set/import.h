@@ -15,6 +15,10 @@ HRESULT set_import_copies(struct set_environment *env, struct provider *provider
 /* Are its copies this host's, as far as is remembered? */
 bool set_is_shown(const struct set_record *set);
 
+/* Hides all copies of a set whose import came to nothing. Those that the array does not know are
+ * hidden; one that says that it cannot mask, and does not, is no failure but is logged. */
+HRESULT set_hide(struct provider *provider, struct set_record *set, struct error *err);
+
 /* LocateLuns for this host's initiator. VSS_E_NO_SNAPSHOTS_IMPORTED where every copy is gone. */
 HRESULT set_locate(struct set_environment *env, struct provider *provider, struct set_record *set,
                    struct error *err);

@@ -69,6 +69,10 @@ static HRESULT rollback_import(struct set_environment *env, const struct journal
 {
     struct set_record set;
     struct provider *provider = NULL;
+    bool is_new = journal_find_step(entry, IS_NEW_STEP, NULL);
+    if (!is_new && !journal_find_step(entry, IS_KNOWN_STEP, NULL)) { /* nothing had been done */
+        return journal_close(env->store, &entry->entry_id, err);
+    }
     HRESULT hr = load_set(env, entry, &set, &provider, err);
     if (hr == S_FALSE) {
         return journal_close(env->store, &entry->entry_id, err);
@@ -76,16 +80,15 @@ static HRESULT rollback_import(struct set_environment *env, const struct journal
     if (SUCCEEDED(hr)) {
         hr = restore_labels(env, entry, provider, &set, err);
     }
-    if (SUCCEEDED(hr)) {
-        uint32_t change = set_is_shown(&set)
-                              ? (uint32_t)VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY
-                              : (uint32_t)VSS_ONLUNSTATECHANGE_DO_MASK_LUNS;
-        hr = set_call_state_change(provider, &set, change, err);
+    if (SUCCEEDED(hr) && set_is_shown(&set)) {
+        hr = set_call_state_change(provider, &set, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY,
+                                   err);
+    } else if (SUCCEEDED(hr)) {
+        hr = set_hide(provider, &set, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = journal_find_step(entry, IS_NEW_STEP, NULL)
-                 ? sets_delete_and_close(env->store, &set.set_id, &entry->entry_id, err)
-                 : sets_save_and_close(env->store, &set, &entry->entry_id, err);
+        hr = is_new ? sets_delete_and_close(env->store, &set.set_id, &entry->entry_id, err)
+                    : sets_save_and_close(env->store, &set, &entry->entry_id, err);
     }
     set_record_free(&set);
     return hr;

@@ -274,6 +274,38 @@ static size_t count_targets(const struct array *a)
     return count;
 }
 
+static bool starts_with(const char *line, const char *start)
+{
+    return strncmp(line, start, strlen(start)) == 0;
+}
+
+void array_look(struct array *a, struct array_shown *out)
+{
+    struct error err = {0};
+    struct buffer text = BUFFER_INIT;
+    bool is_other = false;
+    bool is_disk = false;
+    bool is_acl = false;
+    *out = (struct array_shown){0};
+    assert_ok(lab_show(a->lab, &text, &err), &err);
+    char *rest = text.data;
+    for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
+        if (starts_with(line, "Target ")) {
+            is_other = !strstr(line, ": " ARRAY_TARGET);
+        } else if (starts_with(line, "    ") && line[4] != ' ') {
+            is_acl = starts_with(line + 4, "ACL information:");
+        } else if (starts_with(line, "            Type: ")) {
+            is_disk = is_other && strstr(line, "disk");
+            out->luns += is_disk;
+        } else if (starts_with(line, "            Readonly: ")) {
+            out->writable += is_disk && strstr(line, "No");
+        } else if (is_acl && starts_with(line, "        ")) {
+            out->let_in += is_other;
+        }
+    }
+    buffer_free(&text);
+}
+
 /* Processes that serve a LUN of the array as a file. */
 static size_t count_exports(const struct array *a)
 {

@@ -60,6 +60,14 @@ uint64_t array_digest(const char *path);
 /* The disk ids on a LUN as read through iSCSI. */
 void array_read_ids(struct array *a, const char *url, struct vss_disk_ids *out);
 
+/* What tgtd itself says of the targets beside the array's own. */
+struct array_shown {
+    size_t luns;     /* disks */
+    size_t writable; /* of these */
+    size_t let_in;   /* initiators that may see a target */
+};
+void array_look(struct array *a, struct array_shown *out);
+
 /* Files named like copies in the lab's directory, targets beside the array's own, sets and open
  * journal entries: 0 of each. */
 void array_assert_nothing_left(struct array *a);

@@ -291,11 +291,20 @@ static bool import_half(struct set_environment *env, const struct set_record *se
                                        &is_torn, NULL));
 }
 
+/* No target lets anybody see a copy. */
+static void assert_hidden(struct array *a)
+{
+    struct array_shown shown;
+    array_look(a, &shown);
+    assert_int_equal(shown.let_in, 0);
+}
+
 static void dead_import_is_taken_back(void **state)
 {
     struct array *a = *state;
     struct error err = {0};
     struct set_record set;
+    struct array_shown shown;
     uint64_t digests[COPIES];
     char files[COPIES][320];
     array_create(a, TRANSPORTABLE, COPIES, &set);
@@ -307,10 +316,46 @@ static void dead_import_is_taken_back(void **state)
     }
     in_dead_process(a, &set, import_half);
     assert_int_not_equal(array_digest(files[1]), digests[1]);
+    array_look(a, &shown);
+    assert_int_equal(shown.let_in, 1);
+    assert_int_equal(shown.luns, COPIES);
     deal_with(a, RECOVER_ROLLBACK);
+    assert_hidden(a);
     for (size_t i = 0; i < COPIES; i++) {
         assert_int_equal(array_digest(files[i]), digests[i]);
     }
+    assert_ok(set_import(a->env, &set, &err), &err);
+    delete_set(a, &set);
+}
+
+/* LocateLuns was called, and nothing more: no label was written, and nobody knows the places. */
+static bool import_shown(struct set_environment *env, const struct set_record *set)
+{
+    VSS_ID entry;
+    struct set_record copy;
+    return SUCCEEDED(set_record_copy(set, &copy)) && SUCCEEDED(sets_save(env->store, set, NULL)) &&
+           SUCCEEDED(claim_open(env->store, JOURNAL_IMPORT, &set->set_id, "import", json_object(),
+                                &entry, NULL)) &&
+           SUCCEEDED(journal_step(env->store, &entry, IS_NEW_STEP, NULL, NULL, 0, NULL)) &&
+           SUCCEEDED(set_locate(env, providers_at(env->providers, 0), &copy, NULL));
+}
+
+static void dead_import_of_a_document_is_taken_back(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    struct array_shown shown;
+    array_create(a, TRANSPORTABLE, COPIES, &set);
+    assert_ok(sets_delete(a->env->store, &set.set_id, &err), &err); /* another host's set */
+    in_dead_process(a, &set, import_shown);
+    array_look(a, &shown);
+    assert_int_equal(shown.writable, COPIES);
+    assert_int_equal(shown.let_in, 1);
+    deal_with(a, RECOVER_ROLLBACK);
+    assert_hidden(a);
+    assert_int_equal(sets_load(a->env->store, &set.set_id, &(struct set_record){0}, NULL),
+                     VSS_E_OBJECT_NOT_FOUND);
     assert_ok(set_import(a->env, &set, &err), &err);
     delete_set(a, &set);
 }
@@ -731,6 +776,7 @@ int main(void)
         array_test(dead_break_is_finished),
         array_test(dead_break_is_finished_on_a_restarted_array),
         array_test(dead_import_is_taken_back),
+        array_test(dead_import_of_a_document_is_taken_back),
         array_test(dead_import_is_finished),
         array_test(dead_delete_is_closed_or_finished),
         array_test(copies_of_a_dead_session_are_deleted),
