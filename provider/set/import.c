@@ -94,6 +94,15 @@ static size_t count_missing(const struct set_record *set)
     return missing;
 }
 
+static size_t count_existing(const struct set_record *set)
+{
+    size_t existing = 0;
+    for (size_t i = 0; i < set->lun_count; i++) {
+        existing += !set->luns[i].is_empty;
+    }
+    return existing;
+}
+
 /* One look at the portals, at one target or at all of them; matches what is still missing. */
 static HRESULT look(struct set_environment *env, struct provider *provider, struct set_record *set,
                     const char *target, struct error *missing, struct error *err)
@@ -194,21 +203,19 @@ static HRESULT name_devices(struct set_record *set)
     return S_OK;
 }
 
-HRESULT set_import_copies(struct set_environment *env, struct provider *provider,
-                          struct set_record *set, const VSS_ID *journal_id, bool *out_is_torn,
-                          struct error *err)
+/* What LocateLuns showed: finds it and makes it this host's. */
+static HRESULT take_copies(struct set_environment *env, struct provider *provider,
+                           struct set_record *set, const VSS_ID *journal_id, bool *out_is_torn,
+                           struct error *err)
 {
     struct error missing = {0};
-    *out_is_torn = false;
-    HRESULT hr = set_locate(env, provider, set, err);
-    if (SUCCEEDED(hr)) {
-        hr = find_copies(env, provider, set, &missing, err);
-    }
+    HRESULT hr = find_copies(env, provider, set, &missing, err);
     if (FAILED(hr)) {
         return hr;
     }
     size_t count = count_missing(set);
-    if (count == set->lun_count && count > 0) {
+    size_t existing = count_existing(set);
+    if (count == existing && count > 0) {
         return error_set(err, VSS_E_NO_SNAPSHOTS_IMPORTED, "no copy was found: %s",
                          error_text(&missing));
     }
@@ -223,9 +230,42 @@ HRESULT set_import_copies(struct set_environment *env, struct provider *provider
     }
     if (SUCCEEDED(hr) && count) {
         hr = VSS_S_SOME_SNAPSHOTS_NOT_IMPORTED;
-        (void)error_set(err, hr, "%zu of %zu copy LUNs are not imported: %s", count, set->lun_count,
+        (void)error_set(err, hr, "%zu of %zu copy LUNs are not imported: %s", count, existing,
                         error_text(&missing));
     }
+    return hr;
+}
+
+/* LocateLuns makes copies writable, also those that were imported before and read-only. */
+static void make_read_only_again(struct provider *provider, struct set_record *shown)
+{
+    struct error why = {0};
+    if (FAILED(set_call_state_change(provider, shown, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY,
+                                     &why))) {
+        log_line(LOG_WARNING, "imported copies may be writable now, import the set again: %s",
+                 error_text(&why));
+    }
+}
+
+HRESULT set_import_copies(struct set_environment *env, struct provider *provider,
+                          struct set_record *set, const VSS_ID *journal_id, bool *out_is_torn,
+                          struct error *err)
+{
+    struct set_record shown = {0}; /* with the places that take_copies() forgets */
+    *out_is_torn = false;
+    HRESULT hr = set_locate(env, provider, set, err);
+    HRESULT copy_hr = set_record_copy(set, &shown);
+    if (SUCCEEDED(hr) && FAILED(copy_hr)) {
+        hr = error_set(err, copy_hr, "out of memory importing");
+    }
+    if (SUCCEEDED(hr)) {
+        hr = take_copies(env, provider, set, journal_id, out_is_torn, err);
+    }
+    bool is_put_back = FAILED(hr) && !*out_is_torn;
+    if (is_put_back || hr == VSS_S_SOME_SNAPSHOTS_NOT_IMPORTED) {
+        make_read_only_again(provider, SUCCEEDED(copy_hr) ? &shown : set);
+    }
+    set_record_free(&shown);
     return hr;
 }
 

@@ -7,7 +7,8 @@
 /* The import itself, under a journal entry that is open: LocateLuns, find, fresh disk ids,
  * read-only. Fills in copy_url, copy_ids and device of what was found. S_OK,
  * VSS_S_SOME_SNAPSHOTS_NOT_IMPORTED, VSS_E_NO_SNAPSHOTS_IMPORTED. *out_is_torn: labels are
- * changed, wholly or (see label_change_copies()) in part, and a failure has not put them back. */
+ * changed, wholly or (see label_change_copies()) in part, and a failure has not put them back.
+ * Otherwise copies that were imported before are read-only again after a failure or a dry run. */
 HRESULT set_import_copies(struct set_environment *env, struct provider *provider,
                           struct set_record *set, const VSS_ID *journal_id, bool *out_is_torn,
                           struct error *err);

@@ -260,6 +260,62 @@ static void document_that_is_not_believed_hides_nothing(void **state)
     delete_set(a, &set);
 }
 
+/* Imported copies stay read-only, however another import of them ends. */
+static void imported_copies_stay_read_only(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    array_create(a, TRANSPORTABLE, 2, &set);
+    assert_ok(set_import(a->env, &set, &err), &err);
+    assert_all_read_only(a, 2);
+    a->env->is_dry_run = true;
+    assert_int_equal(set_import(a->env, &set, &err), E_ABORT);
+    a->env->is_dry_run = false;
+    assert_let_in(a, 1);
+    assert_all_read_only(a, 2);
+    replace(a, VSS_OP_ON_LUN_STATE_CHANGE, fail_pre_recovery); /* and no label is written */
+    error_clear(&err);
+    assert_refused(set_import(a->env, &set, &err), VSS_E_PROVIDER_VETO, &err, "says no");
+    restore(a, VSS_OP_ON_LUN_STATE_CHANGE);
+    assert_all_read_only(a, 2);
+    replace(a, VSS_OP_FILL_IN_LUN_INFO, disown);
+    known_copies = 0;
+    assert_int_equal(set_import(a->env, &set, &err), VSS_E_NO_SNAPSHOTS_IMPORTED);
+    assert_all_read_only(a, 2);
+    calls = 0;
+    known_copies = 1; /* one is found where it is looked for first, the other nowhere */
+    assert_int_equal(set_import(a->env, &set, &err), VSS_S_SOME_SNAPSHOTS_NOT_IMPORTED);
+    restore(a, VSS_OP_FILL_IN_LUN_INFO);
+    assert_all_read_only(a, 2);
+    assert_int_equal(open_entries(a), 0);
+    delete_set(a, &set);
+}
+
+/* A copy that was deleted is not one that was found. */
+static void none_imported_is_said_beside_deleted_copies(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    struct set_record kept;
+    int32_t deleted = 0;
+    array_create(a, ROLLBACK, 2, &set);
+    assert_ok(set_delete(a->env, &set.snapshots[0].snapshot_id, VSS_OBJECT_SNAPSHOT, &deleted, NULL,
+                         &err),
+              &err);
+    known_copies = 0;
+    replace(a, VSS_OP_FILL_IN_LUN_INFO, disown);
+    assert_refused(set_import(a->env, &set, &err), VSS_E_NO_SNAPSHOTS_IMPORTED, &err,
+                   "no copy was found");
+    restore(a, VSS_OP_FILL_IN_LUN_INFO);
+    error_clear(&err);
+    assert_ok(sets_load(a->env->store, &set.set_id, &kept, &err), &err);
+    assert_non_null(kept.luns[1].copy_url);
+    set_record_free(&kept);
+    delete_set(a, &set);
+}
+
 int main(void)
 {
     /* Callbacks can be replaced only where the plug-in is loaded. */
@@ -272,6 +328,8 @@ int main(void)
         array_test(array_that_cannot_mask_keeps_no_entry_open),
         array_test(dry_import_leaves_nothing_shown),
         array_test(document_that_is_not_believed_hides_nothing),
+        array_test(imported_copies_stay_read_only),
+        array_test(none_imported_is_said_beside_deleted_copies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
