@@ -162,6 +162,8 @@ HRESULT claimed_break(struct set_environment *env, const VSS_ID *set_id, uint32_
     }
     if (SUCCEEDED(hr)) {
         hr = sets_delete_and_close(env->store, &set.set_id, journal_id, err);
+        /* Labels are not what the registry has now. Copies that are hidden can be hidden again. */
+        out->is_torn = FAILED(hr) && !(flags & VSS_BREAKEX_FLAG_MASK_LUNS);
     }
     set_record_free(&set);
     return hr;

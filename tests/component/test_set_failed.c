@@ -12,6 +12,7 @@
 #include "registry/journal.h"
 
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -84,6 +85,14 @@ static size_t open_entries(struct array *a)
     return count;
 }
 
+static void assert_ids(struct array *a, const char *url, const struct vss_disk_ids *expected)
+{
+    struct vss_disk_ids now;
+    array_read_ids(a, url, &now);
+    assert_true(disk_ids_equal(&now, expected));
+    disk_ids_free(&now);
+}
+
 static void assert_unknown(struct array *a, const struct set_record *set)
 {
     assert_int_equal(sets_load(a->env->store, &set->set_id, &(struct set_record){0}, NULL),
@@ -103,6 +112,17 @@ static void assert_all_read_only(struct array *a, size_t count)
     array_look(a, &shown);
     assert_int_equal(shown.luns, count);
     assert_int_equal(shown.writable, 0);
+}
+
+/* SQL on the registry, past the product. */
+static void on_registry(struct array *a, const char *sql)
+{
+    sqlite3 *db = NULL;
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s/registry.db", a->state);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
 static void delete_set(struct array *a, struct set_record *set)
@@ -316,6 +336,35 @@ static void none_imported_is_said_beside_deleted_copies(void **state)
     delete_set(a, &set);
 }
 
+/* ---- break ------------------------------------------------------------------------------------
+ */
+
+/* Labels and array are changed, and the registry cannot forget the set: it is what it was. */
+static void break_that_the_registry_cannot_note_is_taken_back(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    struct set_record kept;
+    const uint32_t flags = VSS_BREAKEX_FLAG_REVERT_IDENTITY_NONE | VSS_BREAKEX_FLAG_MAKE_READ_WRITE;
+    array_create(a, ROLLBACK, 2, &set);
+    on_registry(a, "CREATE TRIGGER full BEFORE DELETE ON sets"
+                   " BEGIN SELECT RAISE(ABORT, 'the test says full'); END");
+    HRESULT hr = set_break(a->env, &set.set_id, flags, &err);
+    on_registry(a, "DROP TRIGGER full");
+    assert_true(FAILED(hr) && strstr(err.text, "the test says full"));
+    error_clear(&err);
+    assert_int_equal(open_entries(a), 0);
+    assert_all_read_only(a, 2);
+    assert_ok(sets_load(a->env->store, &set.set_id, &kept, &err), &err);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(disk_ids_equal(&kept.luns[i].copy_ids, &set.luns[i].copy_ids));
+        assert_ids(a, kept.luns[i].copy_url, &set.luns[i].copy_ids);
+    }
+    set_record_free(&kept);
+    delete_set(a, &set);
+}
+
 int main(void)
 {
     /* Callbacks can be replaced only where the plug-in is loaded. */
@@ -330,6 +379,7 @@ int main(void)
         array_test(document_that_is_not_believed_hides_nothing),
         array_test(imported_copies_stay_read_only),
         array_test(none_imported_is_said_beside_deleted_copies),
+        array_test(break_that_the_registry_cannot_note_is_taken_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

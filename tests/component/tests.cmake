@@ -18,7 +18,7 @@ lunshadow_array_test(isolation_set lunshadow_provider)
 lunshadow_array_test(set lunshadow_provider)
 lunshadow_array_test(set_refusals lunshadow_provider)
 
-lunshadow_array_test(set_failed lunshadow_provider)
+lunshadow_array_test(set_failed lunshadow_provider LINK PkgConfig::sqlite3)
 lunshadow_array_test(set_faults lunshadow_resync SOURCES component/callback_fixture.c)
 lunshadow_array_test(resync_guards lunshadow_resync SOURCES component/callback_fixture.c)
 lunshadow_array_test(kill_matrix lunshadow_resync)
