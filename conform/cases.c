@@ -220,7 +220,7 @@ bool conform_is_claimed(const struct conform *c, enum conform_need need)
     case NEEDS_READ_ONLY:
         return said->read_only == VSS_CAPABILITY_NATIVE;
     case NEEDS_CONSISTENT_SET:
-        return said->consistent_set == VSS_CAPABILITY_NATIVE;
+        return said->consistent_set != VSS_CAPABILITY_NO; /* EMULATED promises it, too */
     case NEEDS_DIFFERENTIAL:
         return said->differential == VSS_CAPABILITY_NATIVE;
     case NEEDS_PLEX:

@@ -225,7 +225,9 @@ struct vss_capabilities_out {
     uint32_t resync;         /* RESYNC_START copies a snapshot over another LUN */
     uint32_t mask;           /* DO_MASK_LUNS */
     uint32_t read_only;      /* copies can be made read-only */
-    uint32_t consistent_set; /* all LUNs of a set are cut at one point in time */
+    uint32_t consistent_set; /* all LUNs of a set are cut at one point in time. NATIVE: by itself;
+                                EMULATED: while the plug-in holds them, which Commit must report;
+                                NO: a set gets one LUN of the array */
     uint32_t resize;         /* a resync destination larger than its source is made as large */
     uint32_t max_snapshots_per_lun; /* 0: no limit of its own */
     char *description;              /* one line for listings: array, version, how copies are made */

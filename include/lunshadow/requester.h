@@ -240,10 +240,11 @@ HRESULT vss_backup_components_start_snapshot_set(struct vss_backup_components *s
  * provider_id: NULL or the null id picks the first array that supports all LUNs of the volume, in
  * the order that admin.h states: registered providers first.
  * VSS_E_BAD_STATE; VSS_E_OBJECT_NOT_FOUND: portal, target, LUN, partition, device or mount is not
- * there; VSS_E_VOLUME_NOT_SUPPORTED: no provider wants it, no configured portal shows it, or it is
- * on no SCSI disk; VSS_E_VOLUME_NOT_SUPPORTED_BY_PROVIDER: the named one does not;
- * VSS_E_NESTED_VOLUME_LIMIT: a loop device on a file on a loop device, or on a file of a volume
- * that is in the set; VSS_E_PROVIDER_NOT_REGISTERED; VSS_E_PROVIDER_VETO;
+ * there; VSS_E_VOLUME_NOT_SUPPORTED: no provider wants it, no configured portal shows it, it is on
+ * no SCSI disk, or it cannot be cut at one point in time with the set's other LUNs (another array,
+ * or one that cuts each LUN for itself); VSS_E_VOLUME_NOT_SUPPORTED_BY_PROVIDER: the named one does
+ * not; VSS_E_NESTED_VOLUME_LIMIT: a loop device on a file on a loop device, or on a file of a
+ * volume that is in the set; VSS_E_PROVIDER_NOT_REGISTERED; VSS_E_PROVIDER_VETO;
  * VSS_E_UNEXPECTED_PROVIDER_ERROR; VSS_E_MAXIMUM_NUMBER_OF_VOLUMES_REACHED: the 65th;
  * VSS_E_MAXIMUM_NUMBER_OF_SNAPSHOTS_REACHED: the array's limit; E_ACCESSDENIED: login refused;
  * E_INVALIDARG: no volume name, or one that is in the set. After a failure the set is as before.

@@ -23,6 +23,26 @@ static HRESULT check_one_array(const struct set_builder *b, const struct provide
     return S_OK;
 }
 
+/* The LUNs of a set are cut at one point in time; an array that says that it cannot gets one LUN.
+ * lun_indexes as check_admission(). */
+static HRESULT check_one_cut(const struct set_builder *b, const struct provider *p,
+                             const struct candidate *c, const size_t *lun_indexes,
+                             struct error *err)
+{
+    size_t luns = b->record.lun_count;
+    for (size_t i = 0; i < c->lun_count; i++) {
+        luns += lun_indexes[i] == SIZE_MAX;
+    }
+    if (luns > 1 && provider_capabilities(p)->consistent_set == VSS_CAPABILITY_NO) {
+        return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
+                         "%s would be LUN %zu of the set, and array %s cannot cut several LUNs at "
+                         "one point in time (consistent-set no, see `lunshadow providers`); make a "
+                         "set for each LUN",
+                         c->text, luns, provider_array(p));
+    }
+    return S_OK;
+}
+
 /* Where the LUN is in the set already; SIZE_MAX: not yet. Two that contradict each other are
  * refused. */
 static HRESULT find_lun(const struct set_builder *b, const struct candidate_lun *c, size_t *out,
@@ -211,6 +231,9 @@ static HRESULT check_admission(struct set_builder *b, const struct candidate *c,
     }
     if (SUCCEEDED(hr)) {
         hr = check_one_array(b, *out, c, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = check_one_cut(b, *out, c, lun_indexes, err);
     }
     for (size_t i = 0; i < c->lun_count && SUCCEEDED(hr); i++) {
         hr = check_snapshot_limit(b, *out, &c->luns[i], err);

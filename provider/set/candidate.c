@@ -414,9 +414,14 @@ HRESULT candidate_choose_provider(struct set_environment *env, const struct cand
                          "no configured array uses provider %s; see `lunshadow providers`",
                          id_text(id, text));
     }
+    const char *without_cut = NULL; /* an array that cannot cut them at one point in time */
     for (size_t i = 0; i < providers_count(env->providers) && !*out; i++) {
         struct provider *p = providers_at(env->providers, i);
         if (!any && !id_equal(&provider_table(p)->provider_id, id)) {
+            continue;
+        }
+        if (c->lun_count > 1 && provider_capabilities(p)->consistent_set == VSS_CAPABILITY_NO) {
+            without_cut = provider_array(p);
             continue;
         }
         bool is_supported = false;
@@ -427,12 +432,13 @@ HRESULT candidate_choose_provider(struct set_environment *env, const struct cand
         *out = is_supported ? p : NULL;
     }
     if (!*out) {
-        return error_set(err,
-                         any ? VSS_E_VOLUME_NOT_SUPPORTED : VSS_E_VOLUME_NOT_SUPPORTED_BY_PROVIDER,
-                         "%s (%s%s): no configured array can copy %s in this context; see "
-                         "`lunshadow providers`",
-                         c->text, c->luns[0].key, c->lun_count > 1 ? " and others" : "",
-                         c->lun_count > 1 ? "these LUNs" : "this LUN");
+        return error_set(
+            err, any ? VSS_E_VOLUME_NOT_SUPPORTED : VSS_E_VOLUME_NOT_SUPPORTED_BY_PROVIDER,
+            "%s (%s%s): no configured array can copy %s in this context%s%s%s; see "
+            "`lunshadow providers`",
+            c->text, c->luns[0].key, c->lun_count > 1 ? " and others" : "",
+            c->lun_count > 1 ? "these LUNs" : "this LUN", without_cut ? ", array " : "",
+            without_cut ? without_cut : "", without_cut ? " not at one point in time" : "");
     }
     return S_OK;
 }

@@ -44,7 +44,8 @@ HRESULT candidate_address(struct set_environment *env, const char *volume, char 
                           struct error *err);
 
 /* The first array that takes all LUNs, registered providers before others; only those with the id
- * where one is asked for. VSS_E_PROVIDER_NOT_REGISTERED, VSS_E_VOLUME_NOT_SUPPORTED,
+ * where one is asked for, and of several LUNs only those that can cut them at one point in time.
+ * VSS_E_PROVIDER_NOT_REGISTERED, VSS_E_VOLUME_NOT_SUPPORTED,
  * VSS_E_VOLUME_NOT_SUPPORTED_BY_PROVIDER, and what a provider answered. */
 HRESULT candidate_choose_provider(struct set_environment *env, const struct candidate *candidate,
                                   uint32_t context, const VSS_ID *id, struct provider **out,

@@ -172,7 +172,8 @@ static HRESULT prepare(struct set_builder *b, struct error *err)
     return hr;
 }
 
-/* A hold that the provider does not report, or that took too long, is not a point in time. */
+/* A hold that took too long, or that the provider does not report where its array needs one, is not
+ * a point in time. */
 static HRESULT judge_cut(struct set_builder *b, const struct vss_states_out *times,
                          struct error *err)
 {
@@ -185,6 +186,13 @@ static HRESULT judge_cut(struct set_builder *b, const struct vss_states_out *tim
         return error_set(err, VSS_E_UNEXPECTED_PROVIDER_ERROR,
                          "array %s did not say when it cut the LUNs; a set of %zu LUNs without "
                          "that is no set",
+                         provider_array(b->provider), r->lun_count);
+    }
+    if (r->lun_count > 1 && !has_hold &&
+        provider_capabilities(b->provider)->consistent_set != VSS_CAPABILITY_NATIVE) {
+        return error_set(err, VSS_E_UNEXPECTED_PROVIDER_ERROR,
+                         "array %s does not cut several LUNs at one point in time by itself and "
+                         "did not say how long it held them; %zu LUNs cut without that are no set",
                          provider_array(b->provider), r->lun_count);
     }
     r->hold_us = has_hold ? released - held : 0;

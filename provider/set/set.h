@@ -36,8 +36,9 @@ HRESULT set_start_beside(struct set_environment *env, uint32_t context, struct s
 /* Volume to LUNs, identity, label, provider's consent, BeginPrepareSnapshot. provider_id NULL or
  * null: the first array, as providers_open() orders them, that supports all LUNs.
  * VSS_E_OBJECT_NOT_FOUND (no such portal, target, LUN, partition or name),
- * VSS_E_VOLUME_NOT_SUPPORTED (no provider wants it; no unique page 83), _BY_PROVIDER (the named one
- * does not), VSS_E_PROVIDER_NOT_REGISTERED, VSS_E_MAXIMUM_NUMBER_OF_VOLUMES_REACHED,
+ * VSS_E_VOLUME_NOT_SUPPORTED (no provider wants it; no unique page 83; the set's array cannot cut
+ * it at one point in time with what is in the set, or it is on another one), _BY_PROVIDER (the
+ * named one does not), VSS_E_PROVIDER_NOT_REGISTERED, VSS_E_MAXIMUM_NUMBER_OF_VOLUMES_REACHED,
  * VSS_E_BAD_STATE (a resync overwrites the LUN, or left it half-written),
  * VSS_E_OBJECT_ALREADY_EXISTS never: the same volume twice is E_INVALIDARG. */
 HRESULT set_add_volume(struct set_builder *builder, const char *volume, const VSS_ID *provider_id,

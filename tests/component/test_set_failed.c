@@ -6,6 +6,7 @@
 
 #include "common/id.h"
 #include "provider/host/internal.h"
+#include "provider/set/candidate.h"
 #include "provider/set/claim.h"
 #include "provider/set/import.h"
 #include "provider/set/rollback.h"
@@ -69,6 +70,16 @@ static HRESULT disown(void *self, const struct vss_call *call, const void *in, v
     struct vss_supported_out *o = out;
     HRESULT hr = real[VSS_OP_FILL_IN_LUN_INFO](self, call, in, out);
     o->is_supported = calls++ < known_copies && o->is_supported;
+    return hr;
+}
+
+/* A cut without a word on how long I/O was held. */
+static HRESULT commit_without_hold(void *self, const struct vss_call *call, const void *in,
+                                   void *out)
+{
+    struct vss_states_out *o = out;
+    HRESULT hr = real[VSS_OP_COMMIT_SNAPSHOTS](self, call, in, out);
+    o->hold.held_at_us = o->hold.released_at_us = 0;
     return hr;
 }
 
@@ -365,6 +376,95 @@ static void break_that_the_registry_cannot_note_is_taken_back(void **state)
     delete_set(a, &set);
 }
 
+/* ---- arrays that do not cut several LUNs at once ------------------------------------------------
+ */
+
+static void claim_consistent_set(struct array *a, uint32_t capability)
+{
+    providers_at(a->env->providers, 0)->capabilities.consistent_set = capability;
+}
+
+/* The first count LUNs. */
+static HRESULT make_set(struct array *a, size_t count, struct set_record *set, struct error *err)
+{
+    struct set_builder *b = NULL;
+    VSS_ID id;
+    HRESULT hr = set_start(a->env, ROLLBACK, &b, &id, err);
+    for (size_t i = 0; i < count && SUCCEEDED(hr); i++) {
+        hr = set_add_volume(b, a->urls[i], NULL, &id, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = set_commit(b, NULL, set, err);
+    }
+    set_builder_free(b);
+    return hr;
+}
+
+static void array_without_consistent_sets_gets_one_lun_a_set(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_builder *b = NULL;
+    struct set_record set;
+    VSS_ID id;
+    char url[400];
+    claim_consistent_set(a, VSS_CAPABILITY_NO);
+    assert_ok(set_start(a->env, ROLLBACK, &b, &id, &err), &err);
+    (void)snprintf(url, sizeof(url), "%s#1", a->urls[1]);
+    assert_ok(set_add_volume(b, url, NULL, &id, &err), &err);
+    assert_refused(set_add_volume(b, a->urls[0], NULL, &id, &err), VSS_E_VOLUME_NOT_SUPPORTED, &err,
+                   "array lab cannot cut several LUNs at one point in time");
+    error_clear(&err);
+    (void)snprintf(url, sizeof(url), "%s#2", a->urls[1]); /* another volume, the same LUN */
+    assert_ok(set_add_volume(b, url, NULL, &id, &err), &err);
+    assert_ok(set_commit(b, NULL, &set, &err), &err);
+    set_builder_free(b);
+    assert_int_equal(set.lun_count, 1);
+    delete_set(a, &set);
+}
+
+/* Nor a volume that lies on several of its LUNs. */
+static void array_without_consistent_sets_gets_no_volume_on_two_luns(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct candidate first;
+    struct candidate second;
+    struct provider *p = NULL;
+    assert_ok(candidate_find(a->env, a->urls[0], &first, &err), &err);
+    assert_ok(candidate_find(a->env, a->urls[1], &second, &err), &err);
+    struct candidate_lun luns[2] = {first.luns[0], second.luns[0]};
+    const struct candidate both = {.text = (char *)"both", .luns = luns, .lun_count = 2};
+    assert_ok(candidate_choose_provider(a->env, &both, ROLLBACK, NULL, &p, &err), &err);
+    claim_consistent_set(a, VSS_CAPABILITY_NO);
+    assert_ok(candidate_choose_provider(a->env, &first, ROLLBACK, NULL, &p, &err), &err);
+    assert_refused(candidate_choose_provider(a->env, &both, ROLLBACK, NULL, &p, &err),
+                   VSS_E_VOLUME_NOT_SUPPORTED, &err, "array lab not at one point in time");
+    candidate_free(&second);
+    candidate_free(&first);
+}
+
+static void luns_that_were_not_held_are_no_set(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    claim_consistent_set(a, VSS_CAPABILITY_EMULATED);
+    assert_ok(make_set(a, 2, &set, &err), &err); /* the real one holds, and says so */
+    delete_set(a, &set);
+    replace(a, VSS_OP_COMMIT_SNAPSHOTS, commit_without_hold);
+    assert_refused(make_set(a, 2, &set, &err), VSS_E_UNEXPECTED_PROVIDER_ERROR, &err,
+                   "array lab does not cut several LUNs at one point in time by itself");
+    array_assert_nothing_left(a);
+    error_clear(&err);
+    assert_ok(make_set(a, 1, &set, &err), &err); /* one LUN is one point in time */
+    delete_set(a, &set);
+    claim_consistent_set(a, VSS_CAPABILITY_NATIVE);
+    assert_ok(make_set(a, 2, &set, &err), &err);
+    restore(a, VSS_OP_COMMIT_SNAPSHOTS);
+    delete_set(a, &set);
+}
+
 int main(void)
 {
     /* Callbacks can be replaced only where the plug-in is loaded. */
@@ -380,6 +480,9 @@ int main(void)
         array_test(imported_copies_stay_read_only),
         array_test(none_imported_is_said_beside_deleted_copies),
         array_test(break_that_the_registry_cannot_note_is_taken_back),
+        array_test(array_without_consistent_sets_gets_one_lun_a_set),
+        array_test(array_without_consistent_sets_gets_no_volume_on_two_luns),
+        array_test(luns_that_were_not_held_are_no_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
