@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tgt plug-in on a real tgtd: what it refuses, and what goes wrong under it. */
+#include "common/buffer.h"
 #include "common/clock.h"
 #include "common/process.h"
 #include "tgt_fixture.h"
@@ -489,6 +490,165 @@ static void no_target_of_others_is_taken(void **state)
     tgt_fixture_down(&f);
 }
 
+/* ---- documents of somebody who wants an original taken for a copy */
+
+/* LocateLuns must be refused with these words, and show nothing. */
+static void refuse_to_show(struct tgt_fixture *f, const char *words)
+{
+    char *target = tgt_state_value(f, 1, "target");
+    f->set.initiator = TGT_TEST_ME;
+    assert_int_equal(tgt_call(f, VSS_OP_LOCATE_LUNS), VSS_E_PROVIDER_VETO);
+    if (!strstr(f->host.error, words)) {
+        fail_msg("\"%s\" is not in: %s", words, f->host.error);
+    }
+    assert_false(tgt_shows(f, target));
+    free(target);
+}
+
+/* What page 83 shows of LUN i, as tgtd has it. */
+static char *scsi_id_of(const struct tgt_fixture *f, uint32_t i)
+{
+    const struct vss_storage_device_id_descriptor *ids = &f->sources[i].device_id;
+    for (uint32_t k = 0; k < ids->identifier_count; k++) {
+        if (ids->identifiers[k].type == VDSStorageIdTypeVendorId) {
+            return text_printf("%.32s", (const char *)ids->identifiers[k].identifier);
+        }
+    }
+    fail_msg("LUN %u shows no T10 identifier", i);
+    return NULL;
+}
+
+static void one_lun_is_not_two_copies(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"number", "file", "scsi_id"};
+    static struct tgt_fixture f;
+    tgt_fixture_up(&f, can_clone ? GIB : 0);
+    tgt_make_set(&f, 0);
+    tgt_create(&f);
+    const struct vss_state good = f.luns[0].state;
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        char *other = tgt_state_value(&f, 1, keys[i]);
+        char words[32];
+        (void)snprintf(words, sizeof(words), "the same at \"%s\"", keys[i]);
+        f.luns[0].state = damaged(&f, keys[i], other);
+        refuse_to_show(&f, words);
+        f.luns[0].state = good;
+        free(other);
+    }
+    tgt_import(&f);
+    tgt_delete_all(&f);
+    tgt_fixture_down(&f);
+}
+
+static void no_copy_gets_the_identity_of_an_original(void **state)
+{
+    (void)state;
+    static struct tgt_fixture f;
+    tgt_fixture_up(&f, can_clone ? GIB : 0);
+    tgt_make_set(&f, 0);
+    tgt_create(&f);
+    const struct vss_state good = f.luns[0].state;
+    char *victim = scsi_id_of(&f, 1);
+    f.luns[0].state = damaged(&f, "scsi_id", victim);
+    refuse_to_show(&f, victim);
+    /* nor does one whose file is not there: the host would find the original */
+    char *file = tgt_state_value(&f, 0, "file");
+    char *away = text_printf("%s.away", file);
+    assert_int_equal(rename(file, away), 0);
+    refuse_to_show(&f, victim);
+    assert_int_equal(rename(away, file), 0);
+    f.luns[0].state = good;
+
+    /* and what the host is about to write to is shown as what is remembered */
+    tgt_import(&f);
+    assert_int_equal(tgt_change(&f, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY), S_OK);
+    f.luns[0].state = damaged(&f, "scsi_id", victim);
+    assert_int_equal(tgt_change(&f, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY),
+                     VSS_E_PROVIDER_VETO);
+    assert_non_null(strstr(f.host.error, victim));
+    f.luns[0].state = good;
+    f.luns[0].state = damaged(&f, "serial", "ANOTHER");
+    assert_int_equal(tgt_change(&f, VSS_ONLUNSTATECHANGE_NOTIFY_READ_WRITE), VSS_E_PROVIDER_VETO);
+    f.luns[0].state = good;
+    assert_int_equal(tgt_change(&f, VSS_ONLUNSTATECHANGE_NOTIFY_READ_WRITE), S_OK);
+    free(file);
+    free(away);
+    free(victim);
+    tgt_delete_all(&f);
+    tgt_fixture_down(&f);
+}
+
+static void make_false_copy(const char *path, int kind, const char *original)
+{
+    switch (kind) {
+    case 0:
+        assert_int_equal(symlink(original, path), 0);
+        break;
+    case 1:
+        assert_int_equal(link(original, path), 0);
+        break;
+    case 2:
+        assert_int_equal(symlink("/dev/null", path), 0);
+        break;
+    case 3:
+        assert_int_equal(mkfifo(path, 0600), 0);
+        break;
+    case 4:
+        assert_int_equal(truncate(path, TGT_TEST_BYTES / 2), 0);
+        break;
+    default:
+        assert_int_equal(chown(path, 65534, (gid_t)-1), 0);
+        break;
+    }
+}
+
+/* tgtd opens whatever lies under the name of a copy: what is not the copy is not handed to it. */
+static void false_files_are_not_shown(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"symbolic link",      "another name", "symbolic link",
+                                        "not a regular file", "the size",     "another user"};
+    static struct tgt_fixture f;
+    tgt_fixture_up(&f, can_clone ? GIB : 0);
+    tgt_make_set(&f, 0);
+    tgt_create(&f);
+    size_t bytes = 0;
+    char original[512];
+    (void)snprintf(original, sizeof(original), "%s/b.img", f.lab->disks);
+    uint8_t *before = tgt_read_file(&f, "b.img", &bytes);
+    char *file = tgt_state_value(&f, 0, "file");
+    char *away = text_printf("%s.away", file);
+    for (int kind = 0; kind < 6 - (geteuid() != 0); kind++) {
+        if (kind < 4) {
+            assert_int_equal(rename(file, away), 0);
+        }
+        make_false_copy(file, kind, original);
+        refuse_to_show(&f, words[kind]);
+        if (kind < 4) {
+            assert_int_equal(rename(away, file), 0);
+        }
+        assert_int_equal(truncate(file, TGT_TEST_BYTES), 0);
+        assert_int_equal(chown(file, geteuid(), (gid_t)-1), 0);
+    }
+    /* a copy that was replaced while it was shown */
+    tgt_import(&f);
+    assert_int_equal(rename(file, away), 0);
+    tgt_fill(&f, strrchr(file, '/') + 1, TGT_TEST_BYTES, 1);
+    assert_int_equal(tgt_call(&f, VSS_OP_LOCATE_LUNS), VSS_E_PROVIDER_VETO);
+    assert_non_null(strstr(f.host.error, "replaced"));
+    assert_int_equal(rename(away, file), 0);
+    tgt_call_ok(&f, VSS_OP_LOCATE_LUNS);
+    uint8_t *after = tgt_read_file(&f, "b.img", &bytes);
+    assert_memory_equal(before, after, bytes);
+    free(before);
+    free(after);
+    free(file);
+    free(away);
+    tgt_delete_all(&f);
+    tgt_fixture_down(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -504,6 +664,9 @@ int main(void)
         cmocka_unit_test_teardown(replaced_file_is_noticed, tgt_fixture_end),
         cmocka_unit_test_teardown(damaged_states_touch_nothing, tgt_fixture_end),
         cmocka_unit_test_teardown(no_target_of_others_is_taken, tgt_fixture_end),
+        cmocka_unit_test_teardown(one_lun_is_not_two_copies, tgt_fixture_end),
+        cmocka_unit_test_teardown(no_copy_gets_the_identity_of_an_original, tgt_fixture_end),
+        cmocka_unit_test_teardown(false_files_are_not_shown, tgt_fixture_end),
     };
     const char *const version[] = {"tgtd", "-V", NULL};
     if (FAILED(process_run(version, 5000, NULL, NULL))) {

@@ -204,9 +204,26 @@ static void dead_break_is_taken_back(void **state)
     delete_set(a, &set);
 }
 
+static struct array *with_twin;
+static const struct vss_lun_info *twin_of;
+static vss_provider_callback real_before;
+
+/* The last that the array is asked before the labels are written. */
+static HRESULT change_then_add_twin(void *self, const struct vss_call *call, const void *in,
+                                    void *out)
+{
+    HRESULT hr = real_before(self, call, in, out);
+    add_twin(with_twin, twin_of);
+    return hr;
+}
+
+/* The array shows no copy beside a LUN with its identity; one that comes later the host finds. */
 static void old_labels_are_not_given_to_a_twin(void **state)
 {
     struct array *a = *state;
+    struct error err = {0};
+    struct journal_entry *entry = NULL;
+    struct provider *p = providers_at(a->env->providers, 0);
     struct set_record set;
     struct vss_disk_ids before[COPIES];
     char twin[256];
@@ -216,7 +233,18 @@ static void old_labels_are_not_given_to_a_twin(void **state)
     add_twin(a, &set.luns[0].copy);
     (void)snprintf(twin, sizeof(twin), "%s/twin.img", a->lab->disks);
     uint64_t digest = array_digest(twin);
+    load_one(a, &entry);
+    assert_refused(recover_entry(a->env, &entry->entry_id, RECOVER_ROLLBACK, &err),
+                   VSS_E_PROVIDER_VETO, &err, TWIN_TARGET " LUN 1");
+    journal_free_all(entry, 1);
+    error_clear(&err);
+    assert_ok(lab_remove_target(a->lab, TWIN_TARGET, &err), &err);
+    with_twin = a;
+    twin_of = &set.luns[0].copy;
+    real_before = p->ops[VSS_OP_ON_LUN_STATE_CHANGE];
+    p->ops[VSS_OP_ON_LUN_STATE_CHANGE] = change_then_add_twin;
     assert_twin_refused(a, RECOVER_ROLLBACK, set.luns[0].copy_url);
+    p->ops[VSS_OP_ON_LUN_STATE_CHANGE] = real_before;
     assert_int_equal(array_digest(twin), digest);
     deal_with(a, RECOVER_ROLLBACK);
     assert_ids(a, &set, before);

@@ -399,33 +399,61 @@ static void nothing_is_taken_back_under_a_resync(void **state)
     delete_set(a, &set);
 }
 
-/* ---- sets -------------------------------------------------------------------------------------
- */
+/* ---- sets ------------------------------------------------------------------------------------ */
 
-static HRESULT shorten_second_copy(void *user, struct error *err)
+static const char *change; /* a command for the second copy */
+static HRESULT change_second_copy(void *user, struct error *err)
 {
     struct array *a = user;
     char line[512];
-    (void)snprintf(line, sizeof(line), "truncate -s 63M '%s'/.lunshadow-*-2.copy", a->lab->disks);
+    (void)snprintf(line, sizeof(line), "%s '%s'/.lunshadow-*-2.copy", change, a->lab->disks);
     const char *const argv[] = {"sh", "-ec", line, NULL};
     return process_run(argv, 10000, NULL, err);
+}
+
+/* The array shows the copy, and then another size of it. */
+static HRESULT locate_then_shorten(void *self, const struct vss_call *call, const void *in,
+                                   void *out)
+{
+    struct error err = {0};
+    char id[ID_TEXT_BYTES];
+    HRESULT hr = real[VSS_OP_LOCATE_LUNS](self, call, in, out);
+    char *params = text_printf("online=0,path=%s/.lunshadow-%s-2.copy", running->lab->disks,
+                               id_text(&((const struct vss_set_in *)in)->set_id, id));
+    const char *const argv[] = {"--op",  "update", "--mode",   "logicalunit", "--tid", "2",
+                                "--lun", "2",      "--params", params,        NULL};
+    assert_ok(change_second_copy(running, &err), &err);
+    assert_ok(lab_tgtadm(running->lab, argv, NULL, &err), &err);
+    free(params);
+    return hr;
+}
+
+static void fail_to_create(struct array *a, HRESULT (*thaw)(void *, struct error *), HRESULT code,
+                           const char *words)
+{
+    struct error err = {0};
+    struct set_builder *b = NULL;
+    struct set_record set;
+    VSS_ID id;
+    struct set_hooks hooks = {.user = a, .thaw = thaw};
+    assert_ok(set_start(a->env, ROLLBACK, &b, &id, &err), &err);
+    assert_ok(set_add_volume(b, a->urls[0], NULL, &id, &err), &err);
+    assert_ok(set_add_volume(b, a->urls[1], NULL, &id, &err), &err);
+    assert_refused(set_commit(b, &hooks, &set, &err), code, &err, words);
+    set_builder_free(b);
+    array_assert_nothing_left(a);
 }
 
 static void set_with_a_copy_that_is_not_found_is_none(void **state)
 {
     struct array *a = *state;
-    struct error err = {0};
-    struct set_builder *b = NULL;
-    struct set_record set;
-    VSS_ID id;
-    struct set_hooks hooks = {.user = a, .thaw = shorten_second_copy};
-    assert_ok(set_start(a->env, ROLLBACK, &b, &id, &err), &err);
-    assert_ok(set_add_volume(b, a->urls[0], NULL, &id, &err), &err);
-    assert_ok(set_add_volume(b, a->urls[1], NULL, &id, &err), &err);
-    assert_refused(set_commit(b, &hooks, &set, &err), VSS_E_UNEXPECTED_PROVIDER_ERROR, &err,
-                   "1 of 2 copy LUNs are not imported");
-    set_builder_free(b);
-    array_assert_nothing_left(a);
+    change = "rm";
+    fail_to_create(a, change_second_copy, VSS_E_UNEXPECTED_PROVIDER_ERROR, "1 of 2 copy LUNs");
+    change = "truncate -s 63M";
+    fail_to_create(a, change_second_copy, VSS_E_PROVIDER_VETO, "the size of the original");
+    replace(a, VSS_OP_LOCATE_LUNS, locate_then_shorten);
+    fail_to_create(a, NULL, VSS_E_UNEXPECTED_PROVIDER_ERROR, "the original had");
+    restore(a, VSS_OP_LOCATE_LUNS);
 }
 
 static void original_that_is_not_ready_is_not_invisible(void **state)

@@ -102,6 +102,21 @@ static HRESULT mask(const struct tgt *t, const struct tgt_copy_state *states, ui
     return hr;
 }
 
+/* The host finds a copy by its identity, and is about to write to what it found: the file must be
+ * shown as that, and as nothing else. */
+static HRESULT check_identity(const struct tgt *t, const struct tgt_lun *lun,
+                              const struct tgt_copy_state *s)
+{
+    if (tgt_identity_is(lun, s->scsi_id, s->serial)) {
+        return S_OK;
+    }
+    return tgt_fail(t, VSS_E_PROVIDER_VETO,
+                    "the copy %s of %s is shown as %s LUN %ju with scsi_id %s, serial %s, and is "
+                    "remembered with %s, %s: remove that LUN, then import the set again",
+                    s->file, s->source, lun->target->name, (uintmax_t)lun->number, lun->scsi_id,
+                    lun->serial, s->scsi_id, s->serial);
+}
+
 static HRESULT set_read_only(const struct tgt *t, const struct tgt_copy_state *states,
                              uint32_t count, bool is_read_only)
 {
@@ -115,7 +130,8 @@ static HRESULT set_read_only(const struct tgt *t, const struct tgt_copy_state *s
                           states[i].file, states[i].source);
         }
         for (; SUCCEEDED(hr) && lun; lun = tgt_view_by_path(&view, states[i].file, lun)) {
-            if (lun->is_read_only != is_read_only) {
+            hr = check_identity(t, lun, &states[i]);
+            if (SUCCEEDED(hr) && lun->is_read_only != is_read_only) {
                 hr = tgt_target_update_lun(t, lun, is_read_only ? "readonly=1" : "readonly=0");
             }
         }

@@ -20,6 +20,11 @@ HRESULT tgt_file_open(const struct tgt *t, const char *path, int flags, int *out
     *out_fd = -1;
     /* O_NONBLOCK: a fifo under this name must not block us; it means nothing for a regular file. */
     int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 && errno == ELOOP && flags & O_NOFOLLOW) {
+        return tgt_fail(t, VSS_E_PROVIDER_VETO,
+                        "%s is a symbolic link, and none of this plug-in's files is one: remove it",
+                        path);
+    }
     if (fd < 0) {
         return tgt_fail_errno(t, errno, "%s cannot be opened", path);
     }

@@ -84,6 +84,14 @@ static const char *trimmed_serial(const struct tgt *t, const struct tgt_lun *lun
     return tgt_copy(t, start, length);
 }
 
+bool tgt_identity_is(const struct tgt_lun *lun, const char *scsi_id, const char *serial)
+{
+    const char *shown = lun->serial + strspn(lun->serial, " ");
+    size_t length = strlen(serial);
+    return strcmp(lun->scsi_id, scsi_id) == 0 && strncmp(shown, serial, length) == 0 &&
+           shown[length + strspn(shown + length, " ")] == '\0';
+}
+
 HRESULT tgt_identity_find(const struct tgt *t, const struct tgt_view *view,
                           const struct vss_lun_info *info, const struct tgt_lun **out)
 {

@@ -25,6 +25,9 @@ HRESULT tgt_identity_find(const struct tgt *t, const struct tgt_view *view,
 /* Whether info carries this scsi_id and serial. */
 bool tgt_identity_matches(const struct vss_lun_info *info, const char *scsi_id, const char *serial);
 
+/* Whether tgtd shows the LUN with this scsi_id and serial. */
+bool tgt_identity_is(const struct tgt_lun *lun, const char *scsi_id, const char *serial);
+
 /* A scsi_id and a serial number that nobody has. NULL when memory is short. */
 char *tgt_identity_new_scsi_id(const struct tgt *t);
 char *tgt_identity_new_serial(const struct tgt *t);

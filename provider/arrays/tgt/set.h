@@ -4,7 +4,8 @@
 
 #include "state.h"
 
-/* The states of all LUNs of a set, index by index. */
+/* The states of all LUNs of a set, index by index. VSS_E_PROVIDER_VETO where one is damaged, or two
+ * have one number, file or scsi_id. */
 HRESULT tgt_set_read(const struct tgt *t, const struct vss_set_in *in,
                      struct tgt_copy_state **out_states);
 
