@@ -286,8 +286,10 @@ static void stopped_tgtd_is_named(void **state)
     tgt_call_ok(&f, VSS_OP_END_PREPARE_SNAPSHOTS);
     assert_int_equal(kill(f.lab->tgtd_pid, SIGSTOP), 0);
     (void)usleep(100000);
+    uint64_t begun_us = clock_monotonic_us();
     assert_int_equal(tgt_call(&f, VSS_OP_PRE_COMMIT_SNAPSHOTS), VSS_E_PROVIDER_VETO);
     assert_non_null(strstr(f.host.error, "is stopped"));
+    assert_true(clock_monotonic_us() - begun_us > 10000000); /* the longest hold of another set */
     assert_int_equal(kill(f.lab->tgtd_pid, SIGCONT), 0);
     tgt_call_ok(&f, VSS_OP_PRE_COMMIT_SNAPSHOTS);
     assert_int_equal(kill(f.lab->tgtd_pid, SIGKILL), 0);
@@ -297,6 +299,28 @@ static void stopped_tgtd_is_named(void **state)
     assert_int_equal(is_supported(&f, &f.sources[0], 0, VSS_OP_ARE_LUNS_SUPPORTED), 0);
     tgt_call_ok(&f, VSS_OP_ABORT_SNAPSHOTS); /* by what is remembered */
     assert_int_equal(tgt_count_files(&f), 0);
+    tgt_fixture_down(&f);
+}
+
+/* A cut of another set, which a process beside this one makes, is waited for. */
+static void hold_of_another_set_is_waited_for(void **state)
+{
+    (void)state;
+    static struct tgt_fixture f;
+    tgt_fixture_up(&f, can_clone ? GIB : 0);
+    tgt_make_set(&f, 0);
+    tgt_create(&f);
+    tgt_import(&f);
+    assert_int_equal(tgt_change(&f, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY), S_OK);
+    uint64_t begun_us = clock_monotonic_us();
+    pid_t holder = tgt_hold_for(&f, 1000);
+    HRESULT hr = tgt_change(&f, VSS_ONLUNSTATECHANGE_NOTIFY_READ_WRITE); /* as a break does */
+    if (hr != S_OK) {
+        fail_msg("0x%08x %s", (unsigned)hr, f.host.error);
+    }
+    assert_true(clock_monotonic_us() - begun_us > 900000);
+    assert_int_equal(waitpid(holder, NULL, 0), holder);
+    tgt_delete_all(&f);
     tgt_fixture_down(&f);
 }
 
@@ -659,6 +683,7 @@ int main(void)
         cmocka_unit_test_teardown(refuses_a_remote_portal, tgt_fixture_end),
         cmocka_unit_test_teardown(full_filesystem_fails_the_set, tgt_fixture_end),
         cmocka_unit_test_teardown(stopped_tgtd_is_named, tgt_fixture_end),
+        cmocka_unit_test_teardown(hold_of_another_set_is_waited_for, tgt_fixture_end),
         cmocka_unit_test_teardown(tgtd_that_dies_in_the_hold_fails_the_set, tgt_fixture_end),
         cmocka_unit_test_teardown(long_hold_fails_the_set, tgt_fixture_end),
         cmocka_unit_test_teardown(replaced_file_is_noticed, tgt_fixture_end),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tgt plug-in's resync on a real tgtd: copies over their originals, over larger and smaller
  * LUNs. */
+#include "common/clock.h"
 #include "common/id.h"
 #include "common/process.h"
 #include "tgt_fixture.h"
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -172,6 +174,27 @@ static void copies_go_over_their_originals(void **state)
     clean_up(&f);
 }
 
+/* A set is made of other LUNs of this tgtd while the resync goes on: it waits, and loses nothing.
+ */
+static void hold_of_another_set_is_waited_for(void **state)
+{
+    (void)state;
+    static struct tgt_fixture f;
+    tgt_fixture_up(&f, can_clone ? GIB : 0);
+    struct resync r;
+    make_damaged_set(&f);
+    make_resync(&f, &r, TGT_TEST_LUNS);
+    run_ok(&f, &r, VSS_OP_RESYNC_START);
+    uint64_t begun_us = clock_monotonic_us();
+    pid_t holder = tgt_hold_for(&f, 1000);
+    run_ok(&f, &r, VSS_OP_RESYNC_POLL);
+    assert_true(clock_monotonic_us() - begun_us > 900000); /* it was stopped all the time */
+    assert_int_equal(waitpid(holder, NULL, 0), holder);
+    poll_to_the_end(&f, &r);
+    assert_true(is_equal_to_copy(&f, 0, "a.img"));
+    clean_up(&f);
+}
+
 static void larger_destination_becomes_as_large(void **state)
 {
     (void)state;
@@ -321,6 +344,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(copies_go_over_their_originals, tgt_fixture_end),
+        cmocka_unit_test_teardown(hold_of_another_set_is_waited_for, tgt_fixture_end),
         cmocka_unit_test_teardown(larger_destination_becomes_as_large, tgt_fixture_end),
         cmocka_unit_test_teardown(unfit_destinations_are_left_alone, tgt_fixture_end),
         cmocka_unit_test_teardown(unfinished_destination_has_no_label, tgt_fixture_end),

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -282,6 +283,19 @@ uint8_t *tgt_read_file(struct tgt_fixture *f, const char *file, size_t *out_byte
     (void)close(fd);
     *out_bytes = (size_t)st.st_size;
     return data;
+}
+
+pid_t tgt_hold_for(const struct tgt_fixture *f, unsigned ms)
+{
+    assert_int_equal(kill(f->lab->tgtd_pid, SIGSTOP), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)usleep(ms * 1000);
+        _exit(kill(f->lab->tgtd_pid, SIGCONT) == 0 ? 0 : 1);
+    }
+    (void)usleep(50000); /* by now it stands */
+    return child;
 }
 
 void tgt_delete_all(struct tgt_fixture *f)

@@ -6,6 +6,8 @@
 #include "lun/lun.h"
 #include "plugin_host.h"
 
+#include <sys/types.h>
+
 #define TGT_TEST_LUNS  3
 #define TGT_TEST_ME    "iqn.2026-11.lunshadow.test:me"
 #define TGT_TEST_OTHER "iqn.2026-11.lunshadow.test:other"
@@ -74,6 +76,10 @@ bool tgt_shows(struct tgt_fixture *f, const char *text);
 
 /* malloc'ed content of a whole file below the lab's disks, or at an absolute path. */
 uint8_t *tgt_read_file(struct tgt_fixture *f, const char *file, size_t *out_bytes);
+
+/* Stops tgtd as the hold of another set does; a child continues it after this time. Returns the
+ * child, for waitpid(). */
+pid_t tgt_hold_for(const struct tgt_fixture *f, unsigned ms);
 
 /* OnLunEmpty for every copy of the set that is up. */
 void tgt_delete_all(struct tgt_fixture *f);

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define DEADLINE_MS_MIN 3000u
-#define DEADLINE_MS_MAX 10000u
 
 /* One LUN, with all that the hold needs already open. */
 struct cut {
@@ -79,7 +78,7 @@ static HRESULT cut_all(const struct tgt *t, pid_t pid, const struct cut *cuts, u
     const struct vss_hold_target target = {.pid = pid};
     uint32_t deadline_ms = t->max_hold_ms * 3;
     deadline_ms = deadline_ms < DEADLINE_MS_MIN ? DEADLINE_MS_MIN : deadline_ms;
-    deadline_ms = deadline_ms > DEADLINE_MS_MAX ? DEADLINE_MS_MAX : deadline_ms;
+    deadline_ms = deadline_ms > TGT_HOLD_MS_MAX ? TGT_HOLD_MS_MAX : deadline_ms;
     struct vss_hold *hold = NULL;
     write_out(cuts, count);
     HRESULT hr = host->hold_begin(t->call, &target, 1, deadline_ms, &hold);

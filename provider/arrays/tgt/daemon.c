@@ -6,7 +6,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#define PAUSE_MS 10
 
 /* What /proc/PID/stat says, "pid (comm) S ...": the name and the state letter. */
 static bool read_stat(pid_t pid, char name[32], char *out_state)
@@ -78,7 +81,8 @@ HRESULT tgt_daemon_look(const struct tgt *t, pid_t *out_pid)
     return S_OK;
 }
 
-HRESULT tgt_daemon_find(const struct tgt *t, pid_t *out_pid)
+/* S_FALSE: it is stopped. */
+static HRESULT look_if_running(const struct tgt *t, pid_t *out_pid)
 {
     HRESULT hr = tgt_daemon_look(t, out_pid);
     if (FAILED(hr)) {
@@ -91,13 +95,25 @@ HRESULT tgt_daemon_find(const struct tgt *t, pid_t *out_pid)
                         "no tgtd runs for [array %s] (nobody holds %s); start it, then try again",
                         t->call->array, t->lock_path);
     }
-    if (state == 'T' || state == 't') {
-        return tgt_fail(
-            t, VSS_E_PROVIDER_VETO,
-            "tgtd (process %d) is stopped; continue it with kill -CONT %d, then try again",
-            (int)*out_pid, (int)*out_pid);
+    return state == 'T' || state == 't' ? S_FALSE : S_OK;
+}
+
+HRESULT tgt_daemon_find(const struct tgt *t, pid_t *out_pid)
+{
+    const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
+    uint64_t deadline_us = tgt_now_us() + TGT_PATIENCE_MS * 1000ull;
+    HRESULT hr = look_if_running(t, out_pid);
+    while (hr == S_FALSE && tgt_now_us() < deadline_us) {
+        (void)nanosleep(&pause, NULL);
+        hr = look_if_running(t, out_pid);
     }
-    return S_OK;
+    if (hr == S_FALSE) {
+        return tgt_fail(t, VSS_E_PROVIDER_VETO,
+                        "tgtd (process %d) is stopped, for longer than any cut takes; continue it "
+                        "with kill -CONT %d, then try again",
+                        (int)*out_pid, (int)*out_pid);
+    }
+    return hr;
 }
 
 HRESULT tgt_daemon_check_file(const struct tgt *t, pid_t pid, const struct stat *file,

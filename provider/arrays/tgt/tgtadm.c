@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DEADLINE_US      10000000ull
+#define DEADLINE_US      (TGT_PATIENCE_MS * 1000ull) /* a hold may begin after we looked */
 #define FIXED_ARGUMENTS  5
 #define ARGUMENTS_MAX    32
 #define FIRST_BYTES      16384u
