@@ -352,6 +352,50 @@ static void tgtd_that_dies_in_the_hold_fails_the_set(void **state)
     tgt_fixture_down(&f);
 }
 
+static void forget_states(struct tgt_fixture *f)
+{
+    for (uint32_t i = 0; i < TGT_TEST_LUNS; i++) {
+        f->luns[i].state = (struct vss_state){0};
+    }
+}
+
+/* A call that died has left files and no states: where nobody can know where they lie, the set must
+ * not be forgotten. */
+static void abort_that_cannot_look_is_no_success(void **state)
+{
+    (void)state;
+    static struct tgt_fixture f;
+    tgt_fixture_up(&f, can_clone ? GIB : 0);
+    tgt_make_set(&f, 0);
+    tgt_call_ok(&f, VSS_OP_END_PREPARE_SNAPSHOTS);
+    forget_states(&f);
+    const struct vss_lun_info served = f.luns[1].source;
+    f.luns[1].source.device_id = (struct vss_storage_device_id_descriptor){1, 0, NULL};
+    assert_int_equal(tgt_call(&f, VSS_OP_ABORT_SNAPSHOTS), VSS_E_PROVIDER_VETO);
+    assert_non_null(strstr(f.host.error, "--forget"));
+    assert_int_equal(tgt_count_files(&f), 0); /* the others have been looked for all the same */
+    f.luns[1].source = served;
+    tgt_call_ok(&f, VSS_OP_ABORT_SNAPSHOTS);
+
+    struct vss_state states[TGT_TEST_LUNS];
+    tgt_make_set(&f, 0);
+    tgt_call_ok(&f, VSS_OP_END_PREPARE_SNAPSHOTS);
+    for (uint32_t i = 0; i < TGT_TEST_LUNS; i++) {
+        states[i] = f.luns[i].state;
+    }
+    forget_states(&f);
+    kill_tgtd(&f);
+    assert_int_equal(tgt_call(&f, VSS_OP_ABORT_SNAPSHOTS), VSS_E_PROVIDER_VETO);
+    assert_non_null(strstr(f.host.error, "start tgtd"));
+    assert_int_equal(tgt_count_files(&f), TGT_TEST_LUNS);
+    for (uint32_t i = 0; i < TGT_TEST_LUNS; i++) {
+        f.luns[i].state = states[i];
+    }
+    tgt_call_ok(&f, VSS_OP_ABORT_SNAPSHOTS); /* by what is remembered */
+    assert_int_equal(tgt_count_files(&f), 0);
+    tgt_fixture_down(&f);
+}
+
 static void oversleep(void *user)
 {
     (void)user;
@@ -684,6 +728,7 @@ int main(void)
         cmocka_unit_test_teardown(full_filesystem_fails_the_set, tgt_fixture_end),
         cmocka_unit_test_teardown(stopped_tgtd_is_named, tgt_fixture_end),
         cmocka_unit_test_teardown(hold_of_another_set_is_waited_for, tgt_fixture_end),
+        cmocka_unit_test_teardown(abort_that_cannot_look_is_no_success, tgt_fixture_end),
         cmocka_unit_test_teardown(tgtd_that_dies_in_the_hold_fails_the_set, tgt_fixture_end),
         cmocka_unit_test_teardown(long_hold_fails_the_set, tgt_fixture_end),
         cmocka_unit_test_teardown(replaced_file_is_noticed, tgt_fixture_end),

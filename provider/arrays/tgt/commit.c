@@ -291,7 +291,8 @@ static HRESULT abort_by_state(const struct tgt *t, const struct vss_set_in *set,
     return FAILED(hr) ? hr : tgt_set_remove_files(t, &state);
 }
 
-/* By where the original lies: finds what a call left that never returned a state. */
+/* By where the original lies: finds what a call left that never returned a state. Where neither
+ * tells a place, full copies may lie there for ever, so the set must not be forgotten. */
 static HRESULT abort_by_original(const struct tgt *t, const struct tgt_view *view,
                                  const struct vss_set_in *set, uint32_t i)
 {
@@ -299,11 +300,21 @@ static HRESULT abort_by_original(const struct tgt *t, const struct tgt_view *vie
     const struct tgt_lun *lun = NULL;
     const char *directory = NULL;
     HRESULT hr = tgt_identity_find(t, view, &set->luns[i].source, &lun);
+    (void)tgt_id_text(&set->set_id, id);
+    if (SUCCEEDED(hr) && !lun && !set->luns[i].state.data) {
+        return tgt_fail(t, VSS_E_PROVIDER_VETO,
+                        "%s is not among the LUNs of tgtd now, and nothing is remembered of its "
+                        "copy: a file .lunshadow-%s-%u." TGT_COPY_SUFFIX " may lie beside its own; "
+                        "start tgtd with this LUN, then roll back again (lunshadow recover "
+                        "--rollback), or, where the LUN is gone for good, remove that file and use "
+                        "--forget",
+                        tgt_set_name(t, set, i), id, i + 1);
+    }
     if (FAILED(hr) || !lun || !tgt_path_is_usable(lun->path)) {
         return FAILED(hr) ? hr : S_OK;
     }
     hr = tgt_file_directory(t, lun->path, &directory);
-    return FAILED(hr) ? hr : sweep(t, directory, tgt_id_text(&set->set_id, id));
+    return FAILED(hr) ? hr : sweep(t, directory, id);
 }
 
 HRESULT tgt_abort(void *self, const struct vss_call *call, const void *in, void *out)
