@@ -28,7 +28,8 @@ lunshadow_array_test(host_copy lunshadow_resync SOURCES component/host_copy_fixt
 lunshadow_array_test(host_fence lunshadow_resync SOURCES component/host_copy_fixture.c)
 lunshadow_array_test(host_changes lunshadow_resync SOURCES component/host_copy_fixture.c)
 lunshadow_array_test(crash lunshadow_resync)
-lunshadow_array_test(recover lunshadow_resync)
+lunshadow_array_test(recover lunshadow_resync SOURCES component/dead_fixture.c)
+lunshadow_array_test(recover_resync lunshadow_resync SOURCES component/dead_fixture.c)
 lunshadow_array_test(undo lunshadow_resync LINK PkgConfig::sqlite3)
 
 lunshadow_array_test(requester lunshadow_requester)
