@@ -212,30 +212,34 @@ static void put_back_all(const struct disk_ids_transaction *transaction,
     }
 }
 
+/* Want of memory says nothing about the disk. */
+static HRESULT code_of(const struct error *cause)
+{
+    return cause->code == E_OUTOFMEMORY ? E_OUTOFMEMORY : VSS_E_CANNOT_REVERT_DISKID;
+}
+
 static HRESULT undo(struct disk_ids_transaction *transaction, const struct progress *progress,
                     uint8_t *scratch, const struct error *cause, struct error *err)
 {
     struct buffer failed = BUFFER_INIT;
+    HRESULT hr = code_of(cause);
     put_back_all(transaction, progress, scratch, &failed);
     bool is_whole = failed.length == 0 && SUCCEEDED(buffer_status(&failed));
     transaction->is_torn = !is_whole;
     if (is_whole) {
-        (void)error_set(err, VSS_E_CANNOT_REVERT_DISKID,
-                        "%.600s; every disk has its old label again", error_text(cause));
+        (void)error_set(err, hr, "%.600s; every disk has its old label again", error_text(cause));
     } else {
-        (void)error_set(err, VSS_E_CANNOT_REVERT_DISKID,
-                        "%.400s; NOT put back, restore the label from the journal: %.400s",
-                        error_text(cause), failed.data ? failed.data : "(memory is short)");
+        hr = error_set(err, VSS_E_CANNOT_REVERT_DISKID,
+                       "%.400s; NOT put back, restore the label from the journal: %.400s",
+                       error_text(cause), failed.data ? failed.data : "(memory is short)");
     }
     buffer_free(&failed);
-    return VSS_E_CANNOT_REVERT_DISKID;
+    return hr;
 }
 
-/* Want of memory says nothing about the disk. */
 static HRESULT nothing_written(const struct error *cause, struct error *err)
 {
-    HRESULT code = cause->code == E_OUTOFMEMORY ? E_OUTOFMEMORY : VSS_E_CANNOT_REVERT_DISKID;
-    return error_set(err, code, "%.900s; nothing was written", error_text(cause));
+    return error_set(err, code_of(cause), "%.900s; nothing was written", error_text(cause));
 }
 
 HRESULT disk_ids_apply(struct disk_ids_transaction *transaction, disk_ids_undo_sink undo_sink,

@@ -34,8 +34,8 @@ HRESULT disk_ids_stage(struct disk_ids_transaction *transaction, struct block_de
 /* Calls the sink, looks whether every disk still holds what was staged, writes and flushes item by
  * item, and reads all back. On any failure every disk gets its old bytes again, the last item first
  * (read back too, each tried three times), and the result is VSS_E_CANNOT_REVERT_DISKID, the text
- * saying which disk failed and whether all were put back (else is_torn). E_OUTOFMEMORY: nothing was
- * written. undo_sink may be NULL. */
+ * saying which disk failed and whether all were put back (else is_torn). E_OUTOFMEMORY: every disk
+ * has its old bytes. undo_sink may be NULL. */
 HRESULT disk_ids_apply(struct disk_ids_transaction *transaction, disk_ids_undo_sink undo_sink,
                        void *user, struct error *err);
 

@@ -225,9 +225,10 @@ if command -v cc >/dev/null; then
     echo 'int PQserverVersion(const void *c) { (void)c; return 140011; }' >"$work/old.c"
     cc -shared -fPIC -o "$work/old.so" "$work/old.c"
     chmod 755 "$work/old.so"
+    first=$(ldd "$program" | awk '$1 ~ /^lib[a-z]*san\./ { print $3 }' | tr '\n' ' ') # a sanitizer's must be the first
     for mode in backup checkpoint; do
         printf 'prepare-backup 1\nprepare-snapshot 2\n' |
-            runuser -u postgres -- env LD_PRELOAD="$work/old.so" MODE=$mode PGHOST="$work/sock" PGPORT=$port \
+            runuser -u postgres -- env LD_PRELOAD="$first$work/old.so" MODE=$mode PGHOST="$work/sock" PGPORT=$port \
                 "$work/postgresql-writer" >"$work/$mode.out"
     done
     [ "$(grep -c '^failed . non-retryable .*PostgreSQL%2015\|^failed . non-retryable .*PostgreSQL 15' "$work/backup.out")" -eq 2 ] ||
