@@ -161,6 +161,17 @@ const struct journal_step *journal_find_step(const struct journal_entry *entry, 
     return NULL;
 }
 
+bool journal_speaks_of(const struct journal_entry *entry, const char *lun_key)
+{
+    for (size_t i = 0; i < entry->step_count; i++) {
+        const char *key = entry->steps[i].lun_key;
+        if (key && strcmp(key, lun_key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct loading {
     bool only_dead;
     struct journal_entry *entries;

@@ -62,6 +62,9 @@ void journal_free_all(struct journal_entry *entries, size_t count);
 const struct journal_step *journal_find_step(const struct journal_entry *entry, const char *name,
                                              const char *lun_key);
 
+/* Has the entry a step about the LUN with this key (lun_info_key())? */
+bool journal_speaks_of(const struct journal_entry *entry, const char *lun_key);
+
 /* What a state-changing operation asks first: S_OK where no dead process left anything; else
  * VSS_E_BAD_STATE naming operation, object and the command that deals with it ("lunshadow recover
  * --list"). */

@@ -119,17 +119,6 @@ HRESULT copy_in_array(struct recovery *r, struct error *err)
 
 /* ---- earlier ones ---------------------------------------------------------------------------- */
 
-static bool speaks_of(const struct journal_entry *entry, const char *lun_key)
-{
-    for (size_t i = 0; i < entry->step_count; i++) {
-        const char *key = entry->steps[i].lun_key;
-        if (key && strcmp(key, lun_key) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static HRESULT cancel_entry(struct recovery *r, const struct journal_entry *entry,
                             const struct vss_resync_lun *pairs, struct vss_resync_lun *room,
                             struct error *err)
@@ -137,7 +126,7 @@ static HRESULT cancel_entry(struct recovery *r, const struct journal_entry *entr
     const struct journal_step *last = journal_find_step(entry, RESYNC_STEP_COPY, NULL);
     uint32_t count = 0;
     for (size_t i = 0; last && i < r->disk_count; i++) {
-        if (speaks_of(entry, r->disks[i].key)) {
+        if (journal_speaks_of(entry, r->disks[i].key)) {
             room[count++] = pairs[i];
         }
     }

@@ -42,10 +42,7 @@ static void note_invalid(struct recovery *r, const struct journal_entry *entry)
     bool is_resync = entry->operation == JOURNAL_RESYNC && entry->destination_invalid;
     for (size_t i = 0; is_resync && i < r->disk_count; i++) {
         struct recovery_disk *d = &r->disks[i];
-        for (size_t s = 0; s < entry->step_count && !d->was_invalid; s++) {
-            const char *key = entry->steps[s].lun_key;
-            d->was_invalid = key && strcmp(key, d->key) == 0;
-        }
+        d->was_invalid = d->was_invalid || journal_speaks_of(entry, d->key);
         r->was_invalid = r->was_invalid || d->was_invalid;
     }
 }

@@ -322,16 +322,13 @@ static HRESULT admit(struct set_builder *b, struct candidate *c, const VSS_ID *p
 static HRESULT check_entry(const struct journal_entry *entry, const struct candidate *c,
                            struct error *err)
 {
-    for (size_t s = 0; s < entry->step_count; s++) {
-        const char *key = entry->steps[s].lun_key;
-        for (size_t i = 0; key && i < c->lun_count; i++) {
-            if (strcmp(key, c->luns[i].key) == 0) {
-                return error_set(err, VSS_E_BAD_STATE,
-                                 "%s is being overwritten by process %lld or was left half-written "
-                                 "(%s); end that resync first",
-                                 c->luns[i].lun->url, (long long)entry->pid,
-                                 entry->description ? entry->description : "");
-            }
+    for (size_t i = 0; i < c->lun_count; i++) {
+        if (journal_speaks_of(entry, c->luns[i].key)) {
+            return error_set(err, VSS_E_BAD_STATE,
+                             "%s is being overwritten by process %lld or was left half-written "
+                             "(%s); end that resync first",
+                             c->luns[i].lun->url, (long long)entry->pid,
+                             entry->description ? entry->description : "");
         }
     }
     return S_OK;

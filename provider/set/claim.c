@@ -60,13 +60,8 @@ static HRESULT check_source(const struct journal_entry *entry, const struct vss_
                             struct error *err)
 {
     char key[LUN_KEY_BYTES];
-    (void)lun_info_key(info, key);
-    for (size_t i = 0; i < entry->step_count; i++) {
-        if (entry->steps[i].lun_key && strcmp(entry->steps[i].lun_key, key) == 0) {
-            return refuse_at_work(entry, info, err);
-        }
-    }
-    return S_OK;
+    return journal_speaks_of(entry, lun_info_key(info, key)) ? refuse_at_work(entry, info, err)
+                                                             : S_OK;
 }
 
 HRESULT claim_check_sources(struct store *store, const struct set_record *set, struct error *err)
