@@ -363,3 +363,13 @@ void array_need_mounts(void)
         exit(77);
     }
 }
+
+void array_delete_set(struct array *a, struct set_record *set)
+{
+    struct error err = {0};
+    int32_t deleted = 0;
+    assert_ok(set_delete(a->env, &set->set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
+              &err);
+    set_record_free(set);
+    array_assert_nothing_left(a);
+}

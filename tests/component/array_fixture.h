@@ -50,6 +50,9 @@ void array_assert_refused(HRESULT hr, HRESULT code, const struct error *err, con
 /* A set of the first count LUNs, committed. context has the attribute bits. */
 void array_create(struct array *a, uint32_t context, size_t count, struct set_record *out);
 
+/* Deletes a set and frees its record; nothing else must be left. */
+void array_delete_set(struct array *a, struct set_record *set);
+
 /* Fills [offset, offset + bytes) of a backing file with a pattern, through the page cache that tgtd
  * shares. */
 void array_fill(const struct array *a, size_t lun, uint64_t offset, uint64_t bytes, uint8_t seed);

@@ -76,16 +76,6 @@ void fail_to_recover(struct array *a, const struct set_record *set, size_t count
     recovery_free(r);
 }
 
-void delete_set(struct array *a, struct set_record *set)
-{
-    struct error err = {0};
-    int32_t deleted = 0;
-    assert_ok(set_delete(a->env, &set->set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
-              &err);
-    set_record_free(set);
-    array_assert_nothing_left(a);
-}
-
 void update_lun(struct array *a, int lun, const char *params)
 {
     struct error err = {0};

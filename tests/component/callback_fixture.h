@@ -29,9 +29,6 @@ void recover(struct array *a, const struct set_record *set, size_t count);
 void fail_to_recover(struct array *a, const struct set_record *set, size_t count,
                      const char *words);
 
-/* Deletes the set; nothing else must be left. */
-void delete_set(struct array *a, struct set_record *set);
-
 /* tgtadm's parameters of a LUN ("readonly=1"). */
 void update_lun(struct array *a, int lun, const char *params);
 

@@ -70,16 +70,6 @@ void assert_impossible(struct array *a, enum recover_way way, const char *words)
     journal_free_all(entry, 1);
 }
 
-void delete_set(struct array *a, struct set_record *set)
-{
-    struct error err = {0};
-    int32_t deleted = 0;
-    assert_ok(set_delete(a->env, &set->set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
-              &err);
-    set_record_free(set);
-    array_assert_nothing_left(a);
-}
-
 /* A LUN with the designator of another one, and a serial number of its own. */
 void add_twin(struct array *a, const struct vss_lun_info *info)
 {

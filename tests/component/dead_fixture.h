@@ -20,9 +20,6 @@ void assert_none_open(struct array *a);
 void deal_with(struct array *a, enum recover_way way);
 void assert_impossible(struct array *a, enum recover_way way, const char *words);
 
-/* Deletes the set; nothing else must be left. */
-void delete_set(struct array *a, struct set_record *set);
-
 #define TWIN_TARGET "iqn.2026-01.org.lunshadow.a-twin" /* before the array's own in a scan */
 
 /* A LUN more with info's designator and another serial number: one key, two LUNs. */

@@ -124,16 +124,6 @@ void host_recover(struct array *a, const struct set_record *set, char method[204
     print_message("%s\n", method);
 }
 
-void host_delete_set(struct array *a, struct set_record *set)
-{
-    struct error err = {0};
-    int32_t deleted = 0;
-    assert_ok(set_delete(a->env, &set->set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
-              &err);
-    set_record_free(set);
-    array_assert_nothing_left(a);
-}
-
 /* A number of the method's text. */
 uint64_t host_number_after(const char *method, const char *word)
 {

@@ -34,7 +34,6 @@ void host_find_copy(const struct array *a, char out[512]);
 /* A recovery of the whole set; and its run, which tells how it was copied. */
 struct recovery *host_add_all(struct array *a, const struct set_record *set);
 void host_recover(struct array *a, const struct set_record *set, char method[2048]);
-void host_delete_set(struct array *a, struct set_record *set);
 
 /* A number of the method's text. */
 uint64_t host_number_after(const char *method, const char *word);

@@ -115,7 +115,7 @@ static void what_is_listed_is_copied(void **state)
     host_recover(a, &set, method); /* what was put back is no more shared, and the same */
     assert_non_null(strstr(method, "changed-block list"));
     assert_int_equal(host_number_after(method, "wrote "), 0);
-    host_delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* A disk that is nobody's original shares nothing with the copy. */
@@ -138,7 +138,7 @@ static void the_list_of_another_lun_is_everything(void **state)
     char original[256];
     (void)snprintf(original, sizeof(original), "%s/original0", a->base);
     host_assert_same_body(original, a->files[1]);
-    host_delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void a_list_comes_in_many_answers(void **state)
@@ -159,7 +159,7 @@ static void a_list_comes_in_many_answers(void **state)
     assert_true(calls > 20);
     assert_non_null(strstr(method, "changed-block list"));
     host_assert_original(a, 0);
-    host_delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void without_a_list_all_is_compared(void **state)
@@ -176,7 +176,7 @@ static void without_a_list_all_is_compared(void **state)
         assert_non_null(strstr(method, "compare (the destination is the original)"));
         assert_null(strstr(method, "listed"));
         host_assert_original(a, 0);
-        host_delete_set(a, &set);
+        array_delete_set(a, &set);
     }
 }
 
@@ -205,7 +205,7 @@ static void nonsense_is_no_list(void **state)
         assert_non_null(strstr(method, "compare (the destination is the original)"));
         host_assert_original(a, 0);
     }
-    host_delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* What it names past the end of the disk is nothing, and the rest holds. */
@@ -223,7 +223,7 @@ static void a_list_may_name_too_much(void **state)
     host_recover(a, &set, method);
     assert_int_equal(host_number_after(method, "listed "), HOST_BODY_BYTES);
     host_assert_original(a, 0);
-    host_delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void a_lie_is_found_out(void **state)
@@ -242,7 +242,7 @@ static void a_lie_is_found_out(void **state)
         host_recover(a, &set, method);
         assert_non_null(strstr(method, "compare (the array's list of changes was wrong)"));
         host_assert_original(a, 0);
-        host_delete_set(a, &set);
+        array_delete_set(a, &set);
     }
 }
 
@@ -274,7 +274,7 @@ static void a_cancel_before_the_wipe_writes_nothing(void **state)
     replace(a, say_nothing);
     host_recover(a, &set, method);
     host_assert_original(a, 0);
-    host_delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 int main(void)

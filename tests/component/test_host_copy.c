@@ -51,7 +51,7 @@ static void differences_alone_are_written(void **state)
     assert_int_equal(host_number_after(method, "verified "), HOST_BODY_BYTES);
     host_recover(a, &set, method); /* there is nothing left to do, and the copy can be used again */
     assert_int_equal(host_number_after(method, "wrote "), 0);
-    host_delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* A LUN of another content and label, which can have holes. */
@@ -103,7 +103,7 @@ static void another_lun_is_written_whole(void **state)
     assert_int_equal(stat(path, &after), 0);
     assert_true(after.st_blocks < (blkcnt_t)(50u * HOST_MIB / 512));
     recovery_free(r);
-    host_delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void refused_before_anything_is_written(void **state)
@@ -142,7 +142,7 @@ static void refused_before_anything_is_written(void **state)
     assert_refused(recovery_add(r, &set.snapshots[0].snapshot_id, url, &err),
                    VSS_E_VOLUME_NOT_SUPPORTED, &err, "same size");
     recovery_free(r);
-    host_delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* A safety copy that could not be put back is none. */
@@ -167,7 +167,7 @@ static void no_undo_is_promised(void **state)
     assert_non_null(strstr(recovery_results(r, &count)->undo_note, "cannot be undone"));
     recovery_free(r);
     host_assert_original(a, 0);
-    host_delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* ---- what happens meanwhile -------------------------------------------------------------------
@@ -208,7 +208,7 @@ static void cancel_stops_within_a_second(void **state)
     host_configure(a, "");
     host_recover(a, &set, method);
     host_assert_original(a, 0);
-    host_delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* ---- a second initiator that keeps writing ----------------------------------------------------
@@ -240,7 +240,7 @@ static void what_reads_back_otherwise_is_told(void **state)
     host_configure(a, "");
     host_recover(a, &set, method);
     host_assert_original(a, 0);
-    host_delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void resync_in_child(const struct array *a, const struct set_record *set)
@@ -317,7 +317,7 @@ static void a_dead_process_is_gone_on_with(void **state)
     assert_true(host_number_after(method, "resumed at byte ") > HOST_EDGE_BYTES);
     assert_true(host_number_after(method, "read ") < 2ull * HOST_BODY_BYTES);
     host_assert_original(a, 0);
-    host_delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* Takes the reservation away, and writes where the dead process had copied. */
@@ -341,21 +341,27 @@ static void write_as_stranger(struct array *a)
     lun_close(lun);
 }
 
+/* The next one relies on nothing of what was noted. */
+static void assert_begun_anew(struct array *a, struct set_record *set, const char *copy)
+{
+    char method[2048];
+    host_configure(a, copy);
+    host_recover(a, set, method);
+    assert_null(strstr(method, "resumed"));
+    host_assert_original(a, 0);
+    array_delete_set(a, set);
+}
+
 /* Without the fence they can: what was noted is not believed. */
 static void without_its_fence_all_is_compared(void **state)
 {
     struct array *a = *state;
     struct set_record set;
-    char method[2048];
     host_configure(a, "rate = 24\\n");
     host_make(a, 1, &set);
     kill_in_the_middle(a, &set);
     write_as_stranger(a);
-    host_configure(a, "");
-    host_recover(a, &set, method);
-    assert_null(strstr(method, "resumed"));
-    host_assert_original(a, 0);
-    host_delete_set(a, &set);
+    assert_begun_anew(a, &set, "");
 }
 
 /* Nor is it where one that raised the fence anew died too, before it had noted anything. */
@@ -363,17 +369,12 @@ static void a_fence_raised_anew_proves_nothing(void **state)
 {
     struct array *a = *state;
     struct set_record set;
-    char method[2048];
     host_configure(a, "rate = 24\\n");
     host_make(a, 1, &set);
     kill_in_the_middle(a, &set);
     write_as_stranger(a);
     kill_when(a, &set, wait_until_wiped_again);
-    host_configure(a, "");
-    host_recover(a, &set, method);
-    assert_null(strstr(method, "resumed"));
-    host_assert_original(a, 0);
-    host_delete_set(a, &set);
+    assert_begun_anew(a, &set, "");
 }
 
 /* What a list of changes left out was never looked at: who wants no list does not rely on it. */
@@ -381,15 +382,10 @@ static void what_a_list_left_out_is_not_noted_as_copied(void **state)
 {
     struct array *a = *state;
     struct set_record set;
-    char method[2048];
     host_configure(a, "rate = 2\\n");
     host_make(a, 1, &set);
     kill_in_the_middle(a, &set);
-    host_configure(a, "method = compare\\n");
-    host_recover(a, &set, method);
-    assert_null(strstr(method, "resumed"));
-    host_assert_original(a, 0);
-    host_delete_set(a, &set);
+    assert_begun_anew(a, &set, "method = compare\\n");
 }
 
 int main(void)

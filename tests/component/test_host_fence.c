@@ -50,7 +50,7 @@ static void lost_sessions_are_opened_anew(void **state)
     assert_true(host_number_after(method, "unmapped ") == 0);
     assert_non_null(strstr(method, "lost sessions opened anew"));
     host_assert_original(a, 0);
-    host_delete_set(a, &set); /* no registration is left: the set could not be deleted, and: */
+    array_delete_set(a, &set); /* no registration is left: the set could not be deleted, and: */
     struct error err = {0};
     struct lun *lun = NULL;
     size_t count = 1;
@@ -108,7 +108,7 @@ static void break_fence_of(struct array *a, const char *copy)
     assert_true(disk_ids_equal(&before, &after));
     disk_ids_free(&before);
     disk_ids_free(&after);
-    host_delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void broken_fence_makes_all_be_compared_again(void **state)
@@ -214,7 +214,7 @@ static void a_restarted_target_is_gone_on_with(void **state)
     assert_non_null(strstr(method, "lost sessions opened anew"));
     host_assert_original(a, 0);
     recovery_free(run.recovery);
-    host_delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* Before a resync, and so after one that a crash of the array ended. */
@@ -230,7 +230,7 @@ static void a_copy_that_the_array_forgot_is_shown_again(void **state)
     serve_again(a, "1", a->urls[0], a->files[0], &set.luns[0].source);
     host_recover(a, &set, method);
     host_assert_original(a, 0);
-    host_delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* Somebody else holds on to the LUN: nothing more is written to it. */
@@ -270,7 +270,7 @@ static void a_stranger_who_stays_ends_it(void **state)
     recovery_free(r);
     host_recover(a, &set, method);
     host_assert_original(a, 0);
-    host_delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* ---- a second initiator that keeps writing ---- */
@@ -383,7 +383,7 @@ static void a_hammering_initiator_gets_no_write_in(void **state)
     assert_int_equal(hammer.between, 0);
     host_assert_original(a, 0);
     disk_ids_free(&own);
-    host_delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 int main(void)

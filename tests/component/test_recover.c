@@ -94,7 +94,7 @@ static void dead_break_is_taken_back(void **state)
     assert_ids(a, &set, before);
     free_ids(before);
     load_set(a, &set);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static struct array *with_twin;
@@ -143,7 +143,7 @@ static void old_labels_are_not_given_to_a_twin(void **state)
     assert_ids(a, &set, before);
     free_ids(before);
     load_set(a, &set);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void dead_break_is_finished(void **state)
@@ -246,7 +246,7 @@ static void dead_import_is_taken_back(void **state)
         assert_int_equal(array_digest(files[i]), digests[i]);
     }
     assert_ok(set_import(a->env, &set, &err), &err);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* LocateLuns was called, and nothing more: no label was written, and nobody knows the places. */
@@ -278,7 +278,7 @@ static void dead_import_of_a_document_is_taken_back(void **state)
     assert_int_equal(sets_load(a->env->store, &set.set_id, &(struct set_record){0}, NULL),
                      VSS_E_OBJECT_NOT_FOUND);
     assert_ok(set_import(a->env, &set, &err), &err);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void dead_import_is_finished(void **state)
@@ -297,7 +297,7 @@ static void dead_import_is_finished(void **state)
         assert_true(disk_ids_equal(&now, &set.luns[i].copy_ids));
         disk_ids_free(&now);
     }
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* ---- delete ---------------------------------------------------------------------------------- */
@@ -366,7 +366,7 @@ static void copies_of_a_dead_session_are_deleted(void **state)
     error_clear(&err);
     assert_ok(recover_abandoned(a->env, &sets[0], &err), &err);
     free(sets);
-    delete_set(a, &own);
+    array_delete_set(a, &own);
 }
 
 static bool announce_create(struct set_environment *env, const struct set_record *set)
@@ -414,7 +414,7 @@ static void a_hopeless_entry_can_be_forgotten(void **state)
     assert_refused(recover_forget(a->env, &entry->entry_id, &err), VSS_E_OBJECT_NOT_FOUND, &err,
                    "dealt with");
     journal_free_all(entry, 1);
-    delete_set(a, &set); /* nothing keeps others from working any more */
+    array_delete_set(a, &set); /* nothing keeps others from working any more */
 }
 
 int main(void)

@@ -74,7 +74,7 @@ static void dead_resync_is_finished(void **state)
     assert_impossible(a, RECOVER_ROLLBACK, "resume it");
     deal_with(a, RECOVER_RESUME);
     assert_int_equal(array_digest(a->files[0]), digest);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* Done, but the target was away when the fence was to be taken off; and who took it off later may
@@ -143,7 +143,7 @@ static void a_resync_that_is_done_only_loses_its_fence(void **state)
         assert_no_registration(a);
         assert_int_equal(array_digest(a->files[0]), digest);
     }
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void no_fence_is_looked_for_on_a_twin(void **state)
@@ -157,7 +157,7 @@ static void no_fence_is_looked_for_on_a_twin(void **state)
     assert_twin_refused(a, RECOVER_RESUME, set.luns[0].source_url);
     deal_with(a, RECOVER_RESUME);
     assert_no_registration(a);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* Nor does what a dying recovery left keep the same resync from running. */
@@ -180,7 +180,7 @@ static void another_resync_takes_what_is_left_of_a_fence(void **state)
         assert_no_registration(a);
         assert_int_equal(array_digest(a->files[0]), digest);
     }
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* ---- what is whole, and not let go of ----------------------------------------------------------
@@ -272,7 +272,7 @@ static void a_resync_that_is_done_is_not_done_again(void **state)
     deal_with(a, RECOVER_RESUME);
     assert_int_equal(let_in, 1);
     assert_int_equal(array_digest(a->files[0]), digest);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void hosts_are_let_in_again_where_nothing_was_done(void **state)
@@ -288,7 +288,7 @@ static void hosts_are_let_in_again_where_nothing_was_done(void **state)
     deal_with(a, RECOVER_ROLLBACK);
     assert_int_equal(let_in, 1);
     assert_int_equal(array_digest(a->files[0]), digest);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 int main(void)

@@ -109,16 +109,6 @@ static void give_new_ids(const struct array *a, size_t lun)
     assert_ok(process_run(argv, 10000, NULL, &err), &err);
 }
 
-static void delete_set(struct array *a, struct set_record *set)
-{
-    struct error err = {0};
-    int32_t deleted = 0;
-    assert_ok(set_delete(a->env, &set->set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
-              &err);
-    set_record_free(set);
-    array_assert_nothing_left(a);
-}
-
 static void content_comes_back_and_own_ids_stay(void **state)
 {
     struct array *a = *state;
@@ -142,7 +132,7 @@ static void content_comes_back_and_own_ids_stay(void **state)
         disk_ids_free(&own[i]);
     }
     free_bodies(&bodies);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void revert_identity_gives_the_originals_ids(void **state)
@@ -166,7 +156,7 @@ static void revert_identity_gives_the_originals_ids(void **state)
         disk_ids_free(&now);
     }
     free_bodies(&bodies);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void wiped_label_gets_the_last_known_ids(void **state)
@@ -192,7 +182,7 @@ static void wiped_label_gets_the_last_known_ids(void **state)
     array_read_ids(a, a->urls[1], &now);
     assert_true(disk_ids_equal(&now, &set.luns[1].source_ids)); /* as read when the set was made */
     disk_ids_free(&now);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void a_copy_can_be_used_again(void **state)
@@ -207,7 +197,7 @@ static void a_copy_can_be_used_again(void **state)
     recover_all(a, &set, 0);
     assert_bodies_back(a, &bodies);
     free_bodies(&bodies);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void other_sessions_are_cut_off(void **state)
@@ -227,7 +217,7 @@ static void other_sessions_are_cut_off(void **state)
     assert_ok(block_read(&other->block, 4096, 1, block, &err), &err);
     assert_ok(block_write(&other->block, 4096, 1, block, &err), &err); /* the fence is down */
     lun_close(other);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* ---- refused before anything is written -------------------------------------------------------
@@ -296,7 +286,7 @@ static void volumes_outside_the_set_stop_it(void **state)
     recovery_free(r);
     recover_all(a, &set, VSS_RECOVERY_NO_VOLUME_CHECK);
     assert_int_not_equal(array_digest(a->files[1]), digests[1]);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* A volume that came to be after the snapshots were added is in no set either. */
@@ -326,7 +316,7 @@ static void a_new_volume_stops_it(void **state)
     assert_refused(recovery_run(r, 0, &err), VSS_E_UNSELECTED_VOLUME, &err, "#4");
     assert_int_equal(array_digest(a->files[1]), digest);
     recovery_free(r);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void add_lun(struct array *a, uint32_t lun, uint64_t bytes, uint32_t block_bytes,
@@ -447,7 +437,7 @@ static void one_recovery_at_a_time(void **state)
     error_clear(&err);
     assert_ok(recovery_add(second, id, NULL, &err), &err);
     recovery_free(second);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void cancelled_before_the_wipe_writes_nothing(void **state)
@@ -465,7 +455,7 @@ static void cancelled_before_the_wipe_writes_nothing(void **state)
     atomic_store(&a->env->cancelled, false);
     assert_untouched(a, digests);
     recovery_free(r);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 int main(void)

@@ -108,23 +108,30 @@ static void a_fence_lost_before_the_wipe_is_noticed(void **state)
     assert_int_equal(array_digest(a->files[0]), digests[0]);
     assert_int_equal(array_digest(a->files[1]), digests[1]);
     assert_int_equal(open_entries(a), 0);
-    delete_set(a, &set); /* nothing is left: of what was not overwritten there is no safety copy */
+    array_delete_set(
+        a, &set); /* nothing is left: of what was not overwritten there is no safety copy */
+}
+
+/* All is copied then, and looks like nothing. */
+static void lose_fence_while_copying(struct array *a, struct set_record *set)
+{
+    uint64_t digests[2];
+    make_two(a, set, digests);
+    replace(a, VSS_OP_RESYNC_POLL, break_fence_then_poll);
+    fail_to_recover(a, set, 2, "persistent reservation");
+    restore(a, VSS_OP_RESYNC_POLL);
+    assert_blank(a, 0);
+    assert_blank(a, 1);
 }
 
 static void a_fence_lost_while_the_array_copies_is_noticed(void **state)
 {
     struct array *a = *state;
     struct set_record set;
-    uint64_t digests[2];
-    make_two(a, &set, digests);
-    replace(a, VSS_OP_RESYNC_POLL, break_fence_then_poll);
-    fail_to_recover(a, &set, 2, "persistent reservation");
-    restore(a, VSS_OP_RESYNC_POLL);
-    assert_blank(a, 0);
-    assert_blank(a, 1);
+    lose_fence_while_copying(a, &set);
     assert_int_equal(open_entries(a), 1);
     recover(a, &set, 2);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* Where the wipe fails, what is put back is what was there when it began. */
@@ -134,16 +141,10 @@ static void what_is_left_of_scratch_luns_is_closed(void **state)
     struct array *a = *state;
     struct error err = {0};
     struct set_record set;
-    uint64_t digests[2];
-    make_two(a, &set, digests);
-    replace(a, VSS_OP_RESYNC_POLL, break_fence_then_poll);
-    fail_to_recover(a, &set, 2, "persistent reservation");
-    restore(a, VSS_OP_RESYNC_POLL);
-    assert_blank(a, 0);
-    assert_blank(a, 1);
+    lose_fence_while_copying(a, &set);
     assert_ok(recover_close_blank(a->env, &err), &err);
     assert_int_equal(open_entries(a), 0);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* What an array's targets do to a session that is silent for the hours of a copy. */
@@ -181,7 +182,7 @@ static void a_session_lost_while_the_array_copies_is_opened_anew(void **state)
     restore(a, VSS_OP_RESYNC_POLL);
     assert_int_not_equal(array_digest(a->files[0]), digests[0]);
     assert_int_equal(open_entries(a), 0);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void what_others_wrote_until_the_fence_stays(void **state)
@@ -218,7 +219,7 @@ static void a_label_that_changed_until_the_fence_ends_it(void **state)
     assert_int_equal(array_digest(a->files[0]), digests[0]);
     assert_int_equal(open_entries(a), 0);
     recover(a, &set, 2);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* ---- a set of the same LUN ---------------------------------------------------------------------
@@ -285,7 +286,7 @@ static void a_set_and_a_resync_keep_out_of_each_other(void **state)
     assert_refused(second_hr, VSS_E_BAD_STATE, &second_err, "has not ended its resync");
     set_builder_free(late);
     set_environment_close(second);
-    delete_set(a, &old);
+    array_delete_set(a, &old);
 }
 
 int main(void)

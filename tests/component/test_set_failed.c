@@ -136,16 +136,6 @@ static void on_registry(struct array *a, const char *sql)
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
-static void delete_set(struct array *a, struct set_record *set)
-{
-    struct error err = {0};
-    int32_t deleted = 0;
-    assert_ok(set_delete(a->env, &set->set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
-              &err);
-    set_record_free(set);
-    array_assert_nothing_left(a);
-}
-
 /* ---- import -----------------------------------------------------------------------------------
  */
 
@@ -171,7 +161,7 @@ static void failed_import_of_a_document_leaves_nothing_shown(void **state)
     assert_unknown(a, &set);
     assert_int_equal(open_entries(a), 0);
     assert_ok(set_import(a->env, &set, &err), &err);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* The only entry that is open. */
@@ -206,7 +196,7 @@ static void import_that_cannot_be_hidden_stays_known(void **state)
     assert_let_in(a, 0);
     assert_unknown(a, &set);
     assert_ok(set_import(a->env, &set, &err), &err);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* Nothing had been done to the array, so whoever sees the copies goes on to see them. */
@@ -223,7 +213,7 @@ static void import_that_had_not_begun_hides_nothing(void **state)
               &err);
     roll_back(a);
     assert_let_in(a, 1);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* An array that says that it cannot mask keeps nobody from going on. */
@@ -241,7 +231,7 @@ static void array_that_cannot_mask_keeps_no_entry_open(void **state)
     assert_int_equal(open_entries(a), 0);
     error_clear(&err);
     assert_ok(set_import(a->env, &set, &err), &err);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* Whether a copy was found or not. */
@@ -261,7 +251,7 @@ static void dry_import_leaves_nothing_shown(void **state)
     restore(a, VSS_OP_FILL_IN_LUN_INFO);
     assert_let_in(a, 0);
     a->env->is_dry_run = false;
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* What such a document says is not sent to the array, which shows the copies to somebody. */
@@ -288,7 +278,7 @@ static void document_that_is_not_believed_hides_nothing(void **state)
     a->env->is_dry_run = false;
     set_record_free(&forged);
     assert_ok(set_import(a->env, &set, &err), &err);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* Imported copies stay read-only, however another import of them ends. */
@@ -320,7 +310,7 @@ static void imported_copies_stay_read_only(void **state)
     restore(a, VSS_OP_FILL_IN_LUN_INFO);
     assert_all_read_only(a, 2);
     assert_int_equal(open_entries(a), 0);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* A copy that was deleted is not one that was found. */
@@ -344,7 +334,7 @@ static void none_imported_is_said_beside_deleted_copies(void **state)
     assert_ok(sets_load(a->env->store, &set.set_id, &kept, &err), &err);
     assert_non_null(kept.luns[1].copy_url);
     set_record_free(&kept);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* ---- break ------------------------------------------------------------------------------------
@@ -373,7 +363,7 @@ static void break_that_the_registry_cannot_note_is_taken_back(void **state)
         assert_ids(a, kept.luns[i].copy_url, &set.luns[i].copy_ids);
     }
     set_record_free(&kept);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* ---- arrays that do not cut several LUNs at once ------------------------------------------------
@@ -420,7 +410,7 @@ static void array_without_consistent_sets_gets_one_lun_a_set(void **state)
     assert_ok(set_commit(b, NULL, &set, &err), &err);
     set_builder_free(b);
     assert_int_equal(set.lun_count, 1);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* Nor a volume that lies on several of its LUNs. */
@@ -451,18 +441,18 @@ static void luns_that_were_not_held_are_no_set(void **state)
     struct set_record set;
     claim_consistent_set(a, VSS_CAPABILITY_EMULATED);
     assert_ok(make_set(a, 2, &set, &err), &err); /* the real one holds, and says so */
-    delete_set(a, &set);
+    array_delete_set(a, &set);
     replace(a, VSS_OP_COMMIT_SNAPSHOTS, commit_without_hold);
     assert_refused(make_set(a, 2, &set, &err), VSS_E_UNEXPECTED_PROVIDER_ERROR, &err,
                    "array lab does not cut several LUNs at one point in time by itself");
     array_assert_nothing_left(a);
     error_clear(&err);
     assert_ok(make_set(a, 1, &set, &err), &err); /* one LUN is one point in time */
-    delete_set(a, &set);
+    array_delete_set(a, &set);
     claim_consistent_set(a, VSS_CAPABILITY_NATIVE);
     assert_ok(make_set(a, 2, &set, &err), &err);
     restore(a, VSS_OP_COMMIT_SNAPSHOTS);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 int main(void)

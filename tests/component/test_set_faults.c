@@ -114,7 +114,7 @@ static void a_destination_that_was_not_added_is_not_overwritten(void **state)
     assert_ok(recovery_run(r, VSS_RECOVERY_NO_VOLUME_CHECK, &err), &err);
     recovery_free(r);
     assert_int_equal(array_digest(a->files[1]), digest);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* The copy's label is on the destination when the array says no. It is taken off, so that nobody
@@ -139,7 +139,7 @@ static void ids_of_the_copy_are_not_taken_for_the_destinations(void **state)
     for (size_t i = 0; i < ARRAY_LUNS; i++) {
         assert_ids(a, a->urls[i], &set.luns[i].source_ids);
     }
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void half_written_destinations_are_not_released_by_a_second_failure(void **state)
@@ -156,7 +156,7 @@ static void half_written_destinations_are_not_released_by_a_second_failure(void 
     assert_int_equal(calls, 0); /* no POST_RECOVERY */
     assert_int_equal(open_entries(a), 1);
     recover(a, &set, 2);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void array_that_fails_is_told_to_stop_copying(void **state)
@@ -172,7 +172,7 @@ static void array_that_fails_is_told_to_stop_copying(void **state)
     recover(a, &set, 1);        /* which cannot know whether that was heard, and says it again */
     assert_int_equal(calls, 3);
     restore(a, VSS_OP_RESYNC_CANCEL);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void copying_that_began_unheard_is_told_to_stop(void **state)
@@ -188,7 +188,7 @@ static void copying_that_began_unheard_is_told_to_stop(void **state)
     recover(a, &set, 1);
     assert_int_equal(calls, 3);
     restore(a, VSS_OP_RESYNC_CANCEL);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* What goes on in the array would write behind the back of the resync that takes over. */
@@ -207,7 +207,7 @@ static void earlier_copying_that_does_not_stop_keeps_the_next_from_beginning(voi
     assert_int_equal(array_digest(a->files[0]), digest);
     assert_int_equal(open_entries(a), 1);
     recover(a, &set, 1);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void destination_that_cannot_be_written_is_left_as_it_is(void **state)
@@ -229,7 +229,7 @@ static void destination_that_cannot_be_written_is_left_as_it_is(void **state)
     assert_int_equal(open_entries(a), 0);
     update_lun(a, 2, "readonly=0");
     recover(a, &set, 2);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void copies_of_other_sets_are_no_destinations(void **state)
@@ -296,7 +296,7 @@ static void reservation_of_a_lost_session_is_taken_off(void **state)
     assert_int_equal(count, 0);
     lun_close(lun);
     assert_int_equal(open_entries(a), 0);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* ---- two at once ------------------------------------------------------------------------------
@@ -343,7 +343,7 @@ static void set_is_not_taken_away_under_a_resync(void **state)
     assert_int_equal(import_result, VSS_E_BAD_STATE);
     assert_ok(sets_load(a->env->store, &set.set_id, &found, &err), &err);
     set_record_free(&found);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* A copy that an unfinished resync still needs is not deleted by anybody. */
@@ -360,7 +360,7 @@ static void copies_outlive_the_resync_that_needs_them(void **state)
     assert_refused(set_delete(a->env, &set.set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
                    VSS_E_BAD_STATE, &err, "resync");
     recover(a, &set, 1);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void half_written_destination_is_not_copied(void **state)
@@ -381,7 +381,7 @@ static void half_written_destination_is_not_copied(void **state)
     assert_ok(set_add_volume(b, a->urls[1], NULL, &id, &err), &err);
     set_builder_free(b);
     recover(a, &set, 1);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* A resync that runs may have taken over what another process wants to take back. */
@@ -396,7 +396,7 @@ static void nothing_is_taken_back_under_a_resync(void **state)
     start_recovery(a, &set, 1, &r);
     assert_refused(recovery_rollback(a->env, &entry, &err), VSS_E_RESYNC_IN_PROGRESS, &err, NULL);
     recovery_free(r);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* ---- sets ------------------------------------------------------------------------------------ */
@@ -467,7 +467,7 @@ static void original_that_is_not_ready_is_not_invisible(void **state)
                    VSS_E_BREAK_REVERT_ID_FAILED, &err, "/1");
     assert_ids(a, set.luns[0].copy_url, &set.luns[0].copy_ids);
     update_lun(a, 1, "online=1");
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* A break that changed the labels and then failed: the registry says what the labels are. */
@@ -520,7 +520,7 @@ static void import_writes_to_nothing_but_the_arrays_copies(void **state)
         set_record_free(&forged);
     }
     assert_ok(set_import(a->env, &set, &err), &err);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 int main(void)

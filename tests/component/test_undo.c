@@ -104,16 +104,6 @@ static size_t count_copies(struct array *a)
     return count;
 }
 
-static void delete_set(struct array *a, struct set_record *set)
-{
-    struct error err = {0};
-    int32_t deleted = 0;
-    assert_ok(set_delete(a->env, &set->set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
-              &err);
-    set_record_free(set);
-    array_assert_nothing_left(a);
-}
-
 static void what_was_overwritten_comes_back(void **state)
 {
     struct array *a = *state;
@@ -143,7 +133,7 @@ static void what_was_overwritten_comes_back(void **state)
     assert_digests(a, damaged);
     assert_ok(undo_discard(a->env, &copy.resync_id, &err), &err);
     assert_refused(undo_run(a->env, &copy.resync_id, &err), VSS_E_OBJECT_NOT_FOUND, &err, "--list");
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void a_set_deleted_as_usual_is_no_safety_copy_any_more(void **state)
@@ -159,7 +149,7 @@ static void a_set_deleted_as_usual_is_no_safety_copy_any_more(void **state)
     assert_ok(set_delete(a->env, &copy.set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
               &err);
     assert_int_equal(count_copies(a), 0);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void limits_hold(void **state)
@@ -180,7 +170,7 @@ static void limits_hold(void **state)
     assert_ok(resync(a, &set, UNDO_WHERE_CHEAP, note, &err), &err);
     assert_non_null(strstr(note, "undo_max_mib"));
     assert_int_equal(count_copies(a), 0);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static void age(const struct array *a)
@@ -215,7 +205,7 @@ static void copies_expire(void **state)
     age(a);
     assert_ok(undo_expire(a->env, &deleted, &err), &err);
     assert_int_equal(deleted, 1);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 static HRESULT veto(void *self, const struct vss_call *call, const void *in, void *out)
@@ -265,7 +255,7 @@ static void the_next_resync_keeps_the_safety_copy(void **state)
     assert_ok(undo_run(a->env, &first, &err), &err);
     assert_digests(a, damaged);
     assert_ok(undo_discard(a->env, &first, &err), &err);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 /* It holds one LUN; the others were whole until now, and would have no undo. */
@@ -295,7 +285,7 @@ static void an_undo_of_a_part_is_none_of_all(void **state)
             VSS_ID id = only_copy(a).set_id;
             assert_ok(set_delete(a->env, &id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err), &err);
         }
-        delete_set(a, &set);
+        array_delete_set(a, &set);
     }
 }
 
@@ -319,7 +309,7 @@ static void a_larger_destination_has_no_undo(void **state)
     recovery_set_undo(r, UNDO_REQUIRED);
     assert_refused(recovery_run(r, 0, &err), VSS_E_VOLUME_NOT_SUPPORTED, &err, "larger");
     recovery_free(r);
-    delete_set(a, &set);
+    array_delete_set(a, &set);
 }
 
 int main(void)
