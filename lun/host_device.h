@@ -9,8 +9,9 @@
 
 #define HOST_DEVICE_NAME_BYTES 64
 
-/* An attribute of a directory in sysfs: S_OK and its bytes, S_FALSE where it is not there or empty.
- * What cannot be read fails, as error_from_errno() says, and is never taken for absent. */
+/* An attribute of a directory in sysfs: S_OK and its bytes, S_FALSE where it is not there (any
+ * more) or empty. What cannot be read fails, as error_from_errno() says, and is never taken for
+ * absent. */
 HRESULT host_device_read(const char *directory, const char *name, uint8_t *out, size_t room,
                          uint32_t *out_length, struct error *err);
 

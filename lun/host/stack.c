@@ -24,6 +24,7 @@
 #define PAGE_BYTES   4096
 #define SECTOR_BYTES 512u /* sysfs counts in these, whatever the disk's blocks are */
 #define TEXT_BYTES   256
+#define LOOKS_MAX    16 /* at a table of mounts that changes while it is looked through */
 
 /* One way down. What is found to be no disk of a LUN does not end it: other legs may be. */
 struct descent {
@@ -586,23 +587,77 @@ static HRESULT mount_lies_on(const struct host_roots *roots, const struct host_m
                       : hr;
 }
 
-HRESULT host_lun_mounted(const struct host_roots *roots, const struct vss_lun_info *info,
-                         char **out_mount_point, struct error *err)
+static bool is_among(const struct host_mount *mounts, size_t count, const struct host_mount *sought)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (mounts[i].id == sought->id && mounts[i].device == sought->device &&
+            strcmp(mounts[i].path, sought->path) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A table of mounts, which is as old as the look through it takes. */
+struct look {
+    struct host_mount *mounts;
+    size_t count;
+    size_t at;
+};
+
+/* S_OK: the mount that it is at lies on the LUN; a failure: of that mount it cannot be told. */
+static HRESULT look_through(const struct host_roots *roots, const struct vss_lun_info *info,
+                            struct look *l, struct error *err)
+{
+    char name[HOST_DEVICE_NAME_BYTES];
+    HRESULT hr = S_FALSE;
+    for (l->at = 0; l->at < l->count; l->at++) {
+        hr = mount_lies_on(roots, &l->mounts[l->at], info, name, err);
+        if (hr != S_FALSE) {
+            break;
+        }
+    }
+    return hr;
+}
+
+/* Has the mount that cannot be told been unmounted meanwhile, and its devices gone with it? Then
+ * the table as it is now. */
+static bool look_has_aged(const struct host_roots *roots, struct look *l)
 {
     struct host_mount *mounts = NULL;
     size_t count = 0;
-    char name[HOST_DEVICE_NAME_BYTES];
-    *out_mount_point = NULL;
-    HRESULT hr = host_mounts_load(roots->proc, &mounts, &count, err);
-    hr = FAILED(hr) ? hr : S_FALSE;
-    for (size_t i = 0; i < count && hr == S_FALSE; i++) {
-        hr = mount_lies_on(roots, &mounts[i], info, name, err);
-        if (hr == S_OK) {
-            *out_mount_point = text_copy(mounts[i].path);
-            hr = *out_mount_point ? S_OK : no_memory(err);
-        }
+    if (FAILED(host_mounts_load(roots->proc, &mounts, &count, NULL)) ||
+        is_among(mounts, count, &l->mounts[l->at])) {
+        host_mounts_free(mounts, count);
+        return false;
     }
-    host_mounts_free(mounts, count);
+    host_mounts_free(l->mounts, l->count);
+    *l = (struct look){.mounts = mounts, .count = count};
+    return true;
+}
+
+HRESULT host_lun_mounted(const struct host_roots *roots, const struct vss_lun_info *info,
+                         char **out_mount_point, struct error *err)
+{
+    struct look l = {0};
+    struct error why = {0};
+    *out_mount_point = NULL;
+    HRESULT hr = host_mounts_load(roots->proc, &l.mounts, &l.count, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = look_through(roots, info, &l, &why);
+    for (int i = 1; i < LOOKS_MAX && FAILED(hr) && look_has_aged(roots, &l); i++) {
+        error_clear(&why);
+        hr = look_through(roots, info, &l, &why);
+    }
+    if (hr == S_OK) {
+        *out_mount_point = text_copy(l.mounts[l.at].path);
+        hr = *out_mount_point ? S_OK : no_memory(err);
+    } else if (FAILED(hr)) {
+        hr = error_set(err, hr, "%s", error_text(&why));
+    }
+    host_mounts_free(l.mounts, l.count);
     return hr;
 }
 

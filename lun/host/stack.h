@@ -57,7 +57,8 @@ void host_volume_free(struct host_volume *volume); /* leaves it all-zero */
  * counts as the same. Only what is known to be no LUN's disk (a network filesystem, one in memory,
  * a disk that is not SCSI or has no page 83) is passed over. Where it cannot be told what a mount
  * lies on (a device has gone, sysfs or a page 83 cannot be read, a zfs while this host has the
- * LUN's device), that is the error, VSS_E_UNEXPECTED or errno's: never S_FALSE. */
+ * LUN's device), that is the error, VSS_E_UNEXPECTED or errno's: never S_FALSE. A mount that goes
+ * while it is looked at is none: the table of mounts is read again. */
 HRESULT host_lun_mounted(const struct host_roots *roots, const struct vss_lun_info *info,
                          char **out_mount_point, struct error *err);
 

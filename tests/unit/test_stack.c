@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char *top;
@@ -380,6 +381,43 @@ static void test_where_a_lun_is_mounted(void **state)
     lun_info_free(&first);
 }
 
+/* A mount whose loop device goes while it is looked at. */
+static void test_what_is_unmounted_meanwhile(void **state)
+{
+    (void)state;
+    struct vss_lun_info first = {0};
+    take_identity(makedev(8, 0), &first);
+    put_text("sys/devices/loop6/size", "2048\n");
+    make_directories(fixture_path(top, "sys/devices/loop6/loop"));
+    char *attribute = text_copy(fixture_path(top, "sys/devices/loop6/loop/backing_file"));
+    assert_int_equal(mkfifo(attribute, 0600), 0); /* its reader waits for a writer */
+    number("loop6", 7, 6);
+    static const char *const after[] = {
+        "1 1 254:0 / / rw - ext4 /dev/vda rw\n",
+        "1 1 254:0 / / rw - ext4 /dev/vda rw\n2 1 253:1 / @/lvm rw - ext4 /dev/mapper/vg rw\n",
+        "1 1 254:0 / / rw - ext4 /dev/vda rw\n2 1 7:6 / @/going rw - ext4 /dev/loop6 rw\n",
+    };
+    static const HRESULT expected[] = {S_FALSE, S_OK, VSS_E_UNEXPECTED};
+    for (size_t i = 0; i < sizeof(after) / sizeof(after[0]); i++) {
+        put_text("sys/devices/loop6/size", "2048\n");
+        put_mounts(after[2]);
+        pid_t pid = fork();
+        if (pid == 0) {
+            int fd = open(attribute, O_WRONLY | O_CLOEXEC);
+            put_mounts(after[i]);
+            (void)unlink(fixture_path(top, "sys/devices/loop6/size"));
+            _exit(fd < 0);
+        }
+        assert_true(pid > 0);
+        assert_mounted(&first, expected[i], expected[i] == VSS_E_UNEXPECTED ? "has gone" : "");
+        int status = -1;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+    }
+    free(attribute);
+    lun_info_free(&first);
+}
+
 /* A LUN and a disk that is none under one volume: whichever of them is looked at first. */
 static void test_one_leg_of_several_is_a_lun(void **state)
 {
@@ -610,12 +648,19 @@ static void test_a_real_loop_device(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_disks_and_partitions),     TEST(test_paths_of_one_lun_are_one),
-        TEST(test_volumes_of_several_disks), TEST(test_what_is_no_scsi_disk),
-        TEST(test_files_on_the_way),         TEST(test_mount_points),
-        TEST(test_where_a_lun_is_mounted),   TEST(test_one_leg_of_several_is_a_lun),
-        TEST(test_a_btrfs_on_device_mapper), TEST(test_unknown_is_not_elsewhere),
-        TEST(test_no_file_to_open),          TEST(test_what_a_path_lies_on),
+        TEST(test_disks_and_partitions),
+        TEST(test_paths_of_one_lun_are_one),
+        TEST(test_volumes_of_several_disks),
+        TEST(test_what_is_no_scsi_disk),
+        TEST(test_files_on_the_way),
+        TEST(test_mount_points),
+        TEST(test_where_a_lun_is_mounted),
+        TEST(test_what_is_unmounted_meanwhile),
+        TEST(test_one_leg_of_several_is_a_lun),
+        TEST(test_a_btrfs_on_device_mapper),
+        TEST(test_unknown_is_not_elsewhere),
+        TEST(test_no_file_to_open),
+        TEST(test_what_a_path_lies_on),
         TEST(test_a_real_loop_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
