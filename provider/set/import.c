@@ -135,8 +135,8 @@ static void forget_places(struct set_record *set)
     }
 }
 
-/* First where the provider says the copies are, so that foreign targets see no login of ours; then
- * everywhere. *missing says why the first LUN that is missing is. */
+/* First where the array says that the copies are, so that foreign targets see no login of ours;
+ * then everywhere. *missing says why the first LUN that is missing is. */
 static HRESULT find_copies(struct set_environment *env, struct provider *provider,
                            struct set_record *set, struct error *missing, struct error *err)
 {
@@ -269,10 +269,20 @@ HRESULT set_import_copies(struct set_environment *env, struct provider *provider
     return hr;
 }
 
+/* What the array says of a copy, its place too; not its disk's ids, which the array does not know.
+ */
+static void take_arrays_word(struct lun_mapping *m, struct lun_mapping *said)
+{
+    VSS_ID signature = m->copy.disk_signature;
+    lun_info_free(&m->copy);
+    m->copy = said->copy;
+    m->copy.disk_signature = signature;
+    said->copy = (struct vss_lun_info){0};
+}
+
 /* What a document says of a copy is only believed where the array says the same: the LUN with that
- * identity is about to be written to. */
-static HRESULT check_document(struct provider *provider, const struct set_record *set,
-                              struct error *err)
+ * identity, at the place that is looked at first, is about to be written to. */
+static HRESULT check_document(struct provider *provider, struct set_record *set, struct error *err)
 {
     struct set_record said = {0};
     HRESULT hr = set_record_copy(set, &said);
@@ -281,7 +291,7 @@ static HRESULT check_document(struct provider *provider, const struct set_record
     }
     hr = set_call_target_luns(provider, &said, err);
     for (size_t i = 0; i < set->lun_count && SUCCEEDED(hr); i++) {
-        const struct lun_mapping *m = &set->luns[i];
+        struct lun_mapping *m = &set->luns[i];
         if (!m->is_empty && lun_info_compare(&m->copy, &said.luns[i].copy) != LUN_SAME) {
             char key[LUN_KEY_BYTES];
             hr = error_set(err, VSS_E_NO_SNAPSHOTS_IMPORTED,
@@ -289,6 +299,7 @@ static HRESULT check_document(struct provider *provider, const struct set_record
                            "the document that was saved when the set was made",
                            lun_info_key(&m->copy, key), m->source_url);
         }
+        take_arrays_word(m, &said.luns[i]);
     }
     set_record_free(&said);
     return hr;
@@ -313,7 +324,7 @@ static HRESULT merge_known(struct store *store, struct set_record *set, struct e
 
 /* A set that came with a document is on record before the array shows a copy of it. */
 static HRESULT announce(struct set_environment *env, struct provider *provider,
-                        const struct set_record *set, const VSS_ID *journal_id, struct error *err)
+                        struct set_record *set, const VSS_ID *journal_id, struct error *err)
 {
     HRESULT hr = check_document(provider, set, err);
     if (SUCCEEDED(hr)) {

@@ -237,6 +237,19 @@ uint64_t array_digest(const char *path)
     return digest;
 }
 
+void array_scsi_id(const struct vss_lun_info *info, char out[33])
+{
+    out[0] = '\0';
+    for (uint32_t i = 0; i < info->device_id.identifier_count; i++) {
+        const struct vss_storage_identifier *id = &info->device_id.identifiers[i];
+        bool is_naa = id->type == VDSStorageIdTypeFCPHName && id->identifier_bytes == 16;
+        for (size_t n = 0; is_naa && n < 16; n++) {
+            (void)snprintf(out + 2 * n, 3, "%02x", id->identifier[n]);
+        }
+    }
+    assert_int_equal(strlen(out), 32);
+}
+
 void array_read_ids(struct array *a, const char *url, struct vss_disk_ids *out)
 {
     struct error err = {0};

@@ -60,6 +60,9 @@ void array_fill(const struct array *a, size_t lun, uint64_t offset, uint64_t byt
 /* XXH64 of a whole file. */
 uint64_t array_digest(const char *path);
 
+/* What tgtd was told to make a LUN's NAA designator of: 32 hex digits. */
+void array_scsi_id(const struct vss_lun_info *info, char out[33]);
+
 /* The disk ids on a LUN as read through iSCSI. */
 void array_read_ids(struct array *a, const char *url, struct vss_disk_ids *out);
 

@@ -3,6 +3,7 @@
  * them made to fail, or to look around, at a chosen moment. */
 #include "component/callback_fixture.h"
 
+#include "common/buffer.h"
 #include "common/id.h"
 #include "common/log.h"
 #include "common/process.h"
@@ -523,6 +524,60 @@ static void import_writes_to_nothing_but_the_arrays_copies(void **state)
     array_delete_set(a, &set);
 }
 
+#define OTHER_TARGET "iqn.2026-01.org.lunshadow.test:other"
+
+/* Another array, whose only LUN has info's identity, and is a disk like the first original. */
+static struct lab *start_other_array(struct array *a, const struct vss_lun_info *info,
+                                     char out_file[320])
+{
+    struct error err = {0};
+    struct lab *other = NULL;
+    char directory[80];
+    char text[128];
+    char scsi_id[33];
+    (void)snprintf(directory, sizeof(directory), "%s/other", a->base);
+    struct lab_options options = {.directory = directory, .plain_directory = true};
+    assert_ok(lab_up(&options, &other, &err), &err);
+    (void)snprintf(out_file, 320, "%s/same.img", other->disks);
+    const char *const copy[] = {"cp", a->files[0], out_file, NULL};
+    assert_ok(process_run(copy, 60000, NULL, &err), &err);
+    array_scsi_id(info, scsi_id);
+    struct lab_lun_options lun = {.target = OTHER_TARGET,
+                                  .lun = 1,
+                                  .file = "same.img",
+                                  .block_bytes = 512,
+                                  .scsi_id = scsi_id,
+                                  .serial = info->serial_number};
+    assert_ok(lab_add_lun(other, &lun, &err), &err);
+    (void)snprintf(text, sizeof(text), "[portal other]\naddress = %s\n", other->portal);
+    array_configure(a, text);
+    return other;
+}
+
+/* A document that has all of a copy right but its place, where another array's LUN answers as it.
+ */
+static void import_looks_where_the_array_says(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    char file[320];
+    array_create(a, TRANSPORTABLE, 1, &set);
+    assert_ok(sets_delete(a->env->store, &set.set_id, &err), &err);
+    struct lab *other = start_other_array(a, &set.luns[0].copy, file);
+    uint64_t digest = array_digest(file);
+    assert_int_equal(set.luns[0].copy.interconnect_count, 1);
+    struct vss_interconnect *place = &set.luns[0].copy.interconnects[0];
+    free(place->port);
+    place->port = (uint8_t *)text_copy(OTHER_TARGET);
+    place->port_bytes = strlen(OTHER_TARGET);
+    assert_ok(set_import(a->env, &set, &err), &err);
+    assert_null(strstr(set.luns[0].copy_url, OTHER_TARGET));
+    assert_int_equal(array_digest(file), digest);
+    assert_ok(lab_down(other, &err), &err);
+    array_delete_set(a, &set);
+}
+
 int main(void)
 {
     /* Callbacks can be replaced only where the plug-in is loaded. */
@@ -546,6 +601,7 @@ int main(void)
         array_test(original_that_is_not_ready_is_not_invisible),
         array_test(half_done_break_is_known_and_can_be_repeated),
         array_test(import_writes_to_nothing_but_the_arrays_copies),
+        array_test(import_looks_where_the_array_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
