@@ -238,7 +238,8 @@ static HRESULT whole_body(struct host_copy *c, bool is_again, struct error *err)
         is_again = is_again || hr == S_FALSE;
         if (SUCCEEDED(hr)) {
             c->is_distrusted = false; /* it is compared from the beginning now */
-            hr = is_again ? host_copy_note(c, c->begin, err) : S_OK;
+            /* the first one ends the notes of whatever was copied to it before */
+            hr = host_copy_note(c, is_again ? c->begin : c->resumed_from, err);
         }
         if (SUCCEEDED(hr)) {
             hr = copy_body(c, is_again, err);

@@ -219,13 +219,18 @@ static uint64_t read_note(const struct host_copy *c, const struct journal_step *
     return is_good ? (uint64_t)offset : 0;
 }
 
-/* The note that counts after one step more: a fence that had to be raised anew ends all before it,
- * because others may have written while there was none. */
+/* The note that counts after one step more. What may have been written over what was copied ends
+ * all before it: by others, while a fence that had to be raised anew did not stand, or by the
+ * array.
+ */
 static const struct journal_step *follow(const struct host_copy *c,
                                          const struct journal_entry *entry, size_t step,
                                          const struct journal_step *last)
 {
     const struct journal_step *s = &entry->steps[step];
+    if (strcmp(s->name, RESYNC_STEP_COPY) == 0) {
+        return NULL;
+    }
     if (!s->lun_key || strcmp(s->lun_key, c->disk->key) != 0) {
         return last;
     }

@@ -132,7 +132,20 @@ uint64_t host_number_after(const char *method, const char *word)
     return strtoull(at + strlen(word), NULL, 10);
 }
 
-/* A note of the journal that something is durable. */
+/* A note of the journal that something is durable: not the one of where a copy begins. */
+static bool is_of_progress(const struct journal_step *step)
+{
+    json_int_t begin = 0;
+    json_int_t offset = 0;
+    json_t *json = strcmp(step->name, "copied") == 0
+                       ? json_loadb((const char *)step->data, step->data_bytes, 0, NULL)
+                       : NULL;
+    bool is = json && json_unpack(json, "{s:I, s:I}", "begin", &begin, "offset", &offset) == 0 &&
+              offset > begin;
+    json_decref(json);
+    return is;
+}
+
 static bool is_noted(struct store *store)
 {
     struct error err = {0};
@@ -142,7 +155,7 @@ static bool is_noted(struct store *store)
     assert_ok(journal_load_open(store, false, &entries, &count, &err), &err);
     for (size_t i = 0; i < count; i++) {
         for (size_t s = 0; s < entries[i].step_count; s++) {
-            is = is || strcmp(entries[i].steps[s].name, "copied") == 0;
+            is = is || is_of_progress(&entries[i].steps[s]);
         }
     }
     journal_free_all(entries, count);

@@ -296,6 +296,13 @@ static void wait_until_wiped_again(const struct array *a)
     store_close(store);
 }
 
+/* The second resync has copied a part, and not noted it. */
+static void wait_until_written_again(const struct array *a)
+{
+    wait_until_wiped_again(a);
+    clock_sleep_ms(300);
+}
+
 /* Behind its fence nobody can have written what a dead process had copied. */
 static void a_dead_process_is_gone_on_with(void **state)
 {
@@ -377,6 +384,30 @@ static void a_fence_raised_anew_proves_nothing(void **state)
     assert_begun_anew(a, &set, "");
 }
 
+/* Nor where another copy was written over a part since. */
+static void another_copy_voids_what_was_noted(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    char method[2048];
+    int32_t deleted = 0;
+    struct set_record first;
+    struct set_record second;
+    host_configure(a, "rate = 24\\n");
+    host_make(a, 1, &first);
+    array_create(a, HOST_CONTEXT, 1, &second); /* of what is damaged */
+    kill_in_the_middle(a, &first);
+    kill_when(a, &second, wait_until_written_again);
+    host_configure(a, "");
+    host_recover(a, &first, method);
+    assert_null(strstr(method, "resumed"));
+    host_assert_original(a, 0);
+    assert_ok(set_delete(a->env, &second.set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
+              &err);
+    set_record_free(&second);
+    array_delete_set(a, &first);
+}
+
 /* What a list of changes left out was never looked at: who wants no list does not rely on it. */
 static void what_a_list_left_out_is_not_noted_as_copied(void **state)
 {
@@ -392,11 +423,17 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, array_start, array_stop)
     const struct CMUnitTest tests[] = {
-        CASE(differences_alone_are_written),      CASE(another_lun_is_written_whole),
-        CASE(refused_before_anything_is_written), CASE(no_undo_is_promised),
-        CASE(cancel_stops_within_a_second),       CASE(what_reads_back_otherwise_is_told),
-        CASE(a_dead_process_is_gone_on_with),     CASE(without_its_fence_all_is_compared),
-        CASE(a_fence_raised_anew_proves_nothing), CASE(what_a_list_left_out_is_not_noted_as_copied),
+        CASE(differences_alone_are_written),
+        CASE(another_lun_is_written_whole),
+        CASE(refused_before_anything_is_written),
+        CASE(no_undo_is_promised),
+        CASE(cancel_stops_within_a_second),
+        CASE(what_reads_back_otherwise_is_told),
+        CASE(a_dead_process_is_gone_on_with),
+        CASE(without_its_fence_all_is_compared),
+        CASE(another_copy_voids_what_was_noted),
+        CASE(a_fence_raised_anew_proves_nothing),
+        CASE(what_a_list_left_out_is_not_noted_as_copied),
     };
     cmocka_set_test_filter(getenv("TEST_CASE"));
     return cmocka_run_group_tests(tests, NULL, NULL);
