@@ -131,13 +131,17 @@ static HRESULT raise_fence(struct recovery *r, struct recovery_disk *disk, bool 
     }
     *out_was_up =
         hr == S_OK && type == SCSI_PR_WRITE_EXCLUSIVE_REGISTRANTS_ONLY && is_ours(r, disk, holder);
+    /* Also where the reservation is made and its answer gets lost: then the next try finds it. */
+    disk->fence_was_down = disk->fence_was_down || !*out_was_up;
     return take_reservation(r, disk, *out_was_up ? RESYNC_STEP_FENCE : RESYNC_STEP_ANEW, keys,
                             count, err);
 }
 
 HRESULT fence_raise(struct recovery *r, struct recovery_disk *disk, struct error *err)
 {
-    return raise_fence(r, disk, &disk->fence_was_kept, err);
+    HRESULT hr = raise_fence(r, disk, &disk->fence_was_kept, err);
+    disk->fence_was_down = false; /* as nothing was written behind it yet */
+    return hr;
 }
 
 HRESULT fence_restore(struct recovery *r, struct recovery_disk *disk, struct error *err)
@@ -147,7 +151,11 @@ HRESULT fence_restore(struct recovery *r, struct recovery_disk *disk, struct err
         return S_OK;
     }
     HRESULT hr = raise_fence(r, disk, &was_up, err);
-    return FAILED(hr) || was_up ? hr : S_FALSE;
+    if (FAILED(hr) || !disk->fence_was_down) {
+        return hr;
+    }
+    disk->fence_was_down = false;
+    return S_FALSE;
 }
 
 HRESULT fence_add_path(struct recovery *r, struct recovery_disk *disk, struct lun *path,

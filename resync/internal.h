@@ -30,6 +30,7 @@ struct recovery_disk {
     struct error failure; /* of a step on this destination; code S_OK: none */
     bool was_invalid;     /* an earlier resync that did not end had begun to overwrite it */
     bool fence_was_kept;  /* a taken over resync's fence still stood when ours was raised */
+    bool fence_was_down;  /* it had gone since, which fence_restore() has not told yet */
     uint64_t *fence_keys; /* every key that this resync registered; one for each session */
     size_t fence_key_count;
 };

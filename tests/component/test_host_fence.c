@@ -21,6 +21,23 @@
 
 #include <cmocka.h>
 
+/* So many RESERVE are done, and their answers get lost. */
+static int lost_answers;
+
+HRESULT __real_scsi_pr_reserve(struct scsi_transport *transport, uint64_t lun, uint64_t key,
+                               struct error *err);
+HRESULT __wrap_scsi_pr_reserve(struct scsi_transport *transport, uint64_t lun, uint64_t key,
+                               struct error *err);
+
+HRESULT __wrap_scsi_pr_reserve(struct scsi_transport *transport, uint64_t lun, uint64_t key,
+                               struct error *err)
+{
+    HRESULT hr = __real_scsi_pr_reserve(transport, lun, key, err);
+    return SUCCEEDED(hr) && lost_answers > 0 && lost_answers--
+               ? error_set(err, VSS_E_UNEXPECTED, "the answer got lost")
+               : hr;
+}
+
 /* Closes all sessions on the array's target, three times. */
 static void cut_sessions(struct host_meanwhile *m)
 {
@@ -88,7 +105,14 @@ static void break_fence(struct host_meanwhile *m)
     lun_close(lun);
 }
 
-static void break_fence_of(struct array *a, const char *copy)
+/* And the new one is there before we know of it. */
+static void break_fence_and_lose_answers(struct host_meanwhile *m)
+{
+    lost_answers = 2;
+    break_fence(m);
+}
+
+static void break_fence_of(struct array *a, const char *copy, void (*act)(struct host_meanwhile *m))
 {
     struct set_record set;
     struct host_meanwhile m;
@@ -99,7 +123,7 @@ static void break_fence_of(struct array *a, const char *copy)
     host_make(a, 1, &set);
     array_fill(a, 0, 2u * HOST_MIB, 30u * HOST_MIB, 0x77);
     array_read_ids(a, a->urls[0], &before);
-    host_start_meanwhile(&m, a, 8u * HOST_MIB, break_fence);
+    host_start_meanwhile(&m, a, 8u * HOST_MIB, act);
     host_recover(a, &set, method);
     assert_int_equal(pthread_join(m.thread, NULL), 0);
     assert_true(m.acted_us > 0);
@@ -113,14 +137,21 @@ static void break_fence_of(struct array *a, const char *copy)
 
 static void broken_fence_makes_all_be_compared_again(void **state)
 {
-    break_fence_of(*state, "method = full\\nrate = 24\\nreconnect_seconds = 10\\n");
+    break_fence_of(*state, "method = full\\nrate = 24\\nreconnect_seconds = 10\\n", break_fence);
+}
+
+static void broken_fence_is_not_forgotten(void **state)
+{
+    break_fence_of(*state, "method = full\\nrate = 24\\nreconnect_seconds = 10\\n",
+                   break_fence_and_lose_answers);
+    assert_int_equal(lost_answers, 0);
 }
 
 /* What the array said of changes is as old as the fence: a place that it did not name is written by
  * the stranger too. */
 static void broken_fence_makes_a_list_worthless(void **state)
 {
-    break_fence_of(*state, "rate = 16\\nreconnect_seconds = 10\\n");
+    break_fence_of(*state, "rate = 16\\nreconnect_seconds = 10\\n", break_fence);
 }
 
 /* Serves a file again as the LUN that it was, with tgtadm: a copy's name is none for lab_add_lun().
@@ -130,17 +161,10 @@ static void serve_again(struct array *a, const char *tid, const char *url, const
 {
     struct error err = {0};
     struct lun_address address;
-    char scsi_id[33] = "";
+    char scsi_id[33];
     char line[2048];
     assert_ok(lun_address_parse(url, &address, &err), &err);
-    for (uint32_t i = 0; i < info->device_id.identifier_count; i++) {
-        const struct vss_storage_identifier *id = &info->device_id.identifiers[i];
-        bool is_naa = id->type == VDSStorageIdTypeFCPHName && id->identifier_bytes == 16;
-        for (size_t n = 0; is_naa && n < 16; n++) {
-            (void)snprintf(scsi_id + 2 * n, 3, "%02x", id->identifier[n]);
-        }
-    }
-    assert_int_equal(strlen(scsi_id), 32);
+    array_scsi_id(info, scsi_id);
     (void)snprintf(line, sizeof(line),
                    "PATH=$PATH:/usr/sbin; export TGT_IPC_SOCKET=%s; t() { tgtadm -C %u --lld iscsi "
                    "--op \"$@\"; }; t new --mode target --tid %s -T %s; "
@@ -392,6 +416,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(lost_sessions_are_opened_anew),
         CASE(broken_fence_makes_all_be_compared_again),
+        CASE(broken_fence_is_not_forgotten),
         CASE(broken_fence_makes_a_list_worthless),
         CASE(a_copy_that_the_array_forgot_is_shown_again),
         CASE(a_restarted_target_is_gone_on_with),
