@@ -19,16 +19,34 @@
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
-static HRESULT change_state(struct recovery *r, uint32_t flag, struct error *err)
+static bool is_any(const struct recovery *r, const struct recovery_disk *d)
+{
+    (void)r;
+    (void)d;
+    return true;
+}
+
+/* Nobody is let in to what this resync, or an earlier one, left half-written. */
+static bool is_whole(const struct recovery *r, const struct recovery_disk *d)
+{
+    return r->is_done || !(r->is_written || d->was_invalid);
+}
+
+static HRESULT change_state(struct recovery *r, uint32_t flag,
+                            bool (*is_meant)(const struct recovery *, const struct recovery_disk *),
+                            struct error *err)
 {
     struct vss_set_lun *luns = calloc(r->disk_count, sizeof(*luns));
+    size_t count = 0;
     if (!luns) {
         return error_set(err, E_OUTOFMEMORY, "out of memory calling OnLunStateChange");
     }
     for (size_t i = 0; i < r->disk_count; i++) {
-        luns[i] = (struct vss_set_lun){.source = r->disks[i].info};
+        if (is_meant(r, &r->disks[i])) {
+            luns[count++] = (struct vss_set_lun){.source = r->disks[i].info};
+        }
     }
-    HRESULT hr = state_change(r->provider, &r->resync_id, luns, r->disk_count, flag, err);
+    HRESULT hr = count ? state_change(r->provider, &r->resync_id, luns, count, flag, err) : S_OK;
     free(luns);
     return hr;
 }
@@ -133,7 +151,7 @@ static HRESULT refresh_edges(struct recovery *r, struct recovery_disk *d, struct
 
 static HRESULT evict_and_fence(struct recovery *r, struct error *err)
 {
-    HRESULT hr = change_state(r, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY, err);
+    HRESULT hr = change_state(r, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY, is_any, err);
     for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
         hr = destination_reopen(r, &r->disks[i], err);
         if (SUCCEEDED(hr)) {
@@ -147,11 +165,12 @@ static HRESULT evict_and_fence(struct recovery *r, struct error *err)
     return hr;
 }
 
-/* A LUN that takes no writes has its edges still. */
-static bool has_edges(const struct recovery_disk *d)
+/* A LUN that takes no writes, or none of ours by now, has its edges still. */
+static bool has_edges(struct recovery_disk *d)
 {
     struct edges *now = NULL;
-    if (FAILED(edges_read(&d->lun->block, d->label, &now, NULL))) {
+    if (!d->lun || FAILED(destination_check_identity(d, NULL)) ||
+        FAILED(edges_read(&d->lun->block, d->label, &now, NULL))) {
         return false;
     }
     bool is_same = is_same_edges(now, d->edges);
@@ -159,77 +178,18 @@ static bool has_edges(const struct recovery_disk *d)
     return is_same;
 }
 
-/* Gives wiped destinations their edges back: right as long as no copying began. */
-static HRESULT put_edges_back(struct recovery *r, size_t count)
+/* Gives wiped destinations their edges back: right as long as no copying began, and nobody else
+ * could write. False: not all of them have them. */
+static bool put_edges_back(struct recovery *r, size_t count)
 {
-    HRESULT hr = S_OK;
+    bool is_back = true;
     for (size_t i = 0; i < count; i++) {
-        const struct recovery_disk *d = &r->disks[i];
-        HRESULT one = edges_write(&d->lun->block, d->edges, NULL);
-        hr = FAILED(one) && !has_edges(d) ? one : hr;
+        struct recovery_disk *d = &r->disks[i];
+        bool is_put = destination_regain(r, d, NULL) == S_OK &&
+                      SUCCEEDED(edges_write(&d->lun->block, d->edges, NULL));
+        is_back = (is_put || has_edges(d)) && is_back;
     }
-    return hr;
-}
-
-static HRESULT check_guarded(struct recovery *r, struct error *err)
-{
-    HRESULT hr = S_OK;
-    for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
-        hr = blame(&r->disks[i], destination_check_guarded(r, &r->disks[i], err), err);
-    }
-    return hr;
-}
-
-/* Hours may lie between the fence and here, where an array took a safety copy. */
-static HRESULT wipe(struct recovery *r, struct error *err)
-{
-    HRESULT hr = check_guarded(r, err);
-    if (SUCCEEDED(hr) && atomic_load(&r->env->cancelled)) {
-        hr = error_set(err, E_ABORT, "cancelled before anything was written");
-    }
-    if (SUCCEEDED(hr)) {
-        hr = entry_announce_wipe(r, err);
-    }
-    for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
-        r->is_written = true;
-        hr = edges_wipe(&r->disks[i].lun->block, r->disks[i].edges, err);
-        (void)blame(&r->disks[i], hr, err);
-        if (FAILED(hr) && SUCCEEDED(put_edges_back(r, i + 1))) {
-            r->is_written = false;
-        }
-    }
-    if (FAILED(hr) && r->is_written) {
-        entry_note_stopped(r); /* it has not begun */
-    }
-    return hr;
-}
-
-static HRESULT apply_ids(struct recovery *r, struct error *err)
-{
-    struct disk_ids_transaction transaction = {0};
-    const char **keys = calloc(r->disk_count + 1, sizeof(*keys));
-    HRESULT hr = keys ? S_OK : error_set(err, E_OUTOFMEMORY, "out of memory changing disk ids");
-    for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
-        keys[i] = r->disks[i].key;
-        hr = disk_ids_stage(&transaction, &r->disks[i].lun->block, &r->disks[i].wanted, true, err);
-    }
-    if (SUCCEEDED(hr)) {
-        struct label_journal journal = {
-            .store = r->env->store, .entry_id = &r->journal_id, .lun_keys = keys};
-        hr = disk_ids_apply(&transaction, label_journal_sink, &journal, err);
-    }
-    for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
-        struct error why = {0};
-        if (FAILED(disk_ids_remember(r->env->store, r->disks[i].key, &r->disks[i].wanted,
-                                     "written by a resync", &why))) {
-            log_line(LOG_WARNING, "%s: its new disk ids are not in its history: %s",
-                     r->disks[i].key, error_text(&why));
-        }
-    }
-    disk_ids_transaction_free(&transaction);
-    free(keys);
-    return FAILED(hr) && hr != E_OUTOFMEMORY ? error_translate(err, VSS_E_CANNOT_REVERT_DISKID)
-                                             : hr;
+    return is_back;
 }
 
 static bool is_zero(const uint8_t *data, size_t bytes)
@@ -265,6 +225,76 @@ static void blank(struct recovery *r, struct recovery_disk *d)
     label_free(label);
 }
 
+/* What the journal says of one it says of all. */
+static void blank_all(struct recovery *r)
+{
+    for (size_t i = 0; i < r->disk_count; i++) {
+        blank(r, &r->disks[i]);
+    }
+}
+
+static HRESULT check_guarded(struct recovery *r, struct error *err)
+{
+    HRESULT hr = S_OK;
+    for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
+        hr = blame(&r->disks[i], destination_check_guarded(r, &r->disks[i], err), err);
+    }
+    return hr;
+}
+
+/* Hours may lie between the fence and here, where an array took a safety copy. */
+static HRESULT wipe(struct recovery *r, struct error *err)
+{
+    HRESULT hr = check_guarded(r, err);
+    if (SUCCEEDED(hr) && atomic_load(&r->env->cancelled)) {
+        hr = error_set(err, E_ABORT, "cancelled before anything was written");
+    }
+    if (SUCCEEDED(hr)) {
+        hr = entry_announce_wipe(r, err);
+    }
+    for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
+        r->is_written = true;
+        hr = edges_wipe(&r->disks[i].lun->block, r->disks[i].edges, err);
+        (void)blame(&r->disks[i], hr, err);
+        if (FAILED(hr) && put_edges_back(r, i + 1)) {
+            r->is_written = false;
+        }
+    }
+    if (FAILED(hr) && r->is_written) {
+        entry_note_stopped(r); /* it has not begun */
+        blank_all(r);
+    }
+    return hr;
+}
+
+static HRESULT apply_ids(struct recovery *r, struct error *err)
+{
+    struct disk_ids_transaction transaction = {0};
+    const char **keys = calloc(r->disk_count + 1, sizeof(*keys));
+    HRESULT hr = keys ? S_OK : error_set(err, E_OUTOFMEMORY, "out of memory changing disk ids");
+    for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
+        keys[i] = r->disks[i].key;
+        hr = disk_ids_stage(&transaction, &r->disks[i].lun->block, &r->disks[i].wanted, true, err);
+    }
+    if (SUCCEEDED(hr)) {
+        struct label_journal journal = {
+            .store = r->env->store, .entry_id = &r->journal_id, .lun_keys = keys};
+        hr = disk_ids_apply(&transaction, label_journal_sink, &journal, err);
+    }
+    for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
+        struct error why = {0};
+        if (FAILED(disk_ids_remember(r->env->store, r->disks[i].key, &r->disks[i].wanted,
+                                     "written by a resync", &why))) {
+            log_line(LOG_WARNING, "%s: its new disk ids are not in its history: %s",
+                     r->disks[i].key, error_text(&why));
+        }
+    }
+    disk_ids_transaction_free(&transaction);
+    free(keys);
+    return FAILED(hr) && hr != E_OUTOFMEMORY ? error_translate(err, VSS_E_CANNOT_REVERT_DISKID)
+                                             : hr;
+}
+
 /* What follows the wipe. */
 static HRESULT copy_all(struct recovery *r, struct error *err)
 {
@@ -279,8 +309,8 @@ static HRESULT copy_all(struct recovery *r, struct error *err)
     if (FAILED(hr) && is_copied) {
         entry_note_stopped(r);
     }
-    for (size_t i = 0; FAILED(hr) && i < r->disk_count; i++) {
-        blank(r, &r->disks[i]);
+    if (FAILED(hr)) {
+        blank_all(r);
     }
     return hr;
 }
@@ -332,12 +362,11 @@ static HRESULT close_begun(struct recovery *r, HRESULT released)
                                : journal_mark_invalid(store, &r->journal_id, false, NULL);
 }
 
-static HRESULT release(struct recovery *r, bool is_whole, struct error *err)
+static HRESULT release(struct recovery *r, struct error *err)
 {
     HRESULT hr = lower_all(r, err);
-    HRESULT told = is_whole ? change_state(r, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY,
-                                           SUCCEEDED(hr) ? err : NULL)
-                            : S_OK;
+    HRESULT told = change_state(r, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY, is_whole,
+                                SUCCEEDED(hr) ? err : NULL);
     return FAILED(hr) ? hr : told;
 }
 
@@ -352,7 +381,7 @@ static HRESULT conclude_done(struct recovery *r, struct error *err)
         return hr;
     }
     r->is_done = true;
-    hr = release(r, true, err);
+    hr = release(r, err);
     if (FAILED(hr)) {
         error_prefix(err, "the destinations are whole; `lunshadow recover --resume` tries again to "
                           "let others in");
@@ -370,13 +399,12 @@ static HRESULT conclude_done(struct recovery *r, struct error *err)
 /* Releases the destinations; the journal entry stays where what it says is true. */
 static HRESULT conclude_failed(struct recovery *r, HRESULT result, struct error *err)
 {
-    bool is_whole = !(r->is_written || r->was_invalid);
-    HRESULT released = release(r, is_whole, NULL);
+    HRESULT released = release(r, NULL);
     if (!r->is_written) {
         (void)close_begun(r, released);
         undo_drop(r);
     }
-    if (!is_whole) {
+    if (r->is_written || r->was_invalid) {
         error_prefix(err,
                      "the destinations are not whole and carry no label; run the same resync "
                      "again%s to make them whole",

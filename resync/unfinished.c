@@ -3,6 +3,7 @@
 
 #include "resync/undo.h"
 
+#include "common/id.h"
 #include "common/log.h"
 #include "provider/set/call.h"
 #include "provider/set/claim.h"
@@ -47,6 +48,26 @@ static void note_invalid(struct recovery *r, const struct journal_entry *entry)
     }
 }
 
+/* What r does not take over. A resync that failed in a process that lives is no less unfinished: it
+ * would be run again, or taken back, over what is brought back now. */
+static HRESULT refuse_other(const struct recovery *r, const struct journal_entry *entry,
+                            struct error *err)
+{
+    if (entry->is_dead) {
+        return journal_refuse(entry, 1, err);
+    }
+    for (size_t i = 0; entry->operation == JOURNAL_RESYNC && i < r->disk_count; i++) {
+        if (journal_speaks_of(entry, r->disks[i].key)) {
+            return error_set(err, VSS_E_BAD_STATE,
+                             "%s is a destination of a resync that process %lld did not end, and "
+                             "which has others: run that one again (%s)",
+                             r->disks[i].lun->url, (long long)entry->pid,
+                             entry->description ? entry->description : "no description");
+        }
+    }
+    return S_OK;
+}
+
 HRESULT unfinished_adopt(struct recovery *r, struct error *err)
 {
     unfinished_free(r);
@@ -70,9 +91,7 @@ HRESULT unfinished_adopt(struct recovery *r, struct error *err)
     }
     r->adopted_kept = kept;
     for (size_t i = kept; i < r->adopted_count && SUCCEEDED(hr); i++) {
-        if (r->adopted[i].is_dead) {
-            hr = journal_refuse(&r->adopted[i], 1, err);
-        }
+        hr = refuse_other(r, &r->adopted[i], err);
     }
     return hr;
 }
@@ -236,14 +255,35 @@ static HRESULT find_provider(struct set_environment *env, const struct journal_e
     return hr;
 }
 
+/* What is open: a LUN may have been left half-written by another resync than the one dealt with. */
+struct open_entries {
+    struct journal_entry *entries;
+    size_t count;
+};
+
+static bool is_left_by_another(const struct open_entries *open, const VSS_ID *entry_id,
+                               const char *lun_key)
+{
+    for (size_t i = 0; i < open->count; i++) {
+        const struct journal_entry *e = &open->entries[i];
+        if (e->operation == JOURNAL_RESYNC && e->destination_invalid &&
+            !id_equal(&e->entry_id, entry_id) && journal_speaks_of(e, lun_key)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* One for each destination that the entry speaks of, in the order of its steps. */
-static HRESULT find_destinations(const struct journal_entry *entry, const struct visible *visible,
-                                 struct vss_set_lun *luns, size_t *out_count, struct error *err)
+static HRESULT find_destinations(const struct journal_entry *entry, const struct open_entries *open,
+                                 const struct visible *visible, struct vss_set_lun *luns,
+                                 size_t *out_count, struct error *err)
 {
     *out_count = 0;
     for (size_t i = 0; i < entry->step_count; i++) {
         const struct journal_step *step = &entry->steps[i];
-        if (!step->lun_key || strcmp(step->name, RESYNC_STEP_WANTED) != 0) {
+        if (!step->lun_key || strcmp(step->name, RESYNC_STEP_WANTED) != 0 ||
+            is_left_by_another(open, &entry->entry_id, step->lun_key)) {
             continue;
         }
         const struct scan_lun *found = NULL;
@@ -267,6 +307,7 @@ static HRESULT let_in(struct set_environment *env, const struct journal_entry *e
                       const struct visible *visible, struct error *err)
 {
     struct provider *provider = NULL;
+    struct open_entries open = {0};
     size_t count = 0;
     HRESULT hr = find_provider(env, entry, &provider, err);
     if (hr != S_OK) {
@@ -276,11 +317,15 @@ static HRESULT let_in(struct set_environment *env, const struct journal_entry *e
     if (!luns) {
         return error_set(err, E_OUTOFMEMORY, "out of memory calling OnLunStateChange");
     }
-    hr = find_destinations(entry, visible, luns, &count, err);
+    hr = journal_load_open(env->store, false, &open.entries, &open.count, err);
+    if (SUCCEEDED(hr)) {
+        hr = find_destinations(entry, &open, visible, luns, &count, err);
+    }
     if (SUCCEEDED(hr) && count > 0) {
         hr = state_change(provider, &entry->object_id, luns, count,
                           VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY, err);
     }
+    journal_free_all(open.entries, open.count);
     free(luns);
     return hr;
 }

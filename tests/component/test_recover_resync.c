@@ -187,6 +187,7 @@ static void another_resync_takes_what_is_left_of_a_fence(void **state)
  */
 
 static vss_provider_callback real_change;
+static struct set_environment *changing;
 static int let_in; /* POST_RECOVERY of a resync */
 
 static HRESULT refuse_to_let_in(void *self, const struct vss_call *call, const void *in, void *out)
@@ -220,17 +221,18 @@ static HRESULT die(void *self, const struct vss_call *call, const void *in, void
 static void replace(struct set_environment *env, vss_provider_callback callback)
 {
     struct provider *p = providers_at(env->providers, 0);
+    changing = env;
     real_change = p->ops[VSS_OP_ON_LUN_STATE_CHANGE];
     p->ops[VSS_OP_ON_LUN_STATE_CHANGE] = callback;
 }
 
-static HRESULT resync_first(struct set_environment *env, const struct set_record *set,
-                            struct error *err)
+static HRESULT resync_some(struct set_environment *env, const struct set_record *set, size_t count,
+                           struct error *err)
 {
     struct recovery *r = NULL;
     HRESULT hr = recovery_new(env, set, &r, err);
-    if (SUCCEEDED(hr)) {
-        hr = recovery_add(r, &set->snapshots[0].snapshot_id, NULL, err);
+    for (size_t i = 0; i < count && SUCCEEDED(hr); i++) {
+        hr = recovery_add(r, &set->snapshots[i].snapshot_id, NULL, err);
     }
     if (SUCCEEDED(hr)) {
         hr = recovery_run(r, 0, err);
@@ -243,14 +245,30 @@ static bool resync_not_let_go(struct set_environment *env, const struct set_reco
 {
     struct error err = {0};
     replace(env, refuse_to_let_in);
-    return resync_first(env, set, &err) == VSS_E_PROVIDER_VETO &&
+    return resync_some(env, set, 1, &err) == VSS_E_PROVIDER_VETO &&
            strstr(err.text, "are whole") != NULL;
+}
+
+static const struct vss_lun_info *expected; /* to be let in, alone */
+
+static HRESULT cancel_and_watch(void *self, const struct vss_call *call, const void *in, void *out)
+{
+    const struct vss_state_change_in *change = in;
+    if (change->is_resync && change->flags == VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY) {
+        atomic_store(&changing->cancelled, true);
+    }
+    if (change->is_resync && change->flags == VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY) {
+        assert_int_equal(change->set.lun_count, 1);
+        assert_int_equal(lun_info_compare(&change->set.luns[0].source, expected), LUN_SAME);
+        let_in++;
+    }
+    return real_change(self, call, in, out);
 }
 
 static bool resync_dies_before_the_wipe(struct set_environment *env, const struct set_record *set)
 {
     replace(env, die);
-    (void)resync_first(env, set, NULL);
+    (void)resync_some(env, set, set->snapshot_count, NULL);
     return false;
 }
 
@@ -291,6 +309,55 @@ static void hosts_are_let_in_again_where_nothing_was_done(void **state)
     array_delete_set(a, &set);
 }
 
+/* Of two destinations an earlier resync had begun to overwrite the first. */
+static void leave_first_half(struct array *a, struct set_record *set)
+{
+    array_create(a, TRANSPORTABLE, 2, set);
+    array_fill(a, 0, 4u << 20, 1u << 20, 0x77);
+    array_fill(a, 1, 4u << 20, 1u << 20, 0x78);
+    in_dead_process(a, set, resync_half);
+    let_in = 0;
+    expected = &set->luns[1].source;
+}
+
+static void make_whole(struct array *a, struct set_record *set)
+{
+    struct error err = {0};
+    assert_int_equal(let_in, 1);
+    providers_at(a->env->providers, 0)->ops[VSS_OP_ON_LUN_STATE_CHANGE] = real_change;
+    atomic_store(&a->env->cancelled, false);
+    assert_ok(resync_some(a->env, set, 2, &err), &err);
+    array_delete_set(a, set);
+}
+
+static void no_host_is_let_in_to_what_is_half_written(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    leave_first_half(a, &set);
+    replace(a->env, cancel_and_watch);
+    assert_refused(resync_some(a->env, &set, 2, &err), E_ABORT, &err, "before anything");
+    make_whole(a, &set);
+}
+
+static void nor_by_taking_another_resync_back(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    struct journal_entry *entries = NULL;
+    size_t count = 0;
+    leave_first_half(a, &set);
+    in_dead_process(a, &set, resync_dies_before_the_wipe);
+    assert_ok(journal_load_open(a->env->store, true, &entries, &count, &err), &err);
+    assert_int_equal(count, 2);
+    replace(a->env, cancel_and_watch);
+    assert_ok(recover_entry(a->env, &entries[1].entry_id, RECOVER_ROLLBACK, &err), &err);
+    journal_free_all(entries, count);
+    make_whole(a, &set);
+}
+
 int main(void)
 {
     /* Callbacks can be replaced only where the plug-in is loaded. */
@@ -300,6 +367,8 @@ int main(void)
         array_test(dead_resync_is_finished),
         array_test(a_resync_that_is_done_is_not_done_again),
         array_test(hosts_are_let_in_again_where_nothing_was_done),
+        array_test(no_host_is_let_in_to_what_is_half_written),
+        array_test(nor_by_taking_another_resync_back),
         array_test(a_resync_that_is_done_only_loses_its_fence),
         array_test(no_fence_is_looked_for_on_a_twin),
         array_test(another_resync_takes_what_is_left_of_a_fence),

@@ -4,6 +4,7 @@
 #include "component/callback_fixture.h"
 
 #include "common/process.h"
+#include "lun/label/edges.h"
 #include "lun/scsi.h"
 #include "provider/set/set.h"
 #include "resync/recover.h"
@@ -13,13 +14,14 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
 #define TRANSPORTABLE ((uint32_t)VSS_CTX_APP_ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE)
 
-/* Another administrator's tool takes every reservation away. */
-static void break_fence(struct array *a, size_t which)
+/* Another administrator's tool takes every reservation away, and stays. */
+static struct lun *preempt_fence(struct array *a, size_t which)
 {
     const struct lun_options options = {.initiator_name =
                                             "iqn.2026-01.org.lunshadow.test:stranger"};
@@ -33,8 +35,19 @@ static void break_fence(struct array *a, size_t which)
     assert_int_equal(count, 1);
     assert_ok(scsi_pr_register(lun->session, n, 0, 0x5757, &err), &err);
     assert_ok(scsi_pr_preempt(lun->session, n, 0x5757, keys[0], &err), &err);
-    assert_ok(scsi_pr_register(lun->session, n, 0x5757, 0, &err), &err);
+    return lun;
+}
+
+static void leave(struct lun *lun)
+{
+    struct error err = {0};
+    assert_ok(scsi_pr_register(lun->session, lun->address.lun, 0x5757, 0, &err), &err);
     lun_close(lun);
+}
+
+static void break_fence(struct array *a, size_t which)
+{
+    leave(preempt_fence(a, which));
 }
 
 static HRESULT break_fence_then_poll(void *self, const struct vss_call *call, const void *in,
@@ -53,6 +66,23 @@ static HRESULT break_fence_then_prepare(void *self, const struct vss_call *call,
         break_fence(running, 1);
     }
     return real[VSS_OP_BEGIN_PREPARE_SNAPSHOT](self, call, in, out);
+}
+
+/* What happens right before the second destination is wiped. */
+static void (*before_second_wipe)(struct array *a);
+static unsigned wipes;
+
+HRESULT __real_edges_wipe(struct block_device *device, const struct edges *edges,
+                          struct error *err);
+HRESULT __wrap_edges_wipe(struct block_device *device, const struct edges *edges,
+                          struct error *err);
+
+HRESULT __wrap_edges_wipe(struct block_device *device, const struct edges *edges, struct error *err)
+{
+    if (before_second_wipe && ++wipes == 2) {
+        before_second_wipe(running);
+    }
+    return __real_edges_wipe(device, edges, err);
 }
 
 /* Until it is cut off another host writes to the first MiB of a LUN. */
@@ -134,7 +164,6 @@ static void a_fence_lost_while_the_array_copies_is_noticed(void **state)
     array_delete_set(a, &set);
 }
 
-/* Where the wipe fails, what is put back is what was there when it began. */
 /* The array is done by then: who has no use for the destinations can close what is left. */
 static void what_is_left_of_scratch_luns_is_closed(void **state)
 {
@@ -185,6 +214,107 @@ static void a_session_lost_while_the_array_copies_is_opened_anew(void **state)
     array_delete_set(a, &set);
 }
 
+static void fail_at_second_wipe(struct array *a, const struct set_record *set,
+                                void (*act)(struct array *a), const char *words)
+{
+    struct error err = {0};
+    struct recovery *r = NULL;
+    running = a;
+    wipes = 0;
+    before_second_wipe = act;
+    start_recovery(a, set, 2, &r);
+    assert_true(FAILED(recovery_run(r, 0, &err)));
+    assert_non_null(strstr(err.text, words));
+    recovery_free(r);
+    before_second_wipe = NULL;
+}
+
+static void a_session_lost_at_the_wipe_takes_no_label(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    uint64_t digests[2];
+    make_two(a, &set, digests);
+    fail_at_second_wipe(a, &set, cut_sessions, "");
+    assert_int_equal(array_digest(a->files[0]), digests[0]);
+    assert_int_equal(array_digest(a->files[1]), digests[1]);
+    assert_int_equal(open_entries(a), 0);
+    recover(a, &set, 2);
+    array_delete_set(a, &set);
+}
+
+static struct lun *stranger;
+
+static void take_second_fence(struct array *a)
+{
+    stranger = preempt_fence(a, 1);
+}
+
+static void take_second_label(struct array *a)
+{
+    struct error err = {0};
+    uint8_t block[512] = {0};
+    take_second_fence(a);
+    assert_ok(block_write(&stranger->block, 1, 1, block, &err), &err);
+}
+
+static void a_label_that_was_not_wiped_is_none_to_put_back(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    uint64_t digests[2];
+    make_two(a, &set, digests);
+    fail_at_second_wipe(a, &set, take_second_fence, "");
+    leave(stranger);
+    assert_int_equal(array_digest(a->files[0]), digests[0]);
+    assert_int_equal(array_digest(a->files[1]), digests[1]);
+    assert_int_equal(open_entries(a), 0);
+    array_delete_set(a, &set);
+}
+
+/* Those that could have it are told to be lost too: none of them looks whole. */
+static void a_label_that_cannot_be_put_back_takes_all(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    uint64_t digests[2];
+    make_two(a, &set, digests);
+    fail_at_second_wipe(a, &set, take_second_label, "not whole");
+    assert_blank(a, 0);
+    assert_int_equal(open_entries(a), 1);
+    leave(stranger);
+    recover(a, &set, 2);
+    array_delete_set(a, &set);
+}
+
+/* ---- a part of what another one left -----------------------------------------------------------
+ */
+
+/* This process lives: what failed in it is no less unfinished. */
+static void a_part_of_what_is_half_written_is_refused(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    struct recovery *r = NULL;
+    uint64_t digests[2];
+    make_two(a, &set, digests);
+    replace(a, VSS_OP_RESYNC_POLL, veto);
+    fail_to_recover(a, &set, 2, "not whole");
+    restore(a, VSS_OP_RESYNC_POLL);
+    uint64_t left = array_digest(a->files[0]);
+    start_recovery(a, &set, 1, &r);
+    assert_refused(recovery_run(r, 0, &err), VSS_E_BAD_STATE, &err, "did not end");
+    recovery_free(r);
+    assert_int_equal(array_digest(a->files[0]), left);
+    recover(a, &set, 2);
+    array_delete_set(a, &set);
+}
+
+/* ---- before the fence --------------------------------------------------------------------------
+ */
+
+/* Where the wipe fails, what is put back is what was there when it began. */
 static void what_others_wrote_until_the_fence_stays(void **state)
 {
     struct array *a = *state;
@@ -298,6 +428,10 @@ int main(void)
         array_test(a_fence_lost_while_the_array_copies_is_noticed),
         array_test(what_is_left_of_scratch_luns_is_closed),
         array_test(a_session_lost_while_the_array_copies_is_opened_anew),
+        array_test(a_session_lost_at_the_wipe_takes_no_label),
+        array_test(a_label_that_was_not_wiped_is_none_to_put_back),
+        array_test(a_label_that_cannot_be_put_back_takes_all),
+        array_test(a_part_of_what_is_half_written_is_refused),
         array_test(what_others_wrote_until_the_fence_stays),
         array_test(a_label_that_changed_until_the_fence_ends_it),
         array_test(a_set_and_a_resync_keep_out_of_each_other),
