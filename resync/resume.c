@@ -80,8 +80,8 @@ static struct copy_wish read_wish(const json_t *plan)
     return wish;
 }
 
-static HRESULT run_again(struct set_environment *env, const struct set_record *set,
-                         const json_t *plan, struct error *err)
+static HRESULT run_again(struct set_environment *env, const struct journal_entry *entry,
+                         const struct set_record *set, const json_t *plan, struct error *err)
 {
     struct recovery *r = NULL;
     struct copy_wish wish = read_wish(plan);
@@ -92,6 +92,7 @@ static HRESULT run_again(struct set_environment *env, const struct set_record *s
     }
     if (SUCCEEDED(hr)) {
         json_int_t undo = json_integer_value(json_object_get(plan, "undo"));
+        r->takes_over = entry->entry_id;
         r->is_verbatim = json_is_true(json_object_get(plan, "verbatim"));
         r->undo = undo == UNDO_WHERE_CHEAP || undo == UNDO_REQUIRED ? (enum recovery_undo)undo
                                                                     : UNDO_NONE;
@@ -117,7 +118,7 @@ HRESULT recovery_resume(struct set_environment *env, const struct journal_entry 
         hr = load_set(env->store, entry, &set, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = run_again(env, &set, plan, err);
+        hr = run_again(env, entry, &set, plan, err);
     }
     set_record_free(&set);
     json_decref(plan);

@@ -48,6 +48,22 @@ static void note_invalid(struct recovery *r, const struct journal_entry *entry)
     }
 }
 
+/* An entry was read before the lock was there: by now its resync may be done, and hosts may write.
+ */
+static HRESULT check_open(const struct journal_entry *entries, size_t count, const VSS_ID *entry_id,
+                          struct error *err)
+{
+    char id[ID_TEXT_BYTES];
+    for (size_t i = 0; i < count; i++) {
+        if (id_equal(&entries[i].entry_id, entry_id)) {
+            return S_OK;
+        }
+    }
+    return error_set(err, VSS_E_OBJECT_NOT_FOUND,
+                     "entry %s was dealt with meanwhile; nothing is left to do",
+                     id_text(entry_id, id));
+}
+
 /* What r does not take over. A resync that failed in a process that lives is no less unfinished: it
  * would be run again, or taken back, over what is brought back now. */
 static HRESULT refuse_other(const struct recovery *r, const struct journal_entry *entry,
@@ -90,6 +106,9 @@ HRESULT unfinished_adopt(struct recovery *r, struct error *err)
         }
     }
     r->adopted_kept = kept;
+    if (!id_is_null(&r->takes_over)) {
+        hr = check_open(r->adopted, kept, &r->takes_over, err);
+    }
     for (size_t i = kept; i < r->adopted_count && SUCCEEDED(hr); i++) {
         hr = refuse_other(r, &r->adopted[i], err);
     }
@@ -330,6 +349,15 @@ static HRESULT let_in(struct set_environment *env, const struct journal_entry *e
     return hr;
 }
 
+static HRESULT check_still_open(struct store *store, const VSS_ID *entry_id, struct error *err)
+{
+    struct open_entries open = {0};
+    HRESULT hr = journal_load_open(store, false, &open.entries, &open.count, err);
+    hr = SUCCEEDED(hr) ? check_open(open.entries, open.count, entry_id, err) : hr;
+    journal_free_all(open.entries, open.count);
+    return hr;
+}
+
 /* As a resync that ends well does it. */
 static HRESULT release(struct set_environment *env, const struct journal_entry *entry,
                        struct error *err)
@@ -352,6 +380,9 @@ HRESULT unfinished_unfence(struct set_environment *env, const struct journal_ent
 {
     struct lock *lock = NULL;
     HRESULT hr = lock_take(LOCK_RESYNC, &lock, err);
+    if (SUCCEEDED(hr)) {
+        hr = check_still_open(env->store, &entry->entry_id, err);
+    }
     if (SUCCEEDED(hr)) {
         hr = undo_clear_half(env, err);
     }

@@ -9,7 +9,8 @@
  * Overwriting the same destinations again makes them whole, so such a resync adopts them; every
  * other one is refused. */
 
-/* S_OK: nothing is open but what r takes over (r->adopted). VSS_E_BAD_STATE names what else is. */
+/* S_OK: nothing is open but what r takes over (r->adopted). VSS_E_BAD_STATE names what else is;
+ * VSS_E_OBJECT_NOT_FOUND: r->takes_over is not open any more. With the lock of resyncs held. */
 HRESULT unfinished_adopt(struct recovery *r, struct error *err);
 
 /* Is this the reservation key of an adopted entry for the LUN with this key? */
@@ -27,9 +28,9 @@ HRESULT unfinished_close(struct recovery *r, struct error *err);
 void unfinished_free(struct recovery *r);
 
 /* Takes off what an entry fenced, and closes it: all that is left of a resync that had only begun,
- * or that was done. VSS_E_OBJECT_NOT_FOUND: a LUN of it is not to be seen, or
- * two that differ have its key;
- * VSS_E_RESYNC_IN_PROGRESS: a running resync may have taken the entry over. */
+ * or that was done. VSS_E_OBJECT_NOT_FOUND: somebody has dealt with it, a LUN of it is not to
+ * be seen, or two that differ have its key; VSS_E_RESYNC_IN_PROGRESS: a running resync may have
+ * taken the entry over. */
 HRESULT unfinished_unfence(struct set_environment *env, const struct journal_entry *entry,
                            struct error *err);
 

@@ -293,6 +293,32 @@ static void a_resync_that_is_done_is_not_done_again(void **state)
     array_delete_set(a, &set);
 }
 
+/* An entry that was read before another process had made its destinations whole. */
+static void what_was_dealt_with_meanwhile_is_not_done_again(void **state)
+{
+    bool (*const acts[])(struct set_environment *, const struct set_record *) = {
+        resync_half, resync_not_let_go, resync_announced};
+    struct array *a = *state;
+    struct set_record set;
+    array_create(a, TRANSPORTABLE, 1, &set);
+    for (size_t i = 0; i < 3; i++) {
+        struct error err = {0};
+        struct journal_entry *stale = NULL;
+        in_dead_process(a, &set, acts[i]);
+        load_one(a, &stale);
+        assert_ok(resync_some(a->env, &set, 1, &err), &err);
+        array_fill(a, 0, 4u << 20, 1u << 20, (uint8_t)(0x31 + i)); /* by a host */
+        uint64_t digest = array_digest(a->files[0]);
+        assert_refused(recovery_resume(a->env, stale, &err), VSS_E_OBJECT_NOT_FOUND, &err,
+                       "dealt with");
+        error_clear(&err);
+        assert_true(FAILED(recovery_rollback(a->env, stale, &err)));
+        assert_int_equal(array_digest(a->files[0]), digest);
+        journal_free_all(stale, 1);
+    }
+    array_delete_set(a, &set);
+}
+
 static void hosts_are_let_in_again_where_nothing_was_done(void **state)
 {
     struct array *a = *state;
@@ -366,6 +392,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         array_test(dead_resync_is_finished),
         array_test(a_resync_that_is_done_is_not_done_again),
+        array_test(what_was_dealt_with_meanwhile_is_not_done_again),
         array_test(hosts_are_let_in_again_where_nothing_was_done),
         array_test(no_host_is_let_in_to_what_is_half_written),
         array_test(nor_by_taking_another_resync_back),
