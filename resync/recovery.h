@@ -85,7 +85,8 @@ HRESULT undo_list(struct store *store, const struct config *config, struct safet
 
 /* Puts back what a resync overwrote, byte for byte, disk ids included. id: of the resync, or of the
  * safety copy, which stays. A resync like any other: same checks, fence and journal; resumed by
- * recovery_resume(). VSS_E_OBJECT_NOT_FOUND: no safety copy; else as recovery_run(). */
+ * recovery_resume(). VSS_E_OBJECT_NOT_FOUND: no safety copy; VSS_E_BAD_STATE: a part of it was
+ * deleted; else as recovery_run(). */
 HRESULT undo_run(struct set_environment *env, const VSS_ID *id, struct error *err);
 
 /* Deletes one; those whose time is over. */

@@ -491,6 +491,34 @@ static HRESULT put_back(struct set_environment *env, const struct set_record *se
     return hr;
 }
 
+static bool has_snapshot(const struct set_record *set, size_t lun_index)
+{
+    for (size_t i = 0; i < set->snapshot_count; i++) {
+        const struct snapshot_record *s = &set->snapshots[i];
+        for (size_t e = 0; e < s->extent_count; e++) {
+            if (s->extents[e].lun_index == lun_index) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Its snapshots can be deleted one by one, as any set's. */
+static HRESULT check_whole(const struct set_record *set, struct error *err)
+{
+    char id[ID_TEXT_BYTES];
+    size_t gone = 0;
+    for (size_t i = 0; i < set->lun_count; i++) {
+        gone += set->luns[i].is_empty || !has_snapshot(set, i);
+    }
+    return gone == 0 ? S_OK
+                     : error_set(err, VSS_E_BAD_STATE,
+                                 "of safety copy %s, %zu of %zu LUNs were deleted: an undo of the "
+                                 "others alone is none",
+                                 id_text(&set->set_id, id), gone, set->lun_count);
+}
+
 HRESULT undo_run(struct set_environment *env, const VSS_ID *id, struct error *err)
 {
     struct safety_copy copy;
@@ -498,6 +526,9 @@ HRESULT undo_run(struct set_environment *env, const VSS_ID *id, struct error *er
     HRESULT hr = find(env, id, &copy, err);
     if (SUCCEEDED(hr)) {
         hr = sets_load(env->store, &copy.set_id, &set, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = check_whole(&set, err);
     }
     if (SUCCEEDED(hr)) {
         hr = put_back(env, &set, err);

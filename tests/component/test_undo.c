@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Safety copies: what a resync overwrote comes back byte for byte; when one is taken, refused, kept
  * and deleted. (A death in the middle of all that: the crash matrix.) */
-#include "component/array_fixture.h"
+#include "component/callback_fixture.h"
 
 #include "common/buffer.h"
 #include "common/id.h"
-#include "provider/host/internal.h"
 #include "registry/set_marks.h"
-#include "resync/recovery.h"
 
 #include <setjmp.h>
 #include <sqlite3.h>
@@ -69,10 +67,7 @@ static HRESULT resync(struct array *a, const struct set_record *set, enum recove
 {
     struct recovery *r = NULL;
     size_t count = 0;
-    assert_ok(recovery_new(a->env, set, &r, err), err);
-    for (size_t i = 0; i < set->snapshot_count; i++) {
-        assert_ok(recovery_add(r, &set->snapshots[i].snapshot_id, NULL, err), err);
-    }
+    start_recovery(a, set, set->snapshot_count, &r);
     recovery_set_undo(r, undo);
     HRESULT hr = recovery_run(r, VSS_RECOVERY_REVERT_IDENTITY_ALL, err);
     const struct recovery_member_result *results = recovery_results(r, &count);
@@ -152,6 +147,34 @@ static void a_set_deleted_as_usual_is_no_safety_copy_any_more(void **state)
     array_delete_set(a, &set);
 }
 
+/* What was deleted of it cannot come back, and the rest alone is neither state of the LUNs. */
+static void a_part_of_a_safety_copy_puts_nothing_back(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    struct set_record safety = {0};
+    char note[1024];
+    uint64_t original[ARRAY_LUNS];
+    int32_t deleted = 0;
+    digest_all(a, original);
+    array_create(a, TRANSPORTABLE, ARRAY_LUNS, &set);
+    damage(a);
+    assert_ok(resync(a, &set, UNDO_REQUIRED, note, &err), &err);
+    struct safety_copy copy = only_copy(a);
+    assert_ok(sets_load(a->env->store, &copy.set_id, &safety, &err), &err);
+    assert_ok(set_delete(a->env, &safety.snapshots[0].snapshot_id, VSS_OBJECT_SNAPSHOT, &deleted,
+                         NULL, &err),
+              &err);
+    set_record_free(&safety);
+    assert_refused(undo_run(a->env, &copy.resync_id, &err), VSS_E_BAD_STATE, &err,
+                   "1 of 3 LUNs were deleted");
+    assert_digests(a, original);
+    error_clear(&err);
+    assert_ok(undo_discard(a->env, &copy.resync_id, &err), &err);
+    array_delete_set(a, &set);
+}
+
 static void limits_hold(void **state)
 {
     struct array *a = *state;
@@ -208,32 +231,18 @@ static void copies_expire(void **state)
     array_delete_set(a, &set);
 }
 
-static HRESULT veto(void *self, const struct vss_call *call, const void *in, void *out)
-{
-    (void)self;
-    (void)in;
-    (void)out;
-    call->host->error(call, "the test says no");
-    return VSS_E_PROVIDER_VETO;
-}
-
 /* A resync of the first count LUNs, which ends when they are wiped. */
 static void fail_in_the_middle(struct array *a, const struct set_record *set, size_t count,
                                enum recovery_undo undo)
 {
     struct error err = {0};
     struct recovery *r = NULL;
-    struct provider *p = providers_at(a->env->providers, 0);
-    vss_provider_callback poll = p->ops[VSS_OP_RESYNC_POLL];
-    p->ops[VSS_OP_RESYNC_POLL] = veto;
-    assert_ok(recovery_new(a->env, set, &r, &err), &err);
-    for (size_t i = 0; i < count; i++) {
-        assert_ok(recovery_add(r, &set->snapshots[i].snapshot_id, NULL, &err), &err);
-    }
+    replace(a, VSS_OP_RESYNC_POLL, veto);
+    start_recovery(a, set, count, &r);
     recovery_set_undo(r, undo);
     assert_refused(recovery_run(r, 0, &err), VSS_E_PROVIDER_VETO, &err, "not whole");
     recovery_free(r);
-    p->ops[VSS_OP_RESYNC_POLL] = poll;
+    restore(a, VSS_OP_RESYNC_POLL);
 }
 
 /* The safety copy of a resync that failed is that of the one which makes its destinations whole. */
@@ -320,6 +329,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         array_test(what_was_overwritten_comes_back),
         array_test(a_set_deleted_as_usual_is_no_safety_copy_any_more),
+        array_test(a_part_of_a_safety_copy_puts_nothing_back),
         array_test(limits_hold),
         array_test(copies_expire),
         array_test(the_next_resync_keeps_the_safety_copy),

@@ -32,7 +32,8 @@ lunshadow_array_test(host_changes lunshadow_resync SOURCES component/host_copy_f
 lunshadow_array_test(crash lunshadow_resync)
 lunshadow_array_test(recover lunshadow_resync SOURCES component/dead_fixture.c)
 lunshadow_array_test(recover_resync lunshadow_resync SOURCES component/dead_fixture.c)
-lunshadow_array_test(undo lunshadow_resync LINK PkgConfig::sqlite3)
+lunshadow_array_test(undo lunshadow_resync LINK PkgConfig::sqlite3
+  SOURCES component/callback_fixture.c)
 
 lunshadow_array_test(requester lunshadow_requester)
 lunshadow_array_test(requester_volumes lunshadow_requester)
