@@ -41,17 +41,21 @@ static bool is_about(const struct journal_entry *entry, const char *lun_key)
     return false;
 }
 
-/* The entry of a resync onto the LUN: S_OK, and S_FALSE where there is none. */
-static HRESULT find_entry(struct store *store, bool only_dead, const char *lun_key,
-                          VSS_ID *out_resync_id, struct error *err)
+/* The newest entry of a resync onto the LUN: S_OK, and S_FALSE where there is none. An older one is
+ * that of a resync which failed, and which this one takes over. */
+static HRESULT find_entry(struct store *store, const char *lun_key, VSS_ID *out_resync_id,
+                          bool *out_is_dead, struct error *err)
 {
     struct journal_entry *entries = NULL;
     size_t count = 0;
-    HRESULT hr = journal_load_open(store, only_dead, &entries, &count, err);
+    HRESULT hr = journal_load_open(store, false, &entries, &count, err);
     bool is_found = false;
-    for (size_t i = 0; i < count && !is_found; i++) {
+    for (size_t i = count; i-- > 0 && !is_found;) {
         is_found = is_about(&entries[i], lun_key);
-        *out_resync_id = is_found ? entries[i].object_id : *out_resync_id;
+        if (is_found) {
+            *out_resync_id = entries[i].object_id;
+            *out_is_dead = entries[i].is_dead;
+        }
     }
     journal_free_all(entries, count);
     return FAILED(hr) ? hr : is_found ? S_OK : S_FALSE;
@@ -174,25 +178,31 @@ static HRESULT start_revert(struct revert *revert, struct error *err)
     return async_start(&job, &revert->async, err);
 }
 
-/* Until whoever asks can see it: its entry is in the journal, or it ended before. It is under way,
- * so that a look that fails is no failure of it. */
+/* Until whoever asks can see it: its entry, which is not the earlier one, is in the journal, or it
+ * ended before. It is under way, so that a look that fails is no failure of it. */
 static HRESULT wait_for_entry(struct vss_backup_components *session, const struct revert *revert,
-                              const VSS_ID *snapshot_id)
+                              const char *lun_key, const VSS_ID *earlier_id)
 {
-    const struct snapshot_record *snapshot = find_snapshot(&revert->set, snapshot_id);
-    char key[LUN_KEY_BYTES];
-    VSS_ID resync_id = id_null;
     HRESULT status = VSS_S_ASYNC_PENDING;
     bool is_seen = false;
-    (void)lun_info_key(&revert->set.luns[snapshot->extents[0].lun_index].source, key);
     while (!is_seen && status == VSS_S_ASYNC_PENDING) {
+        VSS_ID resync_id = id_null;
+        bool is_dead = false;
         (void)vss_async_wait(revert->async, POLL_MS / 10);
         (void)vss_async_query_status(revert->async, &status);
-        is_seen = find_entry(session->env->store, false, key, &resync_id, NULL) == S_OK;
+        is_seen = find_entry(session->env->store, lun_key, &resync_id, &is_dead, NULL) == S_OK &&
+                  !id_equal(&resync_id, earlier_id);
     }
     return FAILED(status) ? error_set(&session->err, translate(status, NULL), "%s",
                                       vss_async_error_text(revert->async))
                           : S_OK;
+}
+
+static void original_key(const struct revert *revert, const VSS_ID *snapshot_id,
+                         char out[LUN_KEY_BYTES])
+{
+    const struct snapshot_record *snapshot = find_snapshot(&revert->set, snapshot_id);
+    (void)lun_info_key(&revert->set.luns[snapshot->extents[0].lun_index].source, out);
 }
 
 static HRESULT prepare(struct revert *revert, const struct copy_wish *copy,
@@ -223,6 +233,9 @@ static HRESULT begin_revert(struct vss_backup_components *session, const VSS_ID 
 {
     struct error *err = &session->err;
     const char *config = session->env->config->path;
+    char key[LUN_KEY_BYTES];
+    VSS_ID earlier_id = id_null;
+    bool is_dead = false;
     struct revert *revert = calloc(1, sizeof(*revert));
     if (!revert) {
         return error_set(err, E_OUTOFMEMORY, "out of memory reverting a volume");
@@ -233,6 +246,10 @@ static HRESULT begin_revert(struct vss_backup_components *session, const VSS_ID 
         hr = prepare(revert, &session->copy, snapshot_id, force_dismount, err);
     }
     if (SUCCEEDED(hr)) {
+        original_key(revert, snapshot_id, key);
+        hr = find_entry(session->env->store, key, &earlier_id, &is_dead, err);
+    }
+    if (SUCCEEDED(hr)) {
         hr = start_revert(revert, err);
     }
     if (FAILED(hr)) {
@@ -240,7 +257,7 @@ static HRESULT begin_revert(struct vss_backup_components *session, const VSS_ID 
         return hr;
     }
     session->revert = revert;
-    return wait_for_entry(session, revert, snapshot_id);
+    return wait_for_entry(session, revert, key, &earlier_id);
 }
 
 HRESULT vss_backup_components_revert_to_snapshot(struct vss_backup_components *session,
@@ -268,13 +285,13 @@ HRESULT vss_backup_components_revert_to_snapshot(struct vss_backup_components *s
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-/* How it ended; VSS_S_ASYNC_PENDING where its row does not say so yet. */
+/* How it ended; VSS_S_ASYNC_PENDING where it has no row that says so yet. */
 static HRESULT load_result(struct store *store, const VSS_ID *resync_id, HRESULT *out,
                            struct error *err)
 {
     struct recovery_record *all = NULL;
     size_t count = 0;
-    *out = S_OK;
+    *out = VSS_S_ASYNC_PENDING;
     HRESULT hr = recoveries_load_all(store, &all, &count, err);
     for (size_t i = 0; i < count; i++) {
         if (id_equal(&all[i].resync_id, resync_id)) {
@@ -285,43 +302,70 @@ static HRESULT load_result(struct store *store, const VSS_ID *resync_id, HRESULT
     return hr;
 }
 
+static HRESULT tell_result(HRESULT result, struct error *err)
+{
+    return FAILED(result)
+               ? error_set(err, E_FAIL, "the revert failed (%s); `lunshadow events` says why",
+                           vss_error_name(result))
+               : S_OK;
+}
+
+/* Its entry is closed, and its row is written right after that. */
 static HRESULT wait_for_result(struct store *store, const VSS_ID *resync_id, struct error *err)
 {
     HRESULT result = VSS_S_ASYNC_PENDING;
-    HRESULT hr = S_OK;
     uint64_t deadline = clock_monotonic_us() + (uint64_t)RESULT_MS * 1000;
+    HRESULT hr = load_result(store, resync_id, &result, err);
     while (SUCCEEDED(hr) && result == VSS_S_ASYNC_PENDING && clock_monotonic_us() < deadline) {
+        clock_sleep_ms(POLL_MS / 10);
         hr = load_result(store, resync_id, &result, err);
-        clock_sleep_ms(result == VSS_S_ASYNC_PENDING ? POLL_MS / 10 : 0);
+    }
+    if (SUCCEEDED(hr) && result == VSS_S_ASYNC_PENDING) {
+        return error_set(err, E_FAIL,
+                         "the revert ended, and the registry does not say how; `lunshadow events` "
+                         "may know");
+    }
+    return SUCCEEDED(hr) ? tell_result(result, err) : hr;
+}
+
+/* One look at the revert: S_FALSE while it goes on. One that failed past its wipe has ended, though
+ * its entry stays open for as long as its destination is not whole. */
+static HRESULT look(struct vss_backup_components *session, VSS_ID *resync_id, struct error *err)
+{
+    struct store *store = session->env->store;
+    HRESULT result = VSS_S_ASYNC_PENDING;
+    bool is_dead = false;
+    HRESULT hr = find_entry(store, session->argument_key, resync_id, &is_dead, err);
+    if (hr == S_FALSE) { /* it ended, or there was none */
+        return id_is_null(resync_id) ? S_OK : wait_for_result(store, resync_id, err);
+    }
+    if (SUCCEEDED(hr) && is_dead) {
+        return error_set(err, E_FAIL,
+                         "the process that reverted the volume is gone; `lunshadow recover --list` "
+                         "says what can be done");
+    }
+    if (SUCCEEDED(hr)) {
+        hr = load_result(store, resync_id, &result, err);
     }
     if (FAILED(hr)) {
         return hr;
     }
-    return FAILED(result) ? error_set(err, result, "the revert failed; `lunshadow events` says why")
-                          : S_OK;
+    return result == VSS_S_ASYNC_PENDING ? S_FALSE : tell_result(result, err);
 }
 
-/* Watches to the end: a revert cannot be cancelled. */
+/* A revert cannot be cancelled; watching it can. */
 static HRESULT watch(struct vss_backup_components *session, struct error *err)
 {
-    struct store *store = session->env->store;
     VSS_ID resync_id = id_null;
-    HRESULT hr = find_entry(store, true, session->argument_key, &resync_id, err);
+    HRESULT hr = look(session, &resync_id, err);
     while (hr == S_FALSE) {
-        hr = find_entry(store, false, session->argument_key, &resync_id, err);
-        if (hr == S_FALSE) { /* it ended, or there was none */
-            return id_is_null(&resync_id) ? S_OK : wait_for_result(store, &resync_id, err);
+        if (atomic_load(&session->env->cancelled)) {
+            return error_set(err, E_ABORT, "the revert goes on, and nobody watches it any more");
         }
-        if (hr == S_OK) {
-            clock_sleep_ms(POLL_MS);
-            hr = find_entry(store, true, session->argument_key, &resync_id, err);
-        }
+        clock_sleep_ms(POLL_MS);
+        hr = look(session, &resync_id, err);
     }
-    return FAILED(hr)
-               ? hr
-               : error_set(err, E_FAIL,
-                           "the process that reverted the volume is gone; `lunshadow recover "
-                           "--list` says what can be done");
+    return hr;
 }
 
 static HRESULT find_volume(struct vss_backup_components *session, const char *volume)

@@ -658,8 +658,9 @@ HRESULT vss_backup_components_revert_to_snapshot(struct vss_backup_components *s
                                                  const VSS_ID *snapshot_id, bool force_dismount);
 
 /* IVssBackupComponents::QueryRevertStatus. An operation that ends when the revert, or resync, of
- * the volume ends, in whatever process it runs, with its result; at once where none runs.
- * vss_async_cancel() waits for the end too. In both kinds of session.
+ * the volume ends, in whatever process it runs, with its result; at once where none runs, or where
+ * one has failed and left the volume unfinished. vss_async_cancel() ends the watching alone: the
+ * revert goes on. In both kinds of session.
  * E_POINTER for a NULL; VSS_E_OBJECT_NOT_FOUND, VSS_E_VOLUME_NOT_SUPPORTED: the volume, as in
  * add_to_snapshot_set, or one of no array or of several LUNs; E_NOTIMPL: its provider cannot
  * resync. Through QueryStatus: E_FAIL, the revert failed, or its process is gone. E_FAIL for

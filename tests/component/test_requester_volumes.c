@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -17,6 +18,7 @@
 #include "common/buffer.h"
 #include "common/id.h"
 #include "component/array_fixture.h"
+#include "registry/journal.h"
 #include "resync/recovery.h"
 
 static struct vss_session_options options_of(const struct array *a)
@@ -168,6 +170,112 @@ static void a_volume_is_reverted(void **state)
     array_assert_nothing_left(a);
 }
 
+static void edit_config(const struct array *a, const char *sed_script)
+{
+    struct error err = {0};
+    char *command = text_printf("sed -i '%s' '%s'", sed_script, a->config);
+    const char *const argv[] = {"sh", "-c", command, NULL};
+    assert_ok(process_run(argv, 10000, NULL, &err), &err);
+    free(command);
+}
+
+/* What is asked within 10 s; no release where it goes on: that would wait for it. */
+static HRESULT soon_status(struct vss_backup_components *s, const char *volume)
+{
+    struct vss_async *async = NULL;
+    HRESULT status = S_OK;
+    must(s, vss_backup_components_query_revert_status(s, volume, &async));
+    (void)vss_async_wait(async, 10000);
+    assert_int_equal(vss_async_query_status(async, &status), S_OK);
+    assert_int_not_equal(status, VSS_S_ASYNC_PENDING);
+    vss_async_release(async);
+    return status;
+}
+
+/* It leaves its entry open in a process that lives, and the next revert takes that over. */
+static void a_revert_that_failed_past_its_wipe_has_ended(void **state)
+{
+    struct array *a = *state;
+    struct set_record set = {0};
+    uint64_t before = array_digest(a->files[0]);
+    array_create(a, VSS_CTX_NAS_ROLLBACK, 1, &set);
+    array_fill(a, 0, 8u << 20, 1u << 20, 99);
+    edit_config(a, "s,^provider = tgt$,provider = fault/tgt\\nfault = "
+                   "ResyncLuns poll:VSS_E_PROVIDER_VETO,");
+    struct vss_backup_components *s = open_for_backup(a);
+    /* which says so itself where it failed before it was seen */
+    (void)vss_backup_components_revert_to_snapshot(s, &set.snapshots[0].snapshot_id, false);
+    assert_int_equal(soon_status(s, a->urls[0]), E_FAIL);
+    assert_int_equal(soon_status(s, a->urls[0]), E_FAIL);
+    edit_config(a, "/^fault = /s,poll,poll:9,");
+    must(s, vss_backup_components_revert_to_snapshot(s, &set.snapshots[0].snapshot_id, false));
+    assert_int_equal(soon_status(s, a->urls[0]), VSS_S_ASYNC_FINISHED);
+    vss_backup_components_release(s);
+    assert_true(array_digest(a->files[0]) == before);
+    array_delete_set(a, &set);
+}
+
+/* A resync of the volume as another process runs it, without a row that says how it ended. */
+static void open_entry(struct array *a, const struct set_record *set, VSS_ID *out_entry_id)
+{
+    struct error err = {0};
+    char key[LUN_KEY_BYTES];
+    VSS_ID resync_id = id_new();
+    (void)lun_info_key(&set->luns[0].source, key);
+    assert_ok(journal_open(a->env->store, JOURNAL_RESYNC, &resync_id, "resync", out_entry_id, &err),
+              &err);
+    assert_ok(journal_step(a->env->store, out_entry_id, "ids-before", key, NULL, 0, &err), &err);
+}
+
+static void watching_a_revert_can_be_cancelled(void **state)
+{
+    struct array *a = *state;
+    struct set_record set = {0};
+    struct error err = {0};
+    struct vss_async *async = NULL;
+    HRESULT status = S_OK;
+    VSS_ID entry_id;
+    array_create(a, VSS_CTX_NAS_ROLLBACK, 1, &set);
+    struct vss_backup_components *s = open_for_backup(a);
+    open_entry(a, &set, &entry_id);
+    must(s, vss_backup_components_query_revert_status(s, a->urls[0], &async));
+    (void)vss_async_wait(async, 500);
+    assert_int_equal(vss_async_query_status(async, &status), S_OK);
+    assert_int_equal(status, VSS_S_ASYNC_PENDING);
+    (void)alarm(30); /* instead of a wait without end */
+    assert_int_equal(vss_async_cancel(async), S_OK);
+    (void)alarm(0);
+    assert_int_equal(vss_async_query_status(async, &status), S_OK);
+    assert_int_equal(status, VSS_S_ASYNC_CANCELLED);
+    vss_async_release(async);
+    assert_ok(journal_close(a->env->store, &entry_id, &err), &err);
+    vss_backup_components_release(s);
+    array_delete_set(a, &set);
+}
+
+static void an_end_that_nobody_tells_of_is_no_success(void **state)
+{
+    struct array *a = *state;
+    struct set_record set = {0};
+    struct error err = {0};
+    struct vss_async *async = NULL;
+    HRESULT status = S_OK;
+    VSS_ID entry_id;
+    array_create(a, VSS_CTX_NAS_ROLLBACK, 1, &set);
+    struct vss_backup_components *s = open_for_backup(a);
+    open_entry(a, &set, &entry_id);
+    must(s, vss_backup_components_query_revert_status(s, a->urls[0], &async));
+    (void)vss_async_wait(async, 500);
+    assert_ok(journal_close(a->env->store, &entry_id, &err), &err);
+    (void)vss_async_wait(async, VSS_INFINITE);
+    assert_int_equal(vss_async_query_status(async, &status), S_OK);
+    assert_int_equal(status, E_FAIL);
+    assert_non_null(strstr(vss_async_error_text(async), "does not say how"));
+    vss_async_release(async);
+    vss_backup_components_release(s);
+    array_delete_set(a, &set);
+}
+
 static void make_set(struct array *a, uint32_t context, const char *volume, struct set_record *out)
 {
     struct error err = {0};
@@ -210,11 +318,7 @@ static void what_is_not_reverted(void **state)
     vss_backup_components_release(s);
 
     /* without its array */
-    char *command =
-        text_printf("sed -i '/^\\[array/,/^\\[/{/^\\[array/d;/^\\[/!d}' '%s'", a->config);
-    const char *const argv[] = {"sh", "-c", command, NULL};
-    assert_ok(process_run(argv, 10000, NULL, &err), &err);
-    free(command);
+    edit_config(a, "/^\\[array/,/^\\[/{/^\\[array/d;/^\\[/!d}");
     s = open_for_backup(a);
     assert_not_reverted(s, &whole.snapshots[0].snapshot_id, VSS_E_PROVIDER_NOT_REGISTERED, NULL);
     struct vss_async *async = NULL;
@@ -270,13 +374,8 @@ static HRESULT create_at(const struct array *a, uint32_t level)
 static void a_provider_asks_for_a_restart(void **state)
 {
     struct array *a = *state;
-    struct error err = {0};
-    char *command = text_printf("sed -i 's,^provider = tgt$,provider = fault/tgt\\nfault = "
-                                "CommitSnapshots:VSS_E_REBOOT_REQUIRED,' '%s'",
-                                a->config);
-    const char *const argv[] = {"sh", "-c", command, NULL};
-    assert_ok(process_run(argv, 10000, NULL, &err), &err);
-    free(command);
+    edit_config(a, "s,^provider = tgt$,provider = fault/tgt\\nfault = "
+                   "CommitSnapshots:VSS_E_REBOOT_REQUIRED,");
     assert_int_equal(create_at(a, VSS_PLATFORM_NEWEST), VSS_E_REBOOT_REQUIRED);
     assert_int_equal(create_at(a, VSS_PLATFORM_VISTA), VSS_E_REBOOT_REQUIRED);
     assert_int_equal(create_at(a, VSS_PLATFORM_2003), VSS_E_UNEXPECTED_PROVIDER_ERROR);
@@ -380,6 +479,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(is_volume_snapshotted, start, array_stop),
         cmocka_unit_test_setup_teardown(is_volume_snapshotted_refuses, start, array_stop),
         cmocka_unit_test_setup_teardown(a_volume_is_reverted, start, array_stop),
+        cmocka_unit_test_setup_teardown(a_revert_that_failed_past_its_wipe_has_ended, start,
+                                        array_stop),
+        cmocka_unit_test_setup_teardown(watching_a_revert_can_be_cancelled, start, array_stop),
+        cmocka_unit_test_setup_teardown(an_end_that_nobody_tells_of_is_no_success, start,
+                                        array_stop),
         cmocka_unit_test_setup_teardown(what_is_not_reverted, start, array_stop),
         cmocka_unit_test_setup_teardown(what_has_no_revert_status, start, array_stop),
         cmocka_unit_test_setup_teardown(a_provider_asks_for_a_restart, start, array_stop),
