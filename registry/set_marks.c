@@ -21,6 +21,8 @@ static const char owned_text[] =
 static const char add_safety_text[] = "INSERT INTO safety_copies(set_seq, resync_id, taken)"
                                       " SELECT seq, ?1, ?2 FROM sets WHERE set_id = ?3"
                                       " ON CONFLICT(set_seq) DO UPDATE SET resync_id = ?1";
+static const char drop_safety_text[] =
+    "DELETE FROM safety_copies WHERE set_seq = (SELECT seq FROM sets WHERE set_id = ?1)";
 static const char load_safety_text[] =
     "SELECT sets.set_id, resync_id, taken FROM safety_copies"
     " JOIN sets ON sets.seq = safety_copies.set_seq ORDER BY sets.seq";
@@ -121,6 +123,17 @@ HRESULT set_marks_add_safety(struct store *store, const VSS_ID *set_id, const VS
     sql_add_int(&s, clock_filetime());
     sql_add_id(&s, set_id);
     return run_on_set(&s, set_id, err);
+}
+
+HRESULT set_marks_drop_safety(struct store *store, const VSS_ID *set_id, struct error *err)
+{
+    struct sql_statement s;
+    HRESULT hr = sql_use(store, drop_safety_text, &s, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    sql_add_id(&s, set_id);
+    return sql_run(&s, err);
 }
 
 static HRESULT read_safety(struct sql_statement *s, struct safety_mark **marks, size_t *count,

@@ -30,6 +30,9 @@ struct safety_mark {
 HRESULT set_marks_add_safety(struct store *store, const VSS_ID *set_id, const VSS_ID *resync_id,
                              struct error *err);
 
+/* What the set holds was not overwritten after all. S_OK also where it has no such mark. */
+HRESULT set_marks_drop_safety(struct store *store, const VSS_ID *set_id, struct error *err);
+
 /* All, oldest set first. *out is freed with free(). */
 HRESULT set_marks_load_safety(struct store *store, struct safety_mark **out, size_t *out_count,
                               struct error *err);

@@ -80,7 +80,11 @@ HRESULT undo_list(struct store *store, const struct config *config, struct safet
     return S_OK;
 }
 
-HRESULT undo_expire(struct set_environment *env, int32_t *out_deleted, struct error *err)
+typedef HRESULT deletion(struct set_environment *env, const VSS_ID *object_id, int32_t type,
+                         int32_t *out_deleted, VSS_ID *out_nondeleted, struct error *err);
+
+static HRESULT expire(struct set_environment *env, deletion *remove_set, int32_t *out_deleted,
+                      struct error *err)
 {
     struct safety_copy *all = NULL;
     size_t count = 0;
@@ -90,7 +94,7 @@ HRESULT undo_expire(struct set_environment *env, int32_t *out_deleted, struct er
     for (size_t i = 0; i < count; i++) {
         int32_t deleted = 0;
         if (all[i].expires && all[i].expires <= now) {
-            HRESULT hr = set_delete(env, &all[i].set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL,
+            HRESULT hr = remove_set(env, &all[i].set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL,
                                     SUCCEEDED(first) ? err : NULL);
             *out_deleted += SUCCEEDED(hr);
             first = FAILED(first) ? first : hr;
@@ -98,6 +102,11 @@ HRESULT undo_expire(struct set_environment *env, int32_t *out_deleted, struct er
     }
     free(all);
     return FAILED(first) ? first : S_OK;
+}
+
+HRESULT undo_expire(struct set_environment *env, int32_t *out_deleted, struct error *err)
+{
+    return expire(env, set_delete, out_deleted, err);
 }
 
 static HRESULT find(struct set_environment *env, const VSS_ID *id, struct safety_copy *out,
@@ -236,7 +245,7 @@ static HRESULT check_and_take(struct recovery *r, VSS_ID *out_set_id, struct err
     if (SUCCEEDED(hr)) {
         struct error why = {0};
         int32_t deleted = 0;
-        if (FAILED(undo_expire(r->env, &deleted, &why))) {
+        if (FAILED(expire(r->env, set_delete_beside, &deleted, &why))) {
             log_line(LOG_WARNING, "an old safety copy was not deleted: %s", error_text(&why));
         }
         hr = check_space(r, &limits, err);
@@ -389,27 +398,40 @@ HRESULT undo_prepare(struct recovery *r, struct error *err)
     return SUCCEEDED(hr) ? note_taken(r, &set_id, err) : go_without(r, hr, &set_id, &why, err);
 }
 
+/* What a dead process left, the resync that was taken over foremost, is no reason to keep it. One
+ * that cannot be deleted is a set like any other from here on: as a safety copy it would put back
+ * older data. */
 static bool drop(struct set_environment *env, const VSS_ID *set_id)
 {
     struct error why = {0};
     int32_t deleted = 0;
-    if (SUCCEEDED(set_delete(env, set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &why))) {
+    if (SUCCEEDED(set_delete_beside(env, set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &why))) {
         return true;
     }
     char id[ID_TEXT_BYTES];
     log_line(LOG_WARNING,
              "nothing was overwritten, and safety copy %s, which nobody needs, was not deleted: %s",
              id_text(set_id, id), error_text(&why));
+    error_clear(&why);
+    if (FAILED(set_marks_drop_safety(env->store, set_id, &why))) {
+        log_line(LOG_WARNING, "it is still listed as one: %s", error_text(&why));
+    }
     return false;
 }
 
 void undo_drop(struct recovery *r)
 {
-    if (!id_is_null(&r->safety_id) && drop(r->env, &r->safety_id)) {
-        r->safety_id = id_null;
-        free(r->undo_note);
-        r->undo_note = NULL;
+    char id[ID_TEXT_BYTES];
+    if (id_is_null(&r->safety_id)) {
+        return;
     }
+    free(r->undo_note);
+    r->undo_note = drop(r->env, &r->safety_id)
+                       ? NULL
+                       : text_printf("set %s, a safety copy of what was not overwritten, could not "
+                                     "be deleted",
+                                     id_text(&r->safety_id, id));
+    r->safety_id = id_null;
 }
 
 /* ---- after a death --------------------------------------------------------------------------- */

@@ -15,7 +15,8 @@
 HRESULT undo_prepare(struct recovery *r, struct error *err);
 
 /* Nothing was overwritten: deletes what undo_prepare() took, which would put back nothing but older
- * data. The journal entry is closed by then; what cannot be deleted is logged. */
+ * data. The journal entry is closed by then; what cannot be deleted is logged, and stays as a set
+ * that is no safety copy. */
 void undo_drop(struct recovery *r);
 /* The same for a resync that died before its wipe, unless another open one has that copy too. */
 void undo_drop_of(struct set_environment *env, const struct journal_entry *entry);

@@ -152,17 +152,14 @@ static json_t *plan_json(const VSS_ID *object_id, int32_t type)
     return json_pack("{s:s, s:i}", "object", id_text(object_id, id), "type", (int)type);
 }
 
-HRESULT set_delete(struct set_environment *env, const VSS_ID *object_id, int32_t type,
-                   int32_t *out_deleted, VSS_ID *out_nondeleted, struct error *err)
+HRESULT set_delete_beside(struct set_environment *env, const VSS_ID *object_id, int32_t type,
+                          int32_t *out_deleted, VSS_ID *out_nondeleted, struct error *err)
 {
     struct set_record set = {0};
     VSS_ID journal_id = id_null;
     VSS_ID nondeleted = id_null;
     *out_deleted = 0;
-    HRESULT hr = journal_check_clean(env->store, err);
-    if (SUCCEEDED(hr)) {
-        hr = load(env, object_id, type, &set, err);
-    }
+    HRESULT hr = load(env, object_id, type, &set, err);
     if (SUCCEEDED(hr)) {
         hr = claim_open(env->store, JOURNAL_DELETE, &set.set_id, "delete snapshots",
                         plan_json(object_id, type), &journal_id, err);
@@ -178,4 +175,16 @@ HRESULT set_delete(struct set_environment *env, const VSS_ID *object_id, int32_t
     }
     set_record_free(&set);
     return hr;
+}
+
+HRESULT set_delete(struct set_environment *env, const VSS_ID *object_id, int32_t type,
+                   int32_t *out_deleted, VSS_ID *out_nondeleted, struct error *err)
+{
+    *out_deleted = 0;
+    if (out_nondeleted) {
+        *out_nondeleted = id_null;
+    }
+    HRESULT hr = journal_check_clean(env->store, err);
+    return SUCCEEDED(hr) ? set_delete_beside(env, object_id, type, out_deleted, out_nondeleted, err)
+                         : hr;
 }

@@ -87,4 +87,10 @@ HRESULT set_break(struct set_environment *env, const VSS_ID *set_id, uint32_t fl
 HRESULT set_delete(struct set_environment *env, const VSS_ID *object_id, int32_t type,
                    int32_t *out_deleted, VSS_ID *out_nondeleted, struct error *err);
 
+/* The same for an operation that is under way itself, as set_start_beside(): a resync and the
+ * safety copies that nobody needs any more. A set that a dead process worked on is refused still.
+ */
+HRESULT set_delete_beside(struct set_environment *env, const VSS_ID *object_id, int32_t type,
+                          int32_t *out_deleted, VSS_ID *out_nondeleted, struct error *err);
+
 #endif

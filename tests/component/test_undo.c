@@ -2,6 +2,7 @@
 /* Safety copies: what a resync overwrote comes back byte for byte; when one is taken, refused, kept
  * and deleted. (A death in the middle of all that: the crash matrix.) */
 #include "component/callback_fixture.h"
+#include "component/dead_fixture.h"
 
 #include "common/buffer.h"
 #include "common/id.h"
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -231,6 +233,109 @@ static void copies_expire(void **state)
     array_delete_set(a, &set);
 }
 
+/* ---- copies of what was not overwritten -------------------------------------------------------
+ */
+
+static HRESULT die(void *self, const struct vss_call *call, const void *in, void *out)
+{
+    (void)self;
+    (void)call;
+    (void)in;
+    (void)out;
+    _exit(0);
+}
+
+static bool resync_until_eviction(struct set_environment *env, const struct set_record *set)
+{
+    struct recovery *r = NULL;
+    bool ok = SUCCEEDED(recovery_new(env, set, &r, NULL));
+    for (size_t i = 0; ok && i < set->snapshot_count; i++) {
+        ok = SUCCEEDED(recovery_add(r, &set->snapshots[i].snapshot_id, NULL, NULL));
+    }
+    if (ok) {
+        providers_at(env->providers, 0)->ops[VSS_OP_ON_LUN_STATE_CHANGE] = die;
+        (void)recovery_run(r, VSS_RECOVERY_REVERT_IDENTITY_ALL, NULL);
+    }
+    recovery_free(r);
+    return false;
+}
+
+/* A safety copy is taken, and LUN 2 then refuses the wipe. */
+static void fail_to_wipe(struct array *a, const struct set_record *set, char note[1024])
+{
+    struct error err = {0};
+    uint64_t digests[ARRAY_LUNS];
+    digest_all(a, digests);
+    update_lun(a, 2, "readonly=1");
+    assert_true(FAILED(resync(a, set, UNDO_REQUIRED, note, &err)));
+    assert_null(strstr(error_text(&err), "safety copy"));
+    update_lun(a, 2, "readonly=0");
+    assert_digests(a, digests);
+}
+
+static void no_safety_copy_of_nothing_stays(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    char note[1024];
+    array_create(a, TRANSPORTABLE, 2, &set);
+    in_dead_process(a, &set, resync_until_eviction);
+    fail_to_wipe(a, &set, note);
+    assert_string_equal(note, "");
+    assert_int_equal(count_copies(a), 0);
+    deal_with(a, RECOVER_ROLLBACK);
+    array_delete_set(a, &set);
+}
+
+/* It stays as a set like any other. */
+static void what_cannot_be_deleted_is_no_safety_copy(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    struct set_record *sets = NULL;
+    size_t count = 0;
+    int32_t deleted = 0;
+    char note[1024];
+    char id[ID_TEXT_BYTES];
+    array_create(a, TRANSPORTABLE, 2, &set);
+    replace(a, VSS_OP_ON_LUN_EMPTY, veto);
+    fail_to_wipe(a, &set, note);
+    restore(a, VSS_OP_ON_LUN_EMPTY);
+    assert_int_not_equal(calls, 0);
+    assert_int_equal(count_copies(a), 0);
+    assert_ok(sets_load_all(a->env->store, &sets, &count, &err), &err);
+    assert_int_equal(count, 2);
+    assert_non_null(strstr(note, id_text(&sets[1].set_id, id)));
+    assert_null(strstr(note, "--undo"));
+    assert_ok(set_delete(a->env, &sets[1].set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
+              &err);
+    sets_free_all(sets, count);
+    array_delete_set(a, &set);
+}
+
+static void copies_expire_beside_what_is_dead(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    char note[1024];
+    array_configure(a, "[limits]\nundo_max_age_hours = 1\n");
+    array_create(a, TRANSPORTABLE, 1, &set);
+    assert_ok(resync(a, &set, UNDO_REQUIRED, note, &err), &err);
+    VSS_ID first = only_copy(a).set_id;
+    age(a);
+    in_dead_process(a, &set, resync_until_eviction);
+    assert_ok(resync(a, &set, UNDO_REQUIRED, note, &err), &err);
+    struct safety_copy second = only_copy(a);
+    assert_false(id_equal(&second.set_id, &first));
+    assert_ok(undo_discard(a->env, &second.set_id, &err), &err);
+    array_delete_set(a, &set);
+}
+
+/* ---- after a resync that failed ----------------------------------------------------------------
+ */
+
 /* A resync of the first count LUNs, which ends when they are wiped. */
 static void fail_in_the_middle(struct array *a, const struct set_record *set, size_t count,
                                enum recovery_undo undo)
@@ -332,6 +437,9 @@ int main(void)
         array_test(a_part_of_a_safety_copy_puts_nothing_back),
         array_test(limits_hold),
         array_test(copies_expire),
+        array_test(no_safety_copy_of_nothing_stays),
+        array_test(what_cannot_be_deleted_is_no_safety_copy),
+        array_test(copies_expire_beside_what_is_dead),
         array_test(the_next_resync_keeps_the_safety_copy),
         array_test(an_undo_of_a_part_is_none_of_all),
         array_test(a_larger_destination_has_no_undo),

@@ -33,7 +33,7 @@ lunshadow_array_test(crash lunshadow_resync)
 lunshadow_array_test(recover lunshadow_resync SOURCES component/dead_fixture.c)
 lunshadow_array_test(recover_resync lunshadow_resync SOURCES component/dead_fixture.c)
 lunshadow_array_test(undo lunshadow_resync LINK PkgConfig::sqlite3
-  SOURCES component/callback_fixture.c)
+  SOURCES component/callback_fixture.c component/dead_fixture.c)
 
 lunshadow_array_test(requester lunshadow_requester)
 lunshadow_array_test(requester_volumes lunshadow_requester)
