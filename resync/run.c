@@ -4,9 +4,11 @@
  * they are, which is journaled before anybody else is let in again. */
 #include "common/buffer.h"
 #include "common/clock.h"
+#include "common/id.h"
 #include "common/log.h"
 #include "provider/set/label_change.h"
 #include "registry/events.h"
+#include "registry/set_marks.h"
 #include "resync/copy.h"
 #include "resync/state_change.h"
 #include "resync/undo.h"
@@ -358,8 +360,21 @@ static HRESULT lower_all(struct recovery *r, struct error *err)
 static HRESULT close_begun(struct recovery *r, HRESULT released)
 {
     struct store *store = r->env->store;
-    return SUCCEEDED(released) ? journal_close(store, &r->journal_id, NULL)
-                               : journal_mark_invalid(store, &r->journal_id, false, NULL);
+    if (FAILED(released)) {
+        return journal_mark_invalid(store, &r->journal_id, false, NULL);
+    }
+    HRESULT hr = store_begin(store, NULL);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    if (!id_is_null(&r->safety_id)) { /* it would put back older data, were we to die before it is
+                                         deleted */
+        hr = set_marks_drop_safety(store, &r->safety_id, NULL);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = journal_close(store, &r->journal_id, NULL);
+    }
+    return store_end(store, hr, NULL);
 }
 
 static HRESULT release(struct recovery *r, struct error *err)

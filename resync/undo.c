@@ -447,22 +447,39 @@ HRESULT undo_of_entry(const struct journal_entry *entry, VSS_ID *out_set_id)
     return id_parse(text, out_set_id) ? S_OK : S_FALSE;
 }
 
-void undo_drop_of(struct set_environment *env, const struct journal_entry *entry)
+/* The safety copy that a resync took of what it then did not overwrite, and that no other open
+ * entry has. S_FALSE: none. */
+static HRESULT find_needless(struct store *store, const struct journal_entry *entry, VSS_ID *out)
 {
-    VSS_ID set_id;
     VSS_ID other;
     struct journal_entry *entries = NULL;
     size_t count = 0;
-    if (undo_of_entry(entry, &set_id) != S_OK || journal_find_step(entry, RESYNC_STEP_DONE, NULL)) {
-        return;
+    if (entry->destination_invalid || undo_of_entry(entry, out) != S_OK ||
+        journal_find_step(entry, RESYNC_STEP_DONE, NULL)) {
+        return S_FALSE;
     }
-    bool is_free = SUCCEEDED(journal_load_open(env->store, false, &entries, &count, NULL));
+    bool is_free = SUCCEEDED(journal_load_open(store, false, &entries, &count, NULL));
     for (size_t i = 0; i < count; i++) {
-        bool has_it = undo_of_entry(&entries[i], &other) == S_OK && id_equal(&other, &set_id);
+        bool has_it = undo_of_entry(&entries[i], &other) == S_OK && id_equal(&other, out);
         is_free = is_free && (!has_it || id_equal(&entries[i].entry_id, &entry->entry_id));
     }
     journal_free_all(entries, count);
-    if (is_free) {
+    return is_free ? S_OK : S_FALSE;
+}
+
+HRESULT undo_close(struct store *store, const struct journal_entry *entry, struct error *err)
+{
+    VSS_ID set_id;
+    HRESULT hr = find_needless(store, entry, &set_id) == S_OK
+                     ? set_marks_drop_safety(store, &set_id, err)
+                     : S_OK;
+    return SUCCEEDED(hr) ? journal_close(store, &entry->entry_id, err) : hr;
+}
+
+void undo_drop_of(struct set_environment *env, const struct journal_entry *entry)
+{
+    VSS_ID set_id;
+    if (find_needless(env->store, entry, &set_id) == S_OK) {
         (void)drop(env, &set_id);
     }
 }
@@ -498,7 +515,7 @@ HRESULT undo_clear_half(struct set_environment *env, struct error *err)
 /* ---- putting back ---------------------------------------------------------------------------- */
 
 static HRESULT put_back(struct set_environment *env, const struct set_record *set,
-                        struct error *err)
+                        const VSS_ID *takes_over, struct error *err)
 {
     struct recovery *r = NULL;
     HRESULT hr = recovery_new(env, set, &r, err);
@@ -507,6 +524,7 @@ static HRESULT put_back(struct set_environment *env, const struct set_record *se
     }
     if (SUCCEEDED(hr)) {
         r->is_verbatim = true;
+        r->takes_over = *takes_over;
         hr = recovery_run(r, VSS_RECOVERY_REVERT_IDENTITY_ALL | VSS_RECOVERY_NO_VOLUME_CHECK, err);
     }
     recovery_free(r);
@@ -541,7 +559,8 @@ static HRESULT check_whole(const struct set_record *set, struct error *err)
                                  id_text(&set->set_id, id), gone, set->lun_count);
 }
 
-HRESULT undo_run(struct set_environment *env, const VSS_ID *id, struct error *err)
+static HRESULT run(struct set_environment *env, const VSS_ID *id, const VSS_ID *takes_over,
+                   struct error *err)
 {
     struct safety_copy copy;
     struct set_record set = {0};
@@ -553,8 +572,19 @@ HRESULT undo_run(struct set_environment *env, const VSS_ID *id, struct error *er
         hr = check_whole(&set, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = put_back(env, &set, err);
+        hr = put_back(env, &set, takes_over, err);
     }
     set_record_free(&set);
     return hr;
+}
+
+HRESULT undo_run(struct set_environment *env, const VSS_ID *id, struct error *err)
+{
+    return run(env, id, &id_null, err);
+}
+
+HRESULT undo_run_of_entry(struct set_environment *env, const VSS_ID *set_id,
+                          const struct journal_entry *entry, struct error *err)
+{
+    return run(env, set_id, &entry->entry_id, err);
 }

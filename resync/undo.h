@@ -20,9 +20,17 @@ HRESULT undo_prepare(struct recovery *r, struct error *err);
 void undo_drop(struct recovery *r);
 /* The same for a resync that died before its wipe, unless another open one has that copy too. */
 void undo_drop_of(struct set_environment *env, const struct journal_entry *entry);
+/* Closes a resync's entry; that copy is no safety copy from then on, so that a death before it is
+ * deleted leaves none that would put back older data. Within a transaction. */
+HRESULT undo_close(struct store *store, const struct journal_entry *entry, struct error *err);
 
 /* The safety copy of what a dead resync was overwriting. S_FALSE: it has none. */
 HRESULT undo_of_entry(const struct journal_entry *entry, VSS_ID *out_set_id);
+
+/* undo_run() of what the entry's resync was overwriting, which ends the entry.
+ * VSS_E_OBJECT_NOT_FOUND: somebody has dealt with it. */
+HRESULT undo_run_of_entry(struct set_environment *env, const VSS_ID *set_id,
+                          const struct journal_entry *entry, struct error *err);
 
 /* Takes back the safety copies that dead resyncs were in the middle of making. */
 HRESULT undo_clear_half(struct set_environment *env, struct error *err);

@@ -211,7 +211,7 @@ HRESULT unfinished_close(struct recovery *r, struct error *err)
 {
     HRESULT hr = S_OK;
     for (size_t i = 0; i < r->adopted_kept && SUCCEEDED(hr); i++) {
-        hr = journal_close(r->env->store, &r->adopted[i].entry_id, err);
+        hr = undo_close(r->env->store, &r->adopted[i], err);
     }
     return hr;
 }
@@ -349,6 +349,13 @@ static HRESULT let_in(struct set_environment *env, const struct journal_entry *e
     return hr;
 }
 
+static HRESULT close_entry(struct store *store, const struct journal_entry *entry,
+                           struct error *err)
+{
+    HRESULT hr = store_begin(store, err);
+    return SUCCEEDED(hr) ? store_end(store, undo_close(store, entry, err), err) : hr;
+}
+
 static HRESULT check_still_open(struct store *store, const VSS_ID *entry_id, struct error *err)
 {
     struct open_entries open = {0};
@@ -390,7 +397,7 @@ HRESULT unfinished_unfence(struct set_environment *env, const struct journal_ent
         hr = release(env, entry, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = journal_close(env->store, &entry->entry_id, err);
+        hr = close_entry(env->store, entry, err);
     }
     lock_release(lock);
     return hr;
@@ -402,7 +409,7 @@ static HRESULT rollback_written(struct set_environment *env, const struct journa
 {
     VSS_ID set_id;
     if (undo_of_entry(entry, &set_id) == S_OK) {
-        return undo_run(env, &set_id, err);
+        return undo_run_of_entry(env, &set_id, entry, err);
     }
     return error_set(err, VSS_E_BAD_STATE,
                      "its destinations were being overwritten and carry no label: what they "

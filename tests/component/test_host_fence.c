@@ -137,12 +137,12 @@ static void break_fence_of(struct array *a, const char *copy, void (*act)(struct
 
 static void broken_fence_makes_all_be_compared_again(void **state)
 {
-    break_fence_of(*state, "method = full\\nrate = 24\\nreconnect_seconds = 10\\n", break_fence);
+    break_fence_of(*state, "method = full\\nrate = 16\\nreconnect_seconds = 10\\n", break_fence);
 }
 
 static void broken_fence_is_not_forgotten(void **state)
 {
-    break_fence_of(*state, "method = full\\nrate = 24\\nreconnect_seconds = 10\\n",
+    break_fence_of(*state, "method = full\\nrate = 16\\nreconnect_seconds = 10\\n",
                    break_fence_and_lose_answers);
     assert_int_equal(lost_answers, 0);
 }
