@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 HRESULT pipeline_open(const char *name, const struct pipeline_options *options,
@@ -20,13 +21,43 @@ void pipeline_close(struct pipeline *p)
     }
 }
 
+static bool is_whole_blocks(const struct pipeline *p, const struct pipeline_request *r)
+{
+    return r->op == PIPELINE_FLUSH || (r->bytes > 0 && r->offset % p->block_bytes == 0 &&
+                                       (r->op == PIPELINE_READ || r->bytes % p->block_bytes == 0));
+}
+
 void pipeline_submit(struct pipeline *p, struct pipeline_request *request)
 {
     p->in_flight++;
     request->result = S_OK;
     request->own.owner = p;
     request->own.next = NULL;
-    p->ops->submit(p, request);
+    if (is_whole_blocks(p, request)) {
+        p->ops->submit(p, request);
+    } else {
+        request->own.next = p->refused;
+        p->refused = request;
+    }
+}
+
+/* True where there were any. */
+static bool end_refused(struct pipeline *p)
+{
+    struct pipeline_request *list = p->refused;
+    bool is_any = list != NULL;
+    p->refused = NULL;
+    while (list) {
+        struct pipeline_request *r = list;
+        struct error err = {0};
+        list = r->own.next;
+        HRESULT hr = error_set(&err, E_INVALIDARG,
+                               "%s: %" PRIu32 " bytes at byte %" PRIu64
+                               " are no whole blocks of %" PRIu32 " bytes",
+                               p->name, r->bytes, r->offset, p->block_bytes);
+        pipeline_finish(p, r, hr, &err);
+    }
+    return is_any;
 }
 
 void pipeline_finish(struct pipeline *p, struct pipeline_request *request, HRESULT result,
@@ -44,6 +75,9 @@ void pipeline_finish(struct pipeline *p, struct pipeline_request *request, HRESU
 void pipeline_turn(struct pipeline *a, struct pipeline *b, uint32_t timeout_ms)
 {
     struct scsi_transport *waits[2 * PIPELINE_PATHS_MAX];
+    bool is_any = end_refused(a);
+    is_any = (b && end_refused(b)) || is_any;
+    timeout_ms = is_any ? 0 : timeout_ms;
     size_t count = a->ops->waits(a, waits, PIPELINE_PATHS_MAX, &timeout_ms);
     if (b) {
         count += b->ops->waits(b, waits + count, PIPELINE_PATHS_MAX, &timeout_ms);
@@ -62,6 +96,7 @@ void pipeline_turn(struct pipeline *a, struct pipeline *b, uint32_t timeout_ms)
 void pipeline_drop(struct pipeline *p)
 {
     p->ops->drop(p);
+    (void)end_refused(p);
 }
 
 /* ---- holes ---- */

@@ -22,8 +22,8 @@ enum pipeline_op {
 struct pipeline_request {
     enum pipeline_op op;
     uint64_t offset; /* a multiple of block_bytes */
-    uint32_t bytes;  /* at most max_bytes; a read's may end within the last block, and room is
-                        needed for the whole of it; not looked at by FLUSH */
+    uint32_t bytes;  /* 1..max_bytes, a multiple of block_bytes; a read's may end within the last
+                        block, and room is needed for the whole of it; not looked at by FLUSH */
     void *data;
     void (*on_done)(struct pipeline_request *request); /* may submit more */
     void *user;
@@ -36,6 +36,7 @@ struct pipeline_request {
         struct pipeline_request *next;
         struct pipeline *owner;
         size_t path;
+        uint32_t done_bytes; /* by the commands before this one */
     } own;
 };
 
@@ -56,18 +57,22 @@ struct pipeline_run {
 };
 #define PIPELINE_RUNS 256
 
+#define PIPELINE_BLOCK_MAX 65536u /* no device has larger blocks */
+
 struct pipeline {
     const struct pipeline_ops *ops;
     const char *name; /* for messages, without secrets */
     uint64_t bytes;
     uint32_t block_bytes;
-    uint32_t max_bytes;  /* of one request: a power of two */
-    bool can_zero;       /* PIPELINE_ZERO works here */
-    bool is_lost;        /* requests fail; nothing is under way any more */
-    size_t in_flight;    /* requests submitted and not done */
-    struct error err;    /* of the first request that failed */
-    bool can_map;        /* holes are known: see pipeline_run_at() */
-    uint64_t runs_begin; /* what runs[] begins at */
+    uint32_t max_bytes; /* of one request: a power of two from PIPELINE_BLOCK_MAX on, so that it is
+                           whole blocks of any other device too */
+    bool can_zero;      /* PIPELINE_ZERO works here */
+    bool is_lost;       /* requests fail; nothing is under way any more */
+    size_t in_flight;   /* requests submitted and not done */
+    struct pipeline_request *refused; /* submitted, and no whole blocks */
+    struct error err;                 /* of the first request that failed */
+    bool can_map;                     /* holes are known: see pipeline_run_at() */
+    uint64_t runs_begin;              /* what runs[] begins at */
     size_t run_count;
     size_t run_at; /* where the last look ended: looks go forward */
     struct pipeline_run runs[PIPELINE_RUNS];
@@ -91,7 +96,8 @@ HRESULT pipeline_open(const char *name, const struct pipeline_options *options,
                       struct pipeline **out, struct error *err);
 void pipeline_close(struct pipeline *pipeline); /* NULL is harmless */
 
-/* Never fails: what cannot be sent ends, during pipeline_turn(), with a failed result. */
+/* Never fails: what cannot be sent ends, during pipeline_turn(), with a failed result; E_INVALIDARG
+ * for what is no whole blocks: the nearest ones are neither read nor written in their place. */
 void pipeline_submit(struct pipeline *pipeline, struct pipeline_request *request);
 
 /* Waits up to timeout_ms for something to end in either of them (b may be NULL), and runs what is

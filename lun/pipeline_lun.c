@@ -16,7 +16,6 @@
 #define STATUS_ENTRY  16u
 #define STATUS_BYTES  (STATUS_HEADER + STATUS_ENTRY * PIPELINE_RUNS)
 #define STATUS_ROUNDS 16
-#define BLOCK_MAX     65536u
 #define TIMEOUT_MS    30000u /* many large commands may be ahead of one */
 
 struct lun_path {
@@ -28,11 +27,12 @@ struct lun_pipeline {
     struct pipeline pipe; /* first */
     struct lun_path paths[PIPELINE_PATHS_MAX];
     size_t path_count;
+    uint32_t command_bytes;           /* the most in one: a power of two */
     struct pipeline_request *waiting; /* for BUSY to pass */
     char *name;
 };
 
-static const uint8_t zeros[BLOCK_MAX];
+static const uint8_t zeros[PIPELINE_BLOCK_MAX];
 
 static struct lun_pipeline *lun_of(struct pipeline *p)
 {
@@ -41,18 +41,32 @@ static struct lun_pipeline *lun_of(struct pipeline *p)
 
 /* ---- requests ---- */
 
-static void build(const struct lun *lun, struct pipeline_request *r)
+/* What is left of it, as far as one command goes. */
+static uint32_t part_bytes(const struct lun_pipeline *l, const struct pipeline_request *r)
+{
+    uint32_t left = r->bytes - r->own.done_bytes;
+    return left < l->command_bytes ? left : l->command_bytes;
+}
+
+static bool has_more(const struct lun_pipeline *l, const struct pipeline_request *r)
+{
+    return r->op != PIPELINE_FLUSH && r->bytes - r->own.done_bytes > l->command_bytes;
+}
+
+static void build(const struct lun_pipeline *l, const struct lun *lun, struct pipeline_request *r)
 {
     struct scsi_command *c = &r->own.command;
     uint32_t block = lun->block.block_bytes;
-    uint64_t lba = r->offset / block;
-    uint32_t blocks = r->bytes / block + (r->bytes % block != 0);
+    uint32_t bytes = part_bytes(l, r);
+    uint64_t lba = (r->offset + r->own.done_bytes) / block;
+    uint32_t blocks = bytes / block + (bytes % block != 0);
+    uint8_t *data = r->data ? (uint8_t *)r->data + r->own.done_bytes : NULL;
     switch (r->op) {
     case PIPELINE_READ:
-        scsi_build_read16(c, lun->address.lun, lba, blocks, block, r->data);
+        scsi_build_read16(c, lun->address.lun, lba, blocks, block, data);
         break;
     case PIPELINE_WRITE:
-        scsi_build_write16(c, lun->address.lun, lba, blocks, block, r->data, false);
+        scsi_build_write16(c, lun->address.lun, lba, blocks, block, data, false);
         break;
     case PIPELINE_ZERO:
         scsi_build_write_same16_unmap(c, lun->address.lun, lba, blocks, block, zeros);
@@ -72,6 +86,8 @@ static HRESULT judge(const struct pipeline_request *r, const struct lun *lun, st
     return has_no_cache ? S_OK : scsi_error_or_short(lun->session, c, err);
 }
 
+static void send_next(struct lun_pipeline *l, struct pipeline_request *r);
+
 static void on_command(struct scsi_command *command, void *user)
 {
     struct pipeline_request *r = user;
@@ -87,6 +103,11 @@ static void on_command(struct scsi_command *command, void *user)
         return;
     }
     HRESULT hr = judge(r, path->lun, &err);
+    if (SUCCEEDED(hr) && has_more(l, r)) {
+        r->own.done_bytes += l->command_bytes;
+        send_next(l, r);
+        return;
+    }
     pipeline_finish(&l->pipe, r, hr, &err);
 }
 
@@ -99,23 +120,28 @@ static void send_to_path(struct lun_pipeline *l, struct pipeline_request *r)
     struct lun_path *path = &l->paths[best];
     r->own.path = best;
     path->in_flight++;
-    build(path->lun, r);
+    build(l, path->lun, r);
     r->own.command.timeout_ms = TIMEOUT_MS;
     r->own.command.on_done = on_command;
     r->own.command.user = r;
     path->lun->session->ops->submit(path->lun->session, &r->own.command);
 }
 
-static void lun_submit(struct pipeline *p, struct pipeline_request *r)
+static void send_next(struct lun_pipeline *l, struct pipeline_request *r)
 {
-    struct lun_pipeline *l = lun_of(p);
     memset(&r->own.retry, 0, sizeof(r->own.retry));
-    if (p->is_lost) {
+    if (l->pipe.is_lost) {
         r->own.next = l->waiting;
         l->waiting = r;
         return;
     }
     send_to_path(l, r);
+}
+
+static void lun_submit(struct pipeline *p, struct pipeline_request *r)
+{
+    r->own.done_bytes = 0;
+    send_next(lun_of(p), r);
 }
 
 /* Sends again what has waited long enough; a lost pipeline ends what waits. */
@@ -308,11 +334,12 @@ static HRESULT take_limits(struct lun_pipeline *l, struct error *err)
     most = limit > 0 && limit < most ? limit : most;
     p->block_bytes = id->block_bytes;
     p->bytes = id->block_count * id->block_bytes;
-    p->max_bytes = power_of_two_below(most);
+    l->command_bytes = power_of_two_below(most);
+    p->max_bytes = l->command_bytes > PIPELINE_BLOCK_MAX ? l->command_bytes : PIPELINE_BLOCK_MAX;
     p->can_map = id->unmapped_reads_zero;
     p->can_zero = id->unmapped_reads_zero && id->can_write_same_unmap &&
                   (id->max_write_same_blocks == 0 ||
-                   id->max_write_same_blocks >= p->max_bytes / id->block_bytes);
+                   id->max_write_same_blocks >= l->command_bytes / id->block_bytes);
     l->name = text_copy(lun->url);
     p->name = l->name;
     return l->name ? S_OK : error_set(err, E_OUTOFMEMORY, "no memory to open a LUN");

@@ -287,16 +287,25 @@ static HRESULT turn(struct engine *e, struct error *err)
     return hr;
 }
 
+/* What is read and compared together has to begin at a block of either. */
+static uint32_t larger_block(const struct engine *e)
+{
+    uint32_t source = (*e->source)->block_bytes;
+    uint32_t destination = (*e->destination)->block_bytes;
+    return source > destination ? source : destination;
+}
+
 static HRESULT check(const struct engine *e, struct error *err)
 {
     const struct engine_options *o = e->options;
     uint64_t least = (*e->source)->bytes < (*e->destination)->bytes ? (*e->source)->bytes
                                                                     : (*e->destination)->bytes;
+    uint32_t read_block = larger_block(e);
     uint32_t block = (*e->destination)->block_bytes;
     bool is_even =
         o->mode == ENGINE_COMPARE || (o->end % block == 0 && o->grain_bytes % block == 0);
-    if (o->begin > o->from || o->from > o->end || o->end > least || o->from % block ||
-        o->begin % block || !is_even || !o->grain_bytes || (o->changes && o->one_in > 1)) {
+    if (o->begin > o->from || o->from > o->end || o->end > least || o->from % read_block ||
+        o->begin % read_block || !is_even || !o->grain_bytes || (o->changes && o->one_in > 1)) {
         return error_set(err, E_INVALIDARG, "bytes %" PRIu64 " to %" PRIu64 " are no range of both",
                          o->begin, o->end);
     }
@@ -326,7 +335,7 @@ HRESULT engine_run(struct pipeline *const *source, struct pipeline *const *desti
     if (SUCCEEDED(hr)) {
         hr = engine_slots_fit(e, err);
     }
-    engine_pace_begin(&e->pace, e->most_bytes, options->one_in > 1);
+    engine_pace_begin(&e->pace, e->most_bytes, larger_block(e), options->one_in > 1);
     /* Within a run each chunk is looked at before it is written, never after. */
     pipeline_forget_runs(*source);
     pipeline_forget_runs(*destination);

@@ -5,11 +5,13 @@
 #define SMALLEST 32768u /* below that the commands themselves cost more than the bytes */
 #define MARGIN   1.05   /* a change for less is not worth it */
 
-void engine_pace_begin(struct engine_pace *pace, uint32_t largest, bool is_steady)
+void engine_pace_begin(struct engine_pace *pace, uint32_t largest, uint32_t block_bytes,
+                       bool is_steady)
 {
+    uint32_t least = block_bytes > SMALLEST ? block_bytes : SMALLEST;
     uint32_t smaller = largest / PARTS;
     *pace = (struct engine_pace){
-        .sizes = {largest, is_steady || smaller < SMALLEST ? largest : smaller},
+        .sizes = {largest, is_steady || smaller < least ? largest : smaller},
         .interval = ENGINE_PACE_FIRST,
     };
     pace->now = 1; /* nothing is very slow with the small one */

@@ -25,8 +25,10 @@ struct engine_pace {
     uint64_t interval;
 };
 
-/* largest: bytes, a power of two. That size alone where is_steady. */
-void engine_pace_begin(struct engine_pace *pace, uint32_t largest, bool is_steady);
+/* largest: bytes, a power of two. block_bytes: of the device with the larger blocks, a power of
+ * two; both sizes are whole ones. The largest alone where is_steady. */
+void engine_pace_begin(struct engine_pace *pace, uint32_t largest, uint32_t block_bytes,
+                       bool is_steady);
 
 /* The size for the next command, after moved bytes were read and written, at now_us (of a
  * clock that never shows 0). */

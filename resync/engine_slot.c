@@ -6,14 +6,14 @@
 #include <string.h>
 
 #define ALIGNMENT 4096u
-#define BLOCK_MAX 65536u
 
 /* ---- buffers ---- */
 
 static uint8_t *new_buffer(const struct engine *e)
 {
     void *data = NULL;
-    return posix_memalign(&data, ALIGNMENT, (size_t)e->most_bytes + BLOCK_MAX) == 0 ? data : NULL;
+    return posix_memalign(&data, ALIGNMENT, (size_t)e->most_bytes + PIPELINE_BLOCK_MAX) == 0 ? data
+                                                                                             : NULL;
 }
 
 HRESULT engine_slots_fit(struct engine *e, struct error *err)

@@ -10,6 +10,7 @@
 
 #define LARGEST  524288u
 #define SMALLER  65536u
+#define BLOCK    512u
 #define GIB      (1ull << 30)
 #define START_US 77u
 
@@ -29,7 +30,7 @@ struct course {
 static void begin(struct course *c, bool is_steady)
 {
     *c = (struct course){.us = START_US};
-    engine_pace_begin(&c->pace, LARGEST, is_steady);
+    engine_pace_begin(&c->pace, LARGEST, BLOCK, is_steady);
 }
 
 /* What one command takes is known at the next one. Returns the microseconds. */
@@ -101,9 +102,21 @@ static void test_one_size_alone(void **state)
     begin(&c, true);
     (void)copy(&c, &slow, GIB);
     assert_int_equal(c.in_large, GIB);
-    engine_pace_begin(&c.pace, 65536, false); /* an eighth of it is not worth trying */
+    engine_pace_begin(&c.pace, 65536, BLOCK, false); /* an eighth of it is not worth trying */
     assert_int_equal(engine_pace_next(&c.pace, 0, START_US), 65536);
     assert_int_equal(engine_pace_next(&c.pace, GIB, START_US), 65536);
+}
+
+static void test_no_size_is_less_than_a_block(void **state)
+{
+    (void)state;
+    struct engine_pace pace;
+    engine_pace_begin(&pace, 262144, 65536, false);
+    assert_int_equal(engine_pace_next(&pace, 0, START_US), 262144);
+    engine_pace_begin(&pace, 262144, 32768, false);
+    assert_int_equal(engine_pace_next(&pace, 0, START_US), 32768);
+    engine_pace_begin(&pace, LARGEST, 65536, false);
+    assert_int_equal(engine_pace_next(&pace, 0, START_US), SMALLER);
 }
 
 int main(void)
@@ -113,6 +126,7 @@ int main(void)
         cmocka_unit_test(test_no_difference_is_no_change),
         cmocka_unit_test(test_a_target_that_changes),
         cmocka_unit_test(test_one_size_alone),
+        cmocka_unit_test(test_no_size_is_less_than_a_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

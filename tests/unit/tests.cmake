@@ -39,6 +39,8 @@ lunshadow_test(unit tgt_file LINK lunshadow_settings SOURCES
   ../provider/arrays/tgt/call.c ../provider/arrays/tgt/file.c)
 target_link_options(test_tgt_file PRIVATE -Wl,--wrap=lseek)
 
+lunshadow_test(unit engine LINK lunshadow_resync)
+target_link_options(test_engine PRIVATE -Wl,--wrap=lun_open_session)
 lunshadow_test(unit engine_pace LINK lunshadow_resync)
 lunshadow_test(unit change_map LINK lunshadow_resync)
 
