@@ -11,15 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_WINDOW        256u
-#define MAX_UA_RETRIES    4u
-#define MAX_BUSY_RETRIES  8u
-#define FIRST_BUSY_US     10000u
-#define IDLE_POLL_MS      1000u
-#define FLUSH_TIMEOUT_MS  60000u
-#define PR_OUT_BYTES      24u
-#define MAX_WAITS         16u
-#define COMMAND_TEXT_SIZE 96
+#define MAX_WINDOW         256u
+#define MAX_UA_RETRIES     4u
+#define MAX_BUSY_RETRIES   8u
+#define MAX_DATA_RETRIES   4u
+#define FIRST_BUSY_US      10000u
+#define IDLE_POLL_MS       1000u
+#define FLUSH_TIMEOUT_MS   60000u
+#define PR_OUT_BYTES       24u
+#define SENSE_FIXED_BYTES  14u /* up to ASC and ASCQ */
+#define SENSE_HEADER_BYTES 8u
+#define MAX_WAITS          16u
+#define COMMAND_TEXT_SIZE  96
 
 /* One command of a scsi_run() that is outstanding, or waits to be sent again. */
 struct run_slot {
@@ -61,6 +64,13 @@ bool scsi_is_attention(const struct scsi_command *c)
            c->sense.key == SCSI_SENSE_UNIT_ATTENTION;
 }
 
+/* Done, and no failure; but as to its data nothing is known. */
+static bool has_withheld_data(const struct scsi_command *c)
+{
+    return c->status == SCSI_STATUS_CHECK_CONDITION && c->sense.is_completed &&
+           c->direction == SCSI_DATA_IN;
+}
+
 bool scsi_retry_wanted(struct scsi_retry *retry, const struct scsi_command *c)
 {
     if (FAILED(c->result)) {
@@ -73,6 +83,10 @@ bool scsi_retry_wanted(struct scsi_retry *retry, const struct scsi_command *c)
     if (c->status == SCSI_STATUS_BUSY || c->status == SCSI_STATUS_TASK_SET_FULL) {
         retry->at_us = clock_monotonic_us() + ((uint64_t)FIRST_BUSY_US << retry->busies);
         return retry->busies++ < MAX_BUSY_RETRIES;
+    }
+    if (has_withheld_data(c)) {
+        retry->at_us = 1;
+        return retry->withheld++ < MAX_DATA_RETRIES;
     }
     return false;
 }
@@ -249,6 +263,9 @@ static HRESULT sense_error(const struct scsi_transport *t, const struct scsi_com
     } else if (s->key == SCSI_SENSE_DATA_PROTECT) {
         hr = E_ACCESSDENIED;
         hint = "the array has this LUN write protected";
+    } else if (s->is_completed) {
+        hint = "it was done, but its data came to nothing beside this each time; see the array's "
+               "own log";
     }
     return error_set(err, hr, "%s %s failed: %s, %s (%x/%02x/%02x); %s", t->name, what,
                      sg_get_sense_key_str(s->key, (int)sizeof(key), key),
@@ -317,6 +334,18 @@ void scsi_close(struct scsi_transport *transport)
     }
 }
 
+/* What is cut off before its ASC is not believed to be good news. */
+static bool is_completed(const struct sg_scsi_sense_hdr *header, const uint8_t *sense,
+                         size_t length)
+{
+    bool is_fixed = header->response_code == 0x70;
+    bool is_current = is_fixed || header->response_code == 0x72;
+    bool is_good =
+        header->sense_key == SCSI_SENSE_NO_SENSE || header->sense_key == SCSI_SENSE_RECOVERED_ERROR;
+    return is_current && is_good && length >= (is_fixed ? SENSE_FIXED_BYTES : SENSE_HEADER_BYTES) &&
+           !sg_get_sense_filemark_eom_ili(sense, (int)length, NULL, NULL, NULL);
+}
+
 bool scsi_sense_parse(const uint8_t *sense, size_t length, struct scsi_sense_code *out)
 {
     struct sg_scsi_sense_hdr header;
@@ -328,6 +357,7 @@ bool scsi_sense_parse(const uint8_t *sense, size_t length, struct scsi_sense_cod
     out->key = header.sense_key;
     out->asc = header.asc;
     out->ascq = header.ascq;
+    out->is_completed = is_completed(&header, sense, length);
     return true;
 }
 
@@ -344,9 +374,31 @@ static void trace(const struct scsi_transport *t, const struct scsi_command *c)
              c->sense.asc, c->sense.ascq, c->transferred_bytes, c->data_bytes, c->duration_us);
 }
 
-void scsi_finish(const struct scsi_transport *transport, struct scsi_command *command)
+static void remark(struct scsi_transport *t, const struct scsi_command *c)
+{
+    char what[COMMAND_TEXT_SIZE];
+    char key[64] = "";
+    char asc[128] = "";
+    if (t->has_remarked) {
+        return;
+    }
+    t->has_remarked = true;
+    command_text(c, what);
+    log_line(LOG_WARNING,
+             "%s %s was done, with a remark: %s, %s (%x/%02x/%02x); see the array's own log",
+             t->name, what, sg_get_sense_key_str(c->sense.key, (int)sizeof(key), key),
+             sg_get_asc_ascq_str(c->sense.asc, c->sense.ascq, (int)sizeof(asc), asc), c->sense.key,
+             c->sense.asc, c->sense.ascq);
+}
+
+void scsi_finish(struct scsi_transport *transport, struct scsi_command *command)
 {
     command->done = true;
+    if (SUCCEEDED(command->result) && command->status == SCSI_STATUS_CHECK_CONDITION &&
+        command->sense.is_completed) {
+        remark(transport, command);
+        command->status = has_withheld_data(command) ? command->status : SCSI_STATUS_GOOD;
+    }
     if (log_wants(LOG_TRACE)) {
         trace(transport, command);
     }

@@ -20,6 +20,8 @@ enum scsi_direction { SCSI_NO_DATA, SCSI_DATA_IN, SCSI_DATA_OUT };
 #define SCSI_STATUS_RESERVATION_CONFLICT 0x18
 #define SCSI_STATUS_TASK_SET_FULL        0x28
 
+#define SCSI_SENSE_NO_SENSE        0x0
+#define SCSI_SENSE_RECOVERED_ERROR 0x1
 #define SCSI_SENSE_NOT_READY       0x2
 #define SCSI_SENSE_MEDIUM_ERROR    0x3
 #define SCSI_SENSE_ILLEGAL_REQUEST 0x5
@@ -32,6 +34,9 @@ struct scsi_sense_code {
     uint8_t key;
     uint8_t asc;
     uint8_t ascq;
+    /* The command was done all the same (SPC-4 4.5.6): RECOVERED ERROR or NO SENSE, of this command
+     * and not of an earlier one (deferred), with nothing else set. */
+    bool is_completed;
 };
 
 /* One command. The caller fills the first part; it and the data stay where they are until done. */
@@ -90,11 +95,13 @@ struct scsi_transport {
     uint32_t max_in_flight; /* commands worth having outstanding, >= 1 */
     uint32_t attentions;    /* unit attentions that scsi_run() met here, of any LUN: behind a number
                                may be another LUN since */
+    bool has_remarked;      /* a command that was done all the same was told of */
 };
 
 /* Runs commands to their end with up to window (and max_in_flight, and 256) of them outstanding.
  * Unit attention is retried up to 4 times, BUSY and TASK SET FULL up to 8 times with a growing
- * pause; on_done is called once, after the last try. A unit attention that a command ends at ends
+ * pause; a command that was done, but whose data stayed away because sense data came, up to 4
+ * times; on_done is called once, after the last try. A unit attention that a command ends at ends
  * the run too: what is under way gets its result, what is not sent, or waits to be sent again, gets
  * E_ABORT. Returns S_OK when every command has a result (look at each), else the transport's
  * failure: then every command that had not ended carries it as its result. */
@@ -110,6 +117,7 @@ struct scsi_retry {
     uint64_t at_us; /* clock_monotonic_us() before which it shall not be sent again */
     uint8_t attentions;
     uint8_t busies;
+    uint8_t withheld; /* its data came to nothing beside sense data */
 };
 
 /* True where the LUN answered with a unit attention: it, its reservations or its target changed. */
@@ -136,12 +144,14 @@ HRESULT scsi_error_or_short(const struct scsi_transport *transport,
 
 void scsi_close(struct scsi_transport *transport); /* NULL is harmless */
 
-/* For transports: key, ASC and ASCQ of raw sense data, fixed or descriptor format; false, and
- * all-zero, where length bytes are neither. */
+/* For transports: what raw sense data say, fixed or descriptor format; false, and all-zero, where
+ * length bytes are neither. */
 bool scsi_sense_parse(const uint8_t *sense, size_t length, struct scsi_sense_code *out);
 
-/* For transports: ends a command: sets done, traces it, calls on_done. */
-void scsi_finish(const struct scsi_transport *transport, struct scsi_command *command);
+/* For transports: ends a command: sets done, traces it, calls on_done. Sense data of a command that
+ * was done all the same make it GOOD; but one that reads stays as it is, and is to be sent again,
+ * because a transport does not tell how much of its data came. The first such is logged. */
+void scsi_finish(struct scsi_transport *transport, struct scsi_command *command);
 
 /* CDB builders: they clear *c and fill its first part. Lengths in bytes, blocks and LBAs as named.
  */

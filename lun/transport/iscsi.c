@@ -190,11 +190,13 @@ static void on_response(struct iscsi_context *context, int status, void *data, v
         return;
     }
     c->status = (uint8_t)status;
-    if (status == SCSI_STATUS_CHECK_CONDITION) {
-        take_sense(c, task);
+    bool is_good = status != SCSI_STATUS_CHECK_CONDITION;
+    if (!is_good) {
+        take_sense(c, task); /* where data would be */
     } else if (c->direction == SCSI_DATA_IN) {
         c->transferred_bytes = data_in_arrived(c, task);
-    } else if (c->direction == SCSI_DATA_OUT) {
+    }
+    if (c->direction == SCSI_DATA_OUT && (is_good || c->sense.is_completed)) {
         c->transferred_bytes = data_out_taken(c, task);
     }
     scsi_free_scsi_task(task);

@@ -69,7 +69,8 @@ static struct record *find_record(struct target *target, const struct scsi_comma
 
 static void answer(struct target *target, struct scsi_command *c)
 {
-    static const struct scsi_sense_code no_such_command = {SCSI_SENSE_ILLEGAL_REQUEST, 0x20, 0};
+    static const struct scsi_sense_code no_such_command = {SCSI_SENSE_ILLEGAL_REQUEST, 0x20, 0,
+                                                           false};
     const struct record *r = find_record(target, c);
     c->status = r ? r->header[3] : SCSI_STATUS_CHECK_CONDITION;
     if (target->is_lost || c->status == STATUS_LOST) {

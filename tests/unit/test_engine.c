@@ -28,6 +28,8 @@ struct disk {
 };
 
 static struct disk disks[2];
+static unsigned remark_every; /* command: RECOVERED ERROR where GOOD would be; 0: none */
+static unsigned commands;
 
 /* One session. One command is done in each poll. */
 struct session {
@@ -112,7 +114,14 @@ static HRESULT session_poll(struct scsi_transport *transport, uint32_t timeout_m
     c->result = S_OK;
     c->status = SCSI_STATUS_GOOD;
     struct disk *d = &disks[c->lun];
-    if (c->cdb[0] == INQUIRY) {
+    bool has_remark = remark_every && ++commands % remark_every == 0;
+    if (has_remark) {
+        c->status = SCSI_STATUS_CHECK_CONDITION;
+        c->sense = (struct scsi_sense_code){SCSI_SENSE_RECOVERED_ERROR, 0x5d, 0, true};
+    }
+    if (has_remark && c->direction == SCSI_DATA_IN) {
+        memset(c->data, 0xee, c->data_bytes); /* no data of the LUN's */
+    } else if (c->cdb[0] == INQUIRY) {
         answer_inquiry(c, d);
     } else if (c->cdb[0] == READ_16 || c->cdb[0] == WRITE_16) {
         move(c, d);
@@ -144,7 +153,7 @@ HRESULT __wrap_lun_open_session(const struct lun_address *address,
     (void)err;
     struct session *s = calloc(1, sizeof(*s));
     assert_non_null(s);
-    s->transport = (struct scsi_transport){&session_ops, "fake://array", 32, 0};
+    s->transport = (struct scsi_transport){&session_ops, "fake://array", 32, 0, false};
     *out = &s->transport;
     return S_OK;
 }
@@ -235,6 +244,23 @@ static void test_copies_are_whole(void **state)
     }
 }
 
+/* What is done with a remark is done; and no byte is believed that did not come. */
+static void test_remarks_end_nothing(void **state)
+{
+    (void)state;
+    const struct compare_options options = {.paths = 1};
+    struct compare_result result;
+    for (remark_every = 3; remark_every < 10; remark_every += 2) {
+        make_disk(&disks[0], 4096, 3);
+        make_disk(&disks[1], 4096, 0);
+        disks[0].bytes[BYTES - 1] = 1;
+        copy(ENGINE_DIFFERENTIAL);
+        copy(ENGINE_FULL);
+        assert_int_equal(compare_devices(urls[0], urls[1], &options, &result, NULL), S_OK);
+    }
+    remark_every = 0;
+}
+
 static void on_done(struct pipeline_request *r)
 {
     ++*(unsigned *)r->user;
@@ -286,6 +312,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_small_commands_beside_large_blocks),
         cmocka_unit_test(test_copies_are_whole),
+        cmocka_unit_test(test_remarks_end_nothing),
         cmocka_unit_test(test_no_whole_blocks_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -428,7 +428,7 @@ static void array_answer(struct array *a, struct scsi_command *c)
         answer(c, limits, sizeof(limits));
     } else {
         c->status = SCSI_STATUS_CHECK_CONDITION;
-        c->sense = (struct scsi_sense_code){SCSI_SENSE_ILLEGAL_REQUEST, 0x24, 0};
+        c->sense = (struct scsi_sense_code){SCSI_SENSE_ILLEGAL_REQUEST, 0x24, 0, false};
     }
 }
 

@@ -77,7 +77,7 @@ static void answer_inquiry(struct scsi_command *c)
         give(c, limits, sizeof(limits));
     } else {
         c->status = SCSI_STATUS_CHECK_CONDITION;
-        c->sense = (struct scsi_sense_code){SCSI_SENSE_ILLEGAL_REQUEST, 0x24, 0};
+        c->sense = (struct scsi_sense_code){SCSI_SENSE_ILLEGAL_REQUEST, 0x24, 0, false};
     }
 }
 
@@ -129,7 +129,7 @@ static void answer(struct scsi_command *c)
     if (array.is_pending && c->cdb[0] != INQUIRY) {
         array.is_pending = false;
         c->status = SCSI_STATUS_CHECK_CONDITION;
-        c->sense = (struct scsi_sense_code){SCSI_SENSE_UNIT_ATTENTION, 0x3f, 0x0e};
+        c->sense = (struct scsi_sense_code){SCSI_SENSE_UNIT_ATTENTION, 0x3f, 0x0e, false};
     } else if (c->cdb[0] == INQUIRY) {
         answer_inquiry(c);
     } else if (c->cdb[0] == SERVICE_IN) {
@@ -184,7 +184,7 @@ static int setup(void **state)
     struct lun *lun = NULL;
     struct error err = {0};
     memset(&array, 0, sizeof(array));
-    array.transport = (struct scsi_transport){&array_ops, "fake://array", 32, 0};
+    array.transport = (struct scsi_transport){&array_ops, "fake://array", 32, 0, false};
     array.id = array.next_id = 1;
     array.blocks = array.next_blocks = BLOCKS;
     array.is_pending = true;

@@ -104,7 +104,7 @@ static void say(struct fake *f, size_t times, struct answer answer)
 }
 
 static const struct answer attention = {
-    SCSI_STATUS_CHECK_CONDITION, {SCSI_SENSE_UNIT_ATTENTION, 0x29, 0x00}, 0};
+    SCSI_STATUS_CHECK_CONDITION, {SCSI_SENSE_UNIT_ATTENTION, 0x29, 0x00, false}, 0};
 
 static HRESULT execute(struct fake *f, struct error *err)
 {
@@ -272,14 +272,16 @@ static void test_meaning(void **state)
         HRESULT expected;
     } rows[] = {
         {{SCSI_STATUS_RESERVATION_CONFLICT, {0}, 0}, E_ACCESSDENIED},
-        {{SCSI_STATUS_CHECK_CONDITION, {SCSI_SENSE_DATA_PROTECT, 0x27, 0x00}, 0}, E_ACCESSDENIED},
-        {{SCSI_STATUS_CHECK_CONDITION, {SCSI_SENSE_DATA_PROTECT, 0x27, 0x07}, 0},
+        {{SCSI_STATUS_CHECK_CONDITION, {SCSI_SENSE_DATA_PROTECT, 0x27, 0x00, false}, 0},
+         E_ACCESSDENIED},
+        {{SCSI_STATUS_CHECK_CONDITION, {SCSI_SENSE_DATA_PROTECT, 0x27, 0x07, false}, 0},
          VSS_E_INSUFFICIENT_STORAGE},
-        {{SCSI_STATUS_CHECK_CONDITION, {SCSI_SENSE_ILLEGAL_REQUEST, 0x25, 0x00}, 0},
+        {{SCSI_STATUS_CHECK_CONDITION, {SCSI_SENSE_ILLEGAL_REQUEST, 0x25, 0x00, false}, 0},
          VSS_E_OBJECT_NOT_FOUND},
-        {{SCSI_STATUS_CHECK_CONDITION, {SCSI_SENSE_ILLEGAL_REQUEST, 0x24, 0x00}, 0},
+        {{SCSI_STATUS_CHECK_CONDITION, {SCSI_SENSE_ILLEGAL_REQUEST, 0x24, 0x00, false}, 0},
          VSS_E_UNEXPECTED},
-        {{SCSI_STATUS_CHECK_CONDITION, {SCSI_SENSE_MEDIUM_ERROR, 0x11, 0x00}, 0}, VSS_E_UNEXPECTED},
+        {{SCSI_STATUS_CHECK_CONDITION, {SCSI_SENSE_MEDIUM_ERROR, 0x11, 0x00, false}, 0},
+         VSS_E_UNEXPECTED},
         {{0x40, {0}, 0}, VSS_E_UNEXPECTED},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -317,6 +319,82 @@ static void test_sense(void **state)
     uint8_t junk[4] = {0x12, 0x34, 0x56, 0x78};
     assert_false(scsi_sense_parse(junk, sizeof(junk), &code));
     assert_int_equal(code.key, 0);
+}
+
+/* RECOVERED ERROR, failure prediction threshold exceeded: SPC-4 calls that a command that is done.
+ */
+static const struct answer remark = {
+    SCSI_STATUS_CHECK_CONDITION, {SCSI_SENSE_RECOVERED_ERROR, 0x5d, 0x00, true}, 0};
+
+static void test_done_with_a_remark(void **state)
+{
+    (void)state;
+    struct fake f = make_fake();
+    struct scsi_command c;
+    struct error err = {0};
+    uint8_t data[1024] = {0};
+    say(&f, 2, remark);
+    assert_int_equal(execute(&f, NULL), S_OK);
+    scsi_build_write16(&c, 1, 7, 2, 512, data, false);
+    assert_int_equal(scsi_execute(&f.transport, &c, NULL), S_OK);
+    assert_int_equal(c.status, SCSI_STATUS_GOOD);
+    assert_int_equal(scsi_error_or_short(&f.transport, &c, NULL), S_OK);
+    assert_int_equal(f.submitted, 2); /* what is done is not done again */
+
+    f = make_fake(); /* a write that was not whole is none, remark or not */
+    say(&f, 1, (struct answer){remark.status, remark.sense, 512});
+    assert_int_equal(scsi_execute(&f.transport, &c, NULL), S_OK);
+    assert_int_equal(scsi_error_or_short(&f.transport, &c, NULL), VSS_E_UNEXPECTED);
+
+    f = make_fake(); /* how much of a read came is not known: again, and not for ever */
+    say(&f, 4, remark);
+    scsi_build_read16(&c, 1, 7, 2, 512, data);
+    assert_int_equal(scsi_execute(&f.transport, &c, NULL), S_OK);
+    assert_int_equal(f.submitted, 5);
+    f = make_fake();
+    say(&f, 5, remark);
+    assert_int_equal(scsi_execute(&f.transport, &c, &err), VSS_E_UNEXPECTED);
+    assert_int_equal(f.submitted, 5);
+    assert_non_null(strstr(err.text, "1/5d/00"));
+}
+
+static bool parses_as_completed(const uint8_t *sense, size_t length)
+{
+    struct scsi_sense_code code;
+    (void)scsi_sense_parse(sense, length, &code);
+    return code.is_completed;
+}
+
+static void test_which_sense_is_no_failure(void **state)
+{
+    (void)state;
+    uint8_t fixed[18] = {0x70, 0, 0x01, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x5d, 0x00};
+    uint8_t descriptor[8] = {0x72, 0x01, 0x5d, 0x00};
+    assert_true(parses_as_completed(fixed, sizeof(fixed)));
+    assert_true(parses_as_completed(descriptor, sizeof(descriptor)));
+    for (size_t length = 0; length < 14; length++) {
+        assert_false(parses_as_completed(fixed, length));
+    }
+    for (size_t length = 0; length < sizeof(descriptor); length++) {
+        assert_false(parses_as_completed(descriptor, length));
+    }
+    fixed[0] = 0x71; /* of an earlier command: that has failed, or this one was not begun */
+    descriptor[0] = 0x73;
+    assert_false(parses_as_completed(fixed, sizeof(fixed)));
+    assert_false(parses_as_completed(descriptor, sizeof(descriptor)));
+    fixed[0] = 0xf0;
+    descriptor[0] = 0x72;
+    for (uint8_t key = 0; key < 16; key++) {
+        fixed[2] = descriptor[1] = key;
+        assert_true(parses_as_completed(fixed, sizeof(fixed)) == (key < 2));
+        assert_true(parses_as_completed(descriptor, sizeof(descriptor)) == (key < 2));
+    }
+    for (uint8_t mark = 0x20; mark != 0; mark = (uint8_t)(mark << 1)) {
+        fixed[2] = mark; /* ILI, EOM, filemark */
+        assert_false(parses_as_completed(fixed, sizeof(fixed)));
+    }
+    static const uint8_t nothing[18] = {0};
+    assert_false(parses_as_completed(nothing, sizeof(nothing)));
 }
 
 static void assert_cdb(const struct scsi_command *c, const char *bytes, size_t count)
@@ -428,6 +506,8 @@ int main(void)
         cmocka_unit_test(test_short_data),
         cmocka_unit_test(test_meaning),
         cmocka_unit_test(test_sense),
+        cmocka_unit_test(test_done_with_a_remark),
+        cmocka_unit_test(test_which_sense_is_no_failure),
         cmocka_unit_test(test_builders),
         cmocka_unit_test(test_reservation_commands),
         cmocka_unit_test(test_read_keys),
