@@ -231,6 +231,7 @@ static HRESULT lun_map(struct pipeline *p, uint64_t offset)
         struct error err = {0};
         scsi_build_lba_status(&c, lun->address.lun, at / p->block_bytes, data, sizeof(data));
         c.ends_at_attention = true;
+        c.timeout_ms = TIMEOUT_MS;
         HRESULT hr = scsi_execute(lun->session, &c, &err);
         if (FAILED(c.result) || scsi_is_attention(&c)) {
             p->is_lost = true; /* as for every request */

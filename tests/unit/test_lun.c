@@ -35,6 +35,8 @@ struct array {
     unsigned change_at;   /* the change comes with this one; 0: never */
     unsigned busy_status; /* so many GET LBA STATUS are answered BUSY */
     unsigned identified;
+    uint32_t status_ms; /* what GET LBA STATUS and READ were given to answer in */
+    uint32_t read_ms;
     unsigned written[256]; /* blocks, by LUN */
     uint8_t bytes[BLOCKS * BLOCK];
 };
@@ -123,6 +125,9 @@ static void change(void)
 static void answer(struct scsi_command *c)
 {
     bool is_write = c->cdb[0] == WRITE_16;
+    bool is_status = c->cdb[0] == SERVICE_IN && (c->cdb[1] & 0x1f) == 0x12;
+    array.status_ms = is_status ? c->timeout_ms : array.status_ms;
+    array.read_ms = c->cdb[0] == READ_16 ? c->timeout_ms : array.read_ms;
     if (is_write && (++array.writes == array.change_at || array.is_restless)) {
         change();
     }
@@ -317,6 +322,34 @@ static void test_a_map_meets_an_attention(void **state)
     pipeline_close(p);
 }
 
+static void on_done(struct pipeline_request *r)
+{
+    *(bool *)r->user = true;
+}
+
+/* The look at the holes waits in the same queue as the data, and would lose them their session. */
+static void test_a_map_waits_as_long_as_data(void **state)
+{
+    (void)state;
+    struct pipeline_options options = {.paths = 1};
+    struct pipeline *p = NULL;
+    uint8_t data[BLOCK];
+    bool is_done = false;
+    bool is_hole = false;
+    uint64_t end = 0;
+    struct pipeline_request r = {
+        .op = PIPELINE_READ, .bytes = BLOCK, .data = data, .on_done = on_done, .user = &is_done};
+    assert_int_equal(pipeline_open(url, &options, &p, NULL), S_OK);
+    pipeline_submit(p, &r);
+    while (!is_done) {
+        pipeline_turn(p, NULL, 0);
+    }
+    pipeline_run_at(p, 0, &is_hole, &end);
+    assert_true(array.read_ms > SCSI_DEFAULT_TIMEOUT_MS);
+    assert_int_equal(array.status_ms, array.read_ms);
+    pipeline_close(p);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -324,7 +357,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_the_same_lun_is_written_on), TEST(test_another_lun_is_not_written_to),
         TEST(test_whoever_met_the_attention),  TEST(test_what_else_is_no_more_the_same),
-        TEST(test_a_map_meets_an_attention),
+        TEST(test_a_map_meets_an_attention),   TEST(test_a_map_waits_as_long_as_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
