@@ -82,8 +82,11 @@ struct pipeline {
 struct pipeline_options {
     const struct lun_options *lun; /* may be NULL */
     bool is_read_only;
-    uint32_t paths; /* 1..8 sessions of a LUN */
-    /* NULL: whatever is there; else each session must show this LUN: VSS_E_PROVIDER_VETO. */
+    /* 1..8 sessions of a LUN, which have to show the same one: VSS_E_PROVIDER_VETO. A LUN that has
+     * no designator that counts is read through one, and not written to through several. */
+    uint32_t paths;
+    /* NULL: whatever is there; else each session must show this LUN: VSS_E_PROVIDER_VETO, also
+     * where it cannot be known, because this one has no designator that counts. */
     const struct vss_lun_info *expected;
     /* After each session is open and identified, before anything else; may be NULL. */
     HRESULT (*on_path)(void *user, struct lun *path, struct error *err);

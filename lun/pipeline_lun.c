@@ -279,6 +279,22 @@ static const struct pipeline_ops lun_ops = {.submit = lun_submit,
                                             .drop = lun_drop,
                                             .close = lun_end};
 
+static HRESULT not_the_same(const struct lun *lun, const struct vss_lun_info *expected,
+                            struct error *err)
+{
+    char key[LUN_KEY_BYTES];
+    char found[LUN_KEY_BYTES];
+    const char *reason = NULL;
+    if (!lun_info_is_unique(expected, &reason)) {
+        return error_set(err, VSS_E_PROVIDER_VETO,
+                         "whether %s is the LUN that was opened before cannot be known: %s; start "
+                         "again",
+                         lun->url, reason);
+    }
+    return error_set(err, VSS_E_PROVIDER_VETO, "%s is %s by now, not %s", lun->url,
+                     lun_info_key(&lun->identity.info, found), lun_info_key(expected, key));
+}
+
 static HRESULT check_path(const struct lun_pipeline *l, const struct pipeline_options *o,
                           struct lun *lun, struct error *err)
 {
@@ -290,10 +306,7 @@ static HRESULT check_path(const struct lun_pipeline *l, const struct pipeline_op
         is_same = is_same && lun_info_compare(expected, &lun->identity.info) == LUN_SAME;
     }
     if (!is_same) {
-        char key[LUN_KEY_BYTES];
-        char found[LUN_KEY_BYTES];
-        return error_set(err, VSS_E_PROVIDER_VETO, "%s is %s by now, not %s", lun->url,
-                         lun_info_key(&lun->identity.info, found), lun_info_key(expected, key));
+        return not_the_same(lun, expected, err);
     }
     uint32_t attentions = lun->session->attentions;
     HRESULT hr = o->on_path ? o->on_path(o->user, lun, err) : S_OK;
@@ -346,6 +359,17 @@ static HRESULT take_limits(struct lun_pipeline *l, struct error *err)
     return l->name ? S_OK : error_set(err, E_OUTOFMEMORY, "no memory to open a LUN");
 }
 
+/* Where nothing says that two sessions show one LUN, it can be read through one of them. */
+static uint32_t paths_to_open(const struct lun_pipeline *l, const struct pipeline_options *o)
+{
+    const char *reason = NULL;
+    uint32_t paths = o->paths ? o->paths : 1;
+    bool is_one = l->path_count > 0 && o->is_read_only &&
+                  !lun_info_is_unique(&l->paths[0].lun->identity.info, &reason);
+    paths = is_one ? 1 : paths;
+    return paths < PIPELINE_PATHS_MAX ? paths : PIPELINE_PATHS_MAX;
+}
+
 HRESULT pipeline_open_lun(const char *url, const struct pipeline_options *options,
                           struct pipeline **out, struct error *err)
 {
@@ -355,10 +379,8 @@ HRESULT pipeline_open_lun(const char *url, const struct pipeline_options *option
     }
     l->pipe.ops = &lun_ops;
     l->pipe.name = "LUN";
-    uint32_t paths = options->paths ? options->paths : 1;
-    paths = paths < PIPELINE_PATHS_MAX ? paths : PIPELINE_PATHS_MAX;
     HRESULT hr = S_OK;
-    for (uint32_t i = 0; SUCCEEDED(hr) && i < paths; i++) {
+    while (SUCCEEDED(hr) && l->path_count < paths_to_open(l, options)) {
         hr = open_path(l, url, options, err);
     }
     if (SUCCEEDED(hr)) {

@@ -162,4 +162,24 @@ wait
 [ "$code" -eq 2 ] || die "another LUN in its place: exit code $code"
 grep -q 'a session was lost and did not come back: .* by now, not .*VSS_E_PROVIDER_VETO' "$work/out" ||
     die "not said what happened"
+# A LUN as a stock tgtd has it, with no identity that counts: it is compared, through one session; but whether it is the
+# same one after that is lost cannot be known.
+tgtadm --op new --mode logicalunit --tid 1 --lun 3 --backing-store "$b"
+for paths in 1 2 8; do
+    code=0
+    "$lunshadow" compare --paths $paths "$target/3" "$b" >"$work/out" 2>&1 || code=$?
+    [ "$code" -eq 0 ] || die "a LUN without identity, --paths $paths: exit code $code"
+done
+(
+    sleep 0.7
+    lose_sessions
+) &
+code=0
+"$lunshadow" compare --rate 8M "$target/3" "$a" >"$work/out" 2>&1 || code=$?
+wait
+[ "$code" -eq 2 ] || die "a lost LUN without identity: exit code $code"
+grep -q 'whether .*/3 is the LUN that was opened before cannot be known: page 83 .*VSS_E_PROVIDER_VETO' "$work/out" ||
+    die "not said that it cannot be known"
+! grep -q none "$work/out" || die "an identity \"none\" is spoken of"
+tgtadm --op delete --mode logicalunit --tid 1 --lun 3
 echo "compare: all as cmp and qemu-img say"
