@@ -27,6 +27,15 @@ struct fact {
     const struct scan_lun *lun;
 };
 
+/* Two LUNs that are not one; other NULL: all are. */
+struct pair {
+    const struct scan_lun *one;
+    const struct scan_lun *other;
+};
+
+/* What a LUN may not have told, and then differs from none in. */
+enum trait { TRAIT_SIZE, TRAIT_SERIAL, TRAIT_VENDOR, TRAIT_PRODUCT, TRAIT_LABEL, TRAITS };
+
 struct facts {
     struct fact *items;
     size_t count;
@@ -236,17 +245,52 @@ static void free_facts(struct facts *facts)
 
 /* ---- judging runs ---- */
 
-/* The first LUN of the run that is another one than the first of all; NULL: all are one. */
-static const struct scan_lun *find_other(const struct fact *run, size_t count)
+static bool has_trait(const struct scan_lun *lun, enum trait trait)
+{
+    const struct vss_lun_info *info = &lun->identity.info;
+    switch (trait) {
+    case TRAIT_SERIAL:
+        return !is_blank(info->serial_number);
+    case TRAIT_VENDOR:
+        return !is_blank(info->vendor_id);
+    case TRAIT_PRODUCT:
+        return !is_blank(info->product_id);
+    case TRAIT_LABEL:
+        return lun->label != NULL;
+    case TRAIT_SIZE:
+    case TRAITS:
+    default:
+        return true;
+    }
+}
+
+/* Two that differ may both be one LUN with a third that tells less. So each is compared with the
+ * first that has a trait, for every trait: no more is needed to find two that differ in it. */
+static struct pair find_difference(const struct fact *run, size_t count)
+{
+    const struct scan_lun *first[TRAITS] = {NULL};
+    for (size_t i = 0; i < count; i++) {
+        const struct scan_lun *lun = run[i].lun;
+        for (enum trait t = TRAIT_SIZE; t < TRAITS; t++) {
+            first[t] = !first[t] && has_trait(lun, t) ? lun : first[t];
+            if (first[t] && lint_difference(first[t], lun)) {
+                return (struct pair){first[t], lun};
+            }
+        }
+    }
+    return (struct pair){NULL, NULL};
+}
+
+static struct pair find_pair(const struct fact *run, size_t count)
 {
     for (size_t i = 1; i < count; i++) {
         bool is_other = run->kind == FACT_T10_HEAD ? !lint_shares_designator(run->lun, run[i].lun)
                                                    : !lint_is_one_lun(run->lun, run[i].lun);
         if (is_other) {
-            return run[i].lun;
+            return (struct pair){run->lun, run[i].lun};
         }
     }
-    return NULL;
+    return run->kind == FACT_T10_HEAD ? (struct pair){NULL, NULL} : find_difference(run, count);
 }
 
 /* Copies with the ids of their original are told once, by the disk GUID. */
@@ -272,9 +316,13 @@ static bool is_within_one(const struct fact *run, size_t count)
     return false;
 }
 
-static char *designator_text(const struct fact *run, const struct scan_lun *other)
+static char *designator_text(const struct fact *run, size_t count, const struct pair *pair)
 {
-    const char *difference = lint_difference(run->lun, other);
+    const char *difference = lint_difference(pair->one, pair->other);
+    if (difference && count > 2) {
+        return text_printf("%s is on LUNs that differ in their %s, as %s and %s do", run->text,
+                           difference, pair->one->url, pair->other->url);
+    }
     return difference ? text_printf("%s is on LUNs that differ in their %s", run->text, difference)
                       : text_printf("%s is in two targets, and nothing says that it is one LUN",
                                     run->text);
@@ -300,15 +348,16 @@ static bool is_told(const struct lint_report *report, const struct scan_lun *con
 }
 
 static void judge(struct lint *lint, const struct fact *run, size_t count,
-                  const struct scan_lun *const *luns, const struct scan_lun *other)
+                  const struct scan_lun *const *luns, const struct pair *pair)
 {
+    const struct scan_lun *other = pair->other;
     switch (run->kind) {
     case FACT_DESIGNATOR:
         if (is_told(lint->report, luns, count)) {
             break;
         }
-        lint_add(lint, "designator-duplicate", LINT_ERROR, luns, count, designator_text(run, other),
-                 lint_remedy_designator(other));
+        lint_add(lint, "designator-duplicate", LINT_ERROR, luns, count,
+                 designator_text(run, count, pair), lint_remedy_designator(other));
         break;
     case FACT_T10_HEAD:
         lint_add(lint, "designator-truncated", LINT_WARNING, luns, count,
@@ -344,18 +393,19 @@ static void judge(struct lint *lint, const struct fact *run, size_t count,
 static void judge_run(struct lint *lint, const struct fact *run, size_t count,
                       const struct scan_lun **luns)
 {
-    const struct scan_lun *other = find_other(run, count);
+    struct pair pair = find_pair(run, count);
     if (run->kind == FACT_PARTITION_GUID) {
-        bool is_within = is_within_one(run, count);
-        other = is_within || (other && !is_one_disk_guid(run, count)) ? run[count - 1].lun : NULL;
+        bool is_told_here =
+            is_within_one(run, count) || (pair.other && !is_one_disk_guid(run, count));
+        pair.other = is_told_here ? run[count - 1].lun : NULL;
     }
-    if (!other) {
+    if (!pair.other) {
         return;
     }
     for (size_t i = 0; i < count; i++) {
         luns[i] = run[i].lun;
     }
-    judge(lint, run, count, luns, other);
+    judge(lint, run, count, luns, &pair);
 }
 
 static void judge_all(struct lint *lint, struct facts *facts)

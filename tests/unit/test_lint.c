@@ -159,6 +159,68 @@ static void paths_are_one_lun_until_something_differs(void **state)
     assert_string_equal(w->report.findings[2].name, "disk-guid-duplicate");
 }
 
+static const struct lint_finding *find(struct world *w, const char *name)
+{
+    lint(w);
+    for (size_t i = 0; i < w->report.count; i++) {
+        if (strcmp(w->report.findings[i].name, name) == 0) {
+            return &w->report.findings[i];
+        }
+    }
+    return NULL;
+}
+
+/* The LUN at from, as if it were another one with its designator. */
+static void copy_designator(struct world *w, size_t to, size_t from)
+{
+    w->luns[to].identity.info.device_id = w->luns[from].identity.info.device_id;
+}
+
+/* One LUN tells so little that it may be either of two others, which are not one. */
+static void those_that_tell_less_hide_no_difference(void **state)
+{
+    struct world *w = *state;
+    copy_designator(w, 1, 0);
+    copy_designator(w, 2, 0);
+    w->luns[0].identity.info.serial_number = NULL;
+    w->luns[0].label = NULL;
+    const struct lint_finding *f = find(w, "designator-duplicate");
+    assert_non_null(f);
+    assert_int_equal(f->url_count, 3);
+    assert_non_null(strstr(f->text, "serial number"));
+    assert_non_null(strstr(f->text, w->urls[1]));
+    assert_non_null(strstr(f->text, w->urls[2]));
+    assert_null(strstr(f->text, w->urls[0]));
+    w->luns[2].identity.info.serial_number = w->serials[1]; /* by their labels alone */
+    f = find(w, "designator-duplicate");
+    assert_non_null(f);
+    assert_non_null(strstr(f->text, "disk id"));
+    assert_non_null(find(w, "serial-duplicate"));
+    w->luns[2].label = NULL; /* by their vendors alone, the first one's being blank */
+    w->luns[0].identity.info.vendor_id = (char *)" ";
+    w->luns[2].identity.info.vendor_id = (char *)"OTHER";
+    f = find(w, "designator-duplicate");
+    assert_non_null(f);
+    assert_non_null(strstr(f->text, "INQUIRY strings"));
+}
+
+static void paths_that_tell_less_are_one_lun(void **state)
+{
+    struct world *w = *state;
+    for (size_t i = 1; i < LUNS; i++) {
+        w->luns[i].identity = w->luns[0].identity;
+        w->luns[i].label = w->luns[0].label;
+    }
+    expect_nothing(w);
+    w->luns[0].label = NULL;
+    w->luns[2].label = NULL;
+    w->luns[1].identity.info.product_id = (char *)"";
+    w->luns[3].identity.info.vendor_id = NULL;
+    expect_nothing(w);
+    w->luns[0].identity.info.serial_number = NULL;
+    expect_only(w, "serial-missing", 1);
+}
+
 static void no_or_no_suited_designator_is_missing(void **state)
 {
     struct world *w = *state;
@@ -288,6 +350,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(paths_are_one_lun_until_something_differs, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(those_that_tell_less_hide_no_difference, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(paths_that_tell_less_are_one_lun, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_or_no_suited_designator_is_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(blank_and_local_ones_are_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(serials_are_missing_or_contradict, set_up, tear_down),
