@@ -68,6 +68,59 @@ static HRESULT take_own(struct recovery_disk *disk, struct error *err)
                 err);
 }
 
+static bool has_partitions(const struct vss_disk_ids *ids, const struct vss_disk_ids *of)
+{
+    bool is_same = ids->partition_count == of->partition_count;
+    for (uint32_t i = 0; is_same && i < of->partition_count; i++) {
+        is_same = find_partition(ids, of->partitions[i].number) != NULL;
+    }
+    return is_same;
+}
+
+/* The wanted ids on the partitions that were found. One that nobody had planned for keeps the
+ * original's id where the disk gets those, and gets a new one elsewhere. */
+static HRESULT fit(struct recovery_disk *disk, struct vss_disk_ids *found, struct error *err)
+{
+    struct vss_disk_ids *wanted = &disk->wanted;
+    bool is_originals = id_equal(&wanted->disk_guid, &disk->mapping->source_ids.disk_guid);
+    for (uint32_t i = 0; i < found->partition_count; i++) {
+        struct vss_partition_id *p = &found->partitions[i];
+        const struct vss_partition_id *planned = find_partition(wanted, p->number);
+        p->guid = planned ? planned->guid : is_originals ? p->guid : id_new();
+    }
+    found->disk_guid = wanted->disk_guid;
+    found->mbr_signature = wanted->mbr_signature;
+    disk_ids_free(wanted);
+    *wanted = *found;
+    *found = (struct vss_disk_ids){0};
+    return note(disk,
+                text_printf("%s; the copy has other partitions than the original had when it was "
+                            "added to its set",
+                            disk->ids_note),
+                err);
+}
+
+HRESULT ids_fit(struct recovery_disk *disk, struct error *err)
+{
+    struct label *label = NULL;
+    struct vss_disk_ids found = {0};
+    if (disk->wanted.kind != VSS_DISK_LABEL_GPT) {
+        return S_OK;
+    }
+    HRESULT hr = label_read(&disk->lun->block, LABEL_FULL, &label, err);
+    if (SUCCEEDED(hr) && label->kind == VSS_DISK_LABEL_GPT) {
+        hr = label_ids(label, &found);
+        hr = FAILED(hr) ? error_set(err, hr, "out of memory planning disk ids") : hr;
+    }
+    if (SUCCEEDED(hr) && found.kind == VSS_DISK_LABEL_GPT &&
+        !has_partitions(&disk->wanted, &found)) {
+        hr = fit(disk, &found, err);
+    }
+    disk_ids_free(&found);
+    label_free(label);
+    return hr;
+}
+
 static const char *kind_name(int32_t kind)
 {
     return kind == VSS_DISK_LABEL_GPT ? "GPT" : kind == VSS_DISK_LABEL_MBR ? "MBR" : "no";

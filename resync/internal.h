@@ -112,6 +112,10 @@ HRESULT destination_check_volumes(const struct recovery *r, size_t disk, struct 
  * VSS_E_CANNOT_REVERT_DISKID. */
 HRESULT ids_plan(struct recovery_disk *disk, uint32_t flags, struct error *err);
 
+/* When all is copied: the partitions are those of the cut, not those that the original had when it
+ * was added to its set. The planned ids for the ones that there are. */
+HRESULT ids_fit(struct recovery_disk *disk, struct error *err);
+
 /* Would the original's ids be seen twice? Asked for (REVERT_IDENTITY_ALL), that is
  * VSS_E_CANNOT_REVERT_DISKID as collisions_check() says it; all must answer where a destination is
  * another LUN than the original. A destination of no known ids gets new ones instead. */

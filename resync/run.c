@@ -276,7 +276,10 @@ static HRESULT apply_ids(struct recovery *r, struct error *err)
     HRESULT hr = keys ? S_OK : error_set(err, E_OUTOFMEMORY, "out of memory changing disk ids");
     for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
         keys[i] = r->disks[i].key;
-        hr = disk_ids_stage(&transaction, &r->disks[i].lun->block, &r->disks[i].wanted, true, err);
+        hr = ids_fit(&r->disks[i], err);
+        hr = SUCCEEDED(hr) ? disk_ids_stage(&transaction, &r->disks[i].lun->block,
+                                            &r->disks[i].wanted, true, err)
+                           : hr;
     }
     if (SUCCEEDED(hr)) {
         struct label_journal journal = {

@@ -352,6 +352,35 @@ static void a_label_that_changed_until_the_fence_ends_it(void **state)
     array_delete_set(a, &set);
 }
 
+/* Another host takes a partition away while a set is made. */
+static HRESULT repartition_then_prepare(void *self, const struct vss_call *call, const void *in,
+                                        void *out)
+{
+    struct error err = {0};
+    char line[512];
+    (void)snprintf(line, sizeof(line), "PATH=$PATH:/usr/sbin:/sbin; sgdisk -d 3 '%s'",
+                   running->files[1]);
+    const char *const argv[] = {"sh", "-ec", line, NULL};
+    assert_ok(process_run(argv, 10000, NULL, &err), &err);
+    return real[VSS_OP_END_PREPARE_SNAPSHOTS](self, call, in, out);
+}
+
+/* Its partitions are not those that were read when it was added to the set. */
+static void a_copy_of_other_partitions_is_recovered(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    replace(a, VSS_OP_END_PREPARE_SNAPSHOTS, repartition_then_prepare);
+    array_create(a, TRANSPORTABLE, 2, &set);
+    restore(a, VSS_OP_END_PREPARE_SNAPSHOTS);
+    uint64_t digest = array_digest(a->files[1]);
+    array_fill(a, 1, 4u << 20, 1u << 20, 0x56);
+    recover(a, &set, 2);
+    assert_int_equal(array_digest(a->files[1]), digest);
+    assert_int_equal(open_entries(a), 0);
+    array_delete_set(a, &set);
+}
+
 /* ---- a set of the same LUN ---------------------------------------------------------------------
  */
 
@@ -434,6 +463,7 @@ int main(void)
         array_test(a_part_of_what_is_half_written_is_refused),
         array_test(what_others_wrote_until_the_fence_stays),
         array_test(a_label_that_changed_until_the_fence_ends_it),
+        array_test(a_copy_of_other_partitions_is_recovered),
         array_test(a_set_and_a_resync_keep_out_of_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
