@@ -32,6 +32,7 @@ int main(int argc, char **argv)
 {
     /* A reader that goes away must not end us between two steps on an array; see flush_output(). */
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGCHLD, SIG_DFL); /* ignored by whoever started us, children would go unwaited */
     if (argc < 2) {
         print_help(stderr);
         return CLI_UNUSABLE;

@@ -300,6 +300,13 @@ static HRESULT run_with_pipe(const char *const argv[], const char *const environ
     if (hr == S_OK) {
         hr = process_wait(&p, ms_left(deadline), &status);
     }
+    if (FAILED(hr)) {
+        process_kill(&p);
+        return error_set(err, hr,
+                         "how %s ended is not known: this program ignores SIGCHLD, or waits for "
+                         "children that are not its own, which it must not",
+                         argv[0]);
+    }
     if (hr != S_OK) {
         process_kill(&p);
         return error_set(err, VSS_E_UNEXPECTED, "%s did not end within %u ms and was killed",

@@ -43,7 +43,8 @@ HRESULT process_start(const char *const argv[], const struct process_options *op
                       struct process *out, struct error *err);
 
 /* Waits up to timeout_ms (0: only looks) and reaps. S_OK: it ended, *out_status is the waitpid
- * status; S_FALSE: still running. */
+ * status; S_FALSE: still running; VSS_E_UNEXPECTED: it ended, and somebody else took its status
+ * (SIGCHLD is ignored, or a thread waits for any child). */
 HRESULT process_wait(struct process *p, uint32_t timeout_ms, int *out_status);
 
 /* Sends a signal through the pidfd: never to a stranger that inherited the pid. */

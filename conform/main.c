@@ -219,6 +219,7 @@ static void catch_signals(void)
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGCHLD, SIG_DFL); /* whoever started us may have it ignored */
 }
 
 static int open_and_run(const struct request *r)

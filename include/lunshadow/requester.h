@@ -14,6 +14,9 @@
  * thread. While an asynchronous operation of a session runs, its other methods refuse as in a
  * wrong state; get_session_id and error_text always work.
  *
+ * Programs are started and waited for by their process ids: a process that uses this does not
+ * ignore SIGCHLD, and waits for no children but its own.
+ *
  * Codes. Beside those named at each function every one may give E_OUTOFMEMORY, E_INVALIDARG (a
  * NULL or another argument that is none), E_ACCESSDENIED (the registry or a LUN is not this
  * caller's, who is the user that the calling thread is at that moment) and VSS_E_UNEXPECTED

@@ -179,6 +179,19 @@ static void run_kills_what_does_not_end(void **state)
     assert_non_null(strstr(err.text, "killed"));
 }
 
+static void an_end_that_nobody_saw_is_told(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    const char *const ok[] = {"true", NULL};
+    (void)signal(SIGCHLD, SIG_IGN);
+    HRESULT hr = process_run(ok, 5000, NULL, &err);
+    (void)signal(SIGCHLD, SIG_DFL);
+    assert_true(FAILED(hr));
+    assert_non_null(strstr(err.text, "SIGCHLD"));
+    assert_int_equal(process_run(ok, 5000, NULL, &err), S_OK);
+}
+
 static void missing_program_is_named(void **state)
 {
     (void)state;
@@ -242,6 +255,7 @@ int main(void)
         cmocka_unit_test(filetime_is_1601_based),
         cmocka_unit_test(run_collects_output_and_judges),
         cmocka_unit_test(run_kills_what_does_not_end),
+        cmocka_unit_test(an_end_that_nobody_saw_is_told),
         cmocka_unit_test(missing_program_is_named),
         cmocka_unit_test(children_inherit_only_what_is_kept),
         cmocka_unit_test(kill_reaps),
