@@ -438,12 +438,22 @@ static void bury_the_dead(struct remote *r)
     }
 }
 
+/* Why it does not start is no answer of the array's: a file that is not there must not pass for a
+ * copy that is not. */
+static HRESULT start_again(struct remote *r, struct error *line)
+{
+    HRESULT hr = start(r, line);
+    return FAILED(hr) && hr != E_OUTOFMEMORY
+               ? error_translate(line, VSS_E_UNEXPECTED_PROVIDER_ERROR)
+               : hr;
+}
+
 static HRESULT make_ready(struct remote *r, enum vss_provider_op op, struct error *line)
 {
     HRESULT hr = S_OK;
     bury_the_dead(r);
     if (r->socket < 0) {
-        hr = start(r, line);
+        hr = start_again(r, line);
     }
     if (SUCCEEDED(hr) && !r->is_loaded && op != VSS_OP_ON_LOAD && remote_has(r, VSS_OP_ON_LOAD)) {
         hr = load_again(r, line);

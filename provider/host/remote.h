@@ -28,8 +28,9 @@ const struct wire_facts *remote_facts(const struct remote *remote);
 bool remote_has(const struct remote *remote, enum vss_provider_op op);
 
 /* S_OK: the plug-in answered: *out_result is its code, line its line. Else it did not:
- * VSS_E_UNEXPECTED_PROVIDER_ERROR, or VSS_E_HOLD_WRITES_TIMEOUT where CommitSnapshots was late, and
- * line says what became of the process. */
+ * VSS_E_UNEXPECTED_PROVIDER_ERROR, also where a process could not be started again, whatever that
+ * failed of; VSS_E_HOLD_WRITES_TIMEOUT where CommitSnapshots was late; or E_OUTOFMEMORY. Then line
+ * says what became of the process. */
 HRESULT remote_call(struct remote *remote, enum vss_provider_op op, const void *in, void *out,
                     struct provider_arena *arena, uint32_t deadline_ms, HRESULT *out_result,
                     struct error *line);

@@ -483,6 +483,42 @@ static void a_dead_process_between_calls_costs_nothing(void **state)
     close_providers(f);
 }
 
+/* What it says is not the array's word: what an array does not know is as good as deleted. */
+static void assert_is_no_answer(struct fixture *f, enum vss_provider_op op, const char *words)
+{
+    struct error err = {0};
+    assert_int_equal(call(f, op, &err), VSS_E_UNEXPECTED_PROVIDER_ERROR);
+    assert_int_equal(err.code, VSS_E_UNEXPECTED_PROVIDER_ERROR);
+    assert_has(err.text, words);
+    assert_event(f, words);
+}
+
+static void a_process_that_cannot_be_started_again_answers_nothing(void **state)
+{
+    struct fixture *f = *state;
+    static const enum vss_provider_op ops[] = {VSS_OP_ON_LUN_EMPTY, VSS_OP_RESYNC_CANCEL};
+    const char *own = getenv("LUNSHADOW_LIBEXECDIR");
+    char *helpers = own ? strdup(own) : NULL;
+    char away[112];
+    (void)snprintf(away, sizeof(away), "%s.away", f->plugin);
+    open_bad(f, "none", 0, "");
+    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+        kill_and_wait(remote_pid(f->provider->remote));
+        assert_int_equal(rename(f->plugin, away), 0);
+        assert_is_no_answer(f, ops[i], "bad.so: No such file or directory");
+        assert_int_equal(rename(away, f->plugin), 0);
+        assert_int_equal(setenv("LUNSHADOW_LIBEXECDIR", f->marks, 1), 0);
+        assert_is_no_answer(f, ops[i], "/marks/lunshadow-provider-host");
+        assert_int_equal(unsetenv("LUNSHADOW_LIBEXECDIR"), 0);
+        if (helpers) {
+            assert_int_equal(setenv("LUNSHADOW_LIBEXECDIR", helpers, 1), 0);
+        }
+        assert_works(f);
+    }
+    free(helpers);
+    close_providers(f);
+}
+
 static pid_t start_victim(void)
 {
     pid_t pid = fork();
@@ -610,6 +646,7 @@ int main(void)
         host_test(a_user_is_become_for_good),
         host_test(plugins_in_open_directories_are_refused),
         host_test(a_dead_process_between_calls_costs_nothing),
+        host_test(a_process_that_cannot_be_started_again_answers_nothing),
         host_test(a_hold_ends_with_its_process),
         host_test(a_process_does_not_outlive_its_caller),
         host_test(an_idle_process_is_small),
