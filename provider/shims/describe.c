@@ -252,7 +252,7 @@ static json_t *changes_out(const struct vss_changes_out *out)
     json_t *object = json_object();
     uint64_t bytes = 0;
     put(object, "is_known", json_boolean(out->is_known));
-    for (uint32_t i = 0; out->is_known && i < out->extent_count; i++) {
+    for (uint32_t i = 0; out->is_known && out->extents && i < out->extent_count; i++) {
         bytes += out->extents[i].bytes;
     }
     if (out->is_known) {

@@ -364,6 +364,7 @@ static void bad_answers_are_refused(void **state)
         {"huge", VSS_OP_BEGIN_PREPARE_SNAPSHOT, "larger than 16 MiB"},
         {"designator", VSS_OP_GET_TARGET_LUNS, "a designator over 255 bytes"},
         {"extents", VSS_OP_LIST_CHANGES, "named 65537 extents; the limit is 65536"},
+        {"no-extents", VSS_OP_LIST_CHANGES, "counts extents that it does not give"},
         {"pointer", VSS_OP_LOCATE_LUNS, "died of signal 11 (SIGSEGV) in LocateLuns"},
         {"spin", VSS_OP_FILL_IN_LUN_INFO, "did not answer FillInLunInfo within 500 ms"},
         {"flood", VSS_OP_FILL_IN_LUN_INFO, "did not answer FillInLunInfo within 500 ms"},
@@ -384,6 +385,20 @@ static void bad_answers_are_refused(void **state)
         }
         close_providers(f);
     }
+}
+
+static void bad_answers_can_be_traced(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    char traced[112];
+    (void)snprintf(traced, sizeof(traced), "trace/%s", f->plugin);
+    open_plugin(f, traced, "no-extents", 0, "");
+    assert_non_null(f->provider);
+    mark(f, VSS_OP_LIST_CHANGES);
+    assert_int_equal(call(f, VSS_OP_LIST_CHANGES, &err), VSS_E_UNEXPECTED_PROVIDER_ERROR);
+    assert_has(err.text, "counts extents that it does not give");
+    close_providers(f);
 }
 
 static void answers_that_look_odd_but_are_none_of_ours_pass(void **state)
@@ -641,6 +656,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         host_test(every_callback_may_fail_in_every_way),
         host_test(bad_answers_are_refused),
+        host_test(bad_answers_can_be_traced),
         host_test(answers_that_look_odd_but_are_none_of_ours_pass),
         host_test(a_process_gets_what_it_needs_and_no_more),
         host_test(a_user_is_become_for_good),
@@ -652,6 +668,7 @@ int main(void)
         host_test(an_idle_process_is_small),
         host_test(isolation_can_be_turned_off),
     };
+    cmocka_set_test_filter(getenv("TEST_CASE"));
     (void)signal(SIGPIPE, SIG_DFL); /* a write to a dead process must not kill us */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

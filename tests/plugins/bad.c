@@ -232,6 +232,9 @@ static void give_changes(const struct vss_call *call, const struct vss_changes_i
     out->extent_count = out->extents ? count : 0;
     out->is_known = 1;
     out->next_byte = in->from_byte + 1;
+    if (is_bad && is(call, "no-extents")) {
+        out->extents = NULL; /* and yet there is one */
+    }
 }
 
 static void give(enum vss_provider_op op, const struct vss_call *call, const void *in, void *out,

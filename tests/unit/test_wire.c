@@ -260,6 +260,32 @@ static void a_list_of_changes_has_a_limit(void **state)
     provider_arena_free(&arena);
 }
 
+/* A count without a list is not the list of no changes. */
+static void a_list_of_changes_that_is_not_there_is_refused(void **state)
+{
+    (void)state;
+    static const uint32_t counts[] = {1, VSS_PROVIDER_EXTENTS_MAX, UINT32_MAX};
+    struct provider_arena arena = PROVIDER_ARENA_INIT;
+    union wire_out out;
+    struct vss_changes_out list = {.is_known = 1, .next_byte = UINT64_MAX};
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        struct error err = {0};
+        list.extent_count = counts[i];
+        struct wire_content content = full_reply(VSS_OP_LIST_CHANGES, 1, &list);
+        HRESULT hr = take(&content, VSS_OP_LIST_CHANGES, 1, &arena, &out, &err);
+        assert_int_equal(hr, VSS_E_UNEXPECTED);
+        assert_non_null(strstr(err.text, "ListChanges counts extents that it does not give"));
+        free(content.data);
+    }
+    list.extent_count = 0; /* this is one: nothing has changed */
+    struct wire_content content = full_reply(VSS_OP_LIST_CHANGES, 1, &list);
+    assert_int_equal(take(&content, VSS_OP_LIST_CHANGES, 1, &arena, &out, NULL), S_OK);
+    assert_int_equal(out.changes.is_known, 1);
+    assert_int_equal(out.changes.extent_count, 0);
+    free(content.data);
+    provider_arena_free(&arena);
+}
+
 static void replies_to_another_question_are_refused(void **state)
 {
     (void)state;
@@ -481,6 +507,7 @@ int main(void)
         cmocka_unit_test(replies_arrive_whole),
         cmocka_unit_test(a_list_of_changes_arrives_whole),
         cmocka_unit_test(a_list_of_changes_has_a_limit),
+        cmocka_unit_test(a_list_of_changes_that_is_not_there_is_refused),
         cmocka_unit_test(replies_to_another_question_are_refused),
         cmocka_unit_test(damaged_frames_do_no_harm),
         cmocka_unit_test(small_frames_do_not_take_much_memory),

@@ -394,7 +394,11 @@ static HRESULT take_changes(const WireChangesOut *from, enum vss_provider_op op,
                             struct error *err)
 {
     size_t count = from->n_numbers / 2;
-    if (from->n_numbers % 2 || count > VSS_PROVIDER_EXTENTS_MAX) {
+    if (from->n_numbers % 2) {
+        return error_set(err, VSS_E_UNEXPECTED, "%s counts extents that it does not give",
+                         provider_op_name(op));
+    }
+    if (count > VSS_PROVIDER_EXTENTS_MAX) {
         return error_set(err, VSS_E_UNEXPECTED, "%s named %zu extents; the limit is %u",
                          provider_op_name(op), count, VSS_PROVIDER_EXTENTS_MAX);
     }

@@ -254,7 +254,8 @@ static WireResyncOut *encode_resync_out(struct parts *parts, const struct vss_re
     return out;
 }
 
-/* Extents are packed as they lie in memory: two numbers each. */
+/* Extents are packed as they lie in memory: two numbers each. Those that are only counted become
+ * one number, which is refused: as none they would say that nothing has changed. */
 static WireChangesOut *encode_changes_out(struct parts *parts, const struct vss_changes_out *from)
 {
     _Static_assert(sizeof(struct vss_extent) == 2 * sizeof(uint64_t), "two numbers");
@@ -264,8 +265,10 @@ static WireChangesOut *encode_changes_out(struct parts *parts, const struct vss_
     out->next_byte = from->next_byte;
     const uint32_t most = VSS_PROVIDER_EXTENTS_MAX + 1; /* enough to be refused */
     uint32_t count = from->extent_count < most ? from->extent_count : most;
-    out->n_numbers = from->is_known && from->extents ? 2 * (size_t)count : 0;
-    out->numbers = out->n_numbers ? &from->extents->offset : NULL;
+    if (from->is_known && count) {
+        out->n_numbers = from->extents ? 2 * (size_t)count : 1;
+        out->numbers = from->extents ? &from->extents->offset : &out->next_byte;
+    }
     return out;
 }
 

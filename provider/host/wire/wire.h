@@ -112,7 +112,7 @@ HRESULT wire_decode(const uint8_t *content, size_t bytes, struct provider_arena 
 /* The output that came with a successful reply, into the structure of op. VSS_E_UNEXPECTED with a
  * line that says what is wrong with it: the wrong kind, arrays that are not lun_count long, states
  * over VSS_PROVIDER_STATE_BYTES_MAX, designators over 255 bytes, extents over
- * VSS_PROVIDER_EXTENTS_MAX. */
+ * VSS_PROVIDER_EXTENTS_MAX, or counted and not given. */
 HRESULT wire_take_out(const struct wire_frame *frame, enum vss_provider_op op, uint32_t lun_count,
                       struct provider_arena *arena, void *out, struct error *err);
 
