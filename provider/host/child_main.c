@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lunshadow-provider-host: one plug-in, one call at a time, for whoever holds the other end of the
  * socket that is the first argument (the second one names the array, for ps). */
+#include "common/clock.h"
 #include "common/log.h"
 #include "provider/host/internal.h"
 #include "provider/host/privileges.h"
@@ -14,17 +15,20 @@
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, STACK_BYTES = 256 * 1024, KEPT_BYTES = 1024 * 1024 };
+enum { EXIT_USAGE = 2, STACK_BYTES = 256 * 1024, KEPT_BYTES = 1024 * 1024, PARTING_MS = 100 };
 
 static int caller = -1;
+static int parent_fd = -1; /* the caller's process */
 static pthread_mutex_t sending = PTHREAD_MUTEX_INITIALIZER;
 
 static enum frame_end send_content(struct wire_content *content)
@@ -50,18 +54,33 @@ static void send_log(enum log_level level, const char *line, void *user)
  */
 
 /* A plug-in may be in the middle of anything when our caller dies, and the caller's locks are gone
- * then: end at once. A hold ends with us, the guard sees to it. */
-static void *watch(void *argument)
+ * then: end at once, with all that it started. A hold ends with us: the guard, which has a session
+ * of its own, sees to it. */
+static void *watch(void *unused)
 {
-    struct pollfd p = {.fd = *(int *)argument, .events = POLLIN};
+    struct pollfd p = {.fd = parent_fd, .events = POLLIN};
+    (void)unused;
     while (poll(&p, 1, -1) < 0 && errno == EINTR) {
+    }
+    if (getpgrp() == getpid()) {
+        (void)kill(0, SIGKILL);
     }
     _exit(0);
 }
 
+/* The socket of a caller that dies closes a moment before watch() sees it. Whoever is still at work
+ * for us goes on only where the caller lives, and let us go. */
+static void part(void)
+{
+    siginfo_t info;
+    bool has_children = waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+    if (has_children) {
+        clock_sleep_ms(PARTING_MS);
+    }
+}
+
 static bool start_watch(void)
 {
-    static int parent_fd;
     pthread_t thread;
     pthread_attr_t attributes;
     pid_t parent = getppid();
@@ -71,7 +90,7 @@ static bool start_watch(void)
     }
     (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     (void)pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    int rc = pthread_create(&thread, &attributes, watch, &parent_fd);
+    int rc = pthread_create(&thread, &attributes, watch, NULL);
     (void)pthread_attr_destroy(&attributes);
     return rc == 0;
 }
@@ -214,6 +233,7 @@ int main(int argc, char *argv[])
     }
     if (send_facts(p, hr, &why) == FRAME_OK && p) {
         serve(p, &reader);
+        part();
     }
     /* OnUnload is a call like others; without it our caller died, and so do we. */
     if (p) {

@@ -553,6 +553,14 @@ static void end_victim(pid_t pid)
     assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
+static void assert_becomes(pid_t pid, char state)
+{
+    for (int i = 0; i < 500 && process_state(pid) != state; i++) {
+        clock_sleep_ms(10);
+    }
+    assert_int_equal(process_state(pid), state);
+}
+
 static void a_hold_ends_with_its_process(void **state)
 {
     struct fixture *f = *state;
@@ -564,50 +572,71 @@ static void a_hold_ends_with_its_process(void **state)
     mark(f, VSS_OP_COMMIT_SNAPSHOTS);
     assert_int_equal(call(f, VSS_OP_COMMIT_SNAPSHOTS, &err), VSS_E_HOLD_WRITES_TIMEOUT);
     assert_has(err.text, "did not answer CommitSnapshots within 1000 ms and was killed");
-    for (int i = 0; i < 200 && process_state(victim) != 'S'; i++) {
-        clock_sleep_ms(10); /* it runs for a moment before it sleeps again */
-    }
-    assert_int_equal(process_state(victim), 'S'); /* long before the hold's own 10 s */
+    assert_becomes(victim, 'S'); /* long before the hold's own 10 s */
     assert_works(f);
     end_victim(victim);
     close_providers(f);
 }
 
-static int report_fd;
-
-/* As a caller that dies in the middle of a call. */
-static void be_a_caller(struct fixture *f)
+/* As a caller that dies: with "child" after a call, else in the middle of one. */
+static void be_a_caller(struct fixture *f, const char *bad, const char *more, int report_fd)
 {
-    open_bad(f, "spin", 0, "");
+    open_bad(f, bad, 0, more);
     pid_t pid = remote_pid(f->provider->remote);
+    bool is_idle = strcmp(bad, "child") == 0;
     mark(f, VSS_OP_COMMIT_SNAPSHOTS);
+    if (is_idle) {
+        (void)call(f, VSS_OP_COMMIT_SNAPSHOTS, NULL);
+    }
     if (write(report_fd, &pid, sizeof(pid)) == (ssize_t)sizeof(pid)) {
         (void)call(f, VSS_OP_COMMIT_SNAPSHOTS, NULL);
+    }
+    for (; is_idle;) {
+        (void)pause();
     }
     _exit(1);
 }
 
-static void a_process_does_not_outlive_its_caller(void **state)
+/* Nor does anybody whom the plug-in started: the caller's locks are gone. */
+static void outlive(struct fixture *f, const char *bad, pid_t victim)
 {
-    struct fixture *f = *state;
     int ends[2];
+    char more[64];
     pid_t host = 0;
+    (void)snprintf(more, sizeof(more), "victim = %ld\n", (long)victim);
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    report_fd = ends[1];
     pid_t caller = fork();
     assert_true(caller >= 0);
     if (caller == 0) {
-        be_a_caller(f);
+        be_a_caller(f, bad, more, ends[1]);
     }
     assert_int_equal(read(ends[0], &host, sizeof(host)), sizeof(host));
     for (int i = 0; i < 500 && access(f->marker, F_OK) == 0; i++) {
         clock_sleep_ms(10); /* until it is in that call */
     }
+    if (strcmp(bad, "child-hold") == 0) {
+        assert_becomes(victim, 'T');
+    }
     assert_true(is_running(host));
     end_victim(caller);
     assert_ends(host);
+    for (int i = 0; i < 500 && has_members(host); i++) {
+        clock_sleep_ms(10);
+    }
+    assert_false(has_members(host));
+    assert_becomes(victim, 'S'); /* long before the hold's own 10 s */
     assert_int_equal(close(ends[0]), 0);
     assert_int_equal(close(ends[1]), 0);
+}
+
+static void a_process_does_not_outlive_its_caller(void **state)
+{
+    struct fixture *f = *state;
+    pid_t victim = start_victim();
+    outlive(f, "spin", victim);
+    outlive(f, "child-hold", victim);
+    outlive(f, "child", victim);
+    end_victim(victim);
 }
 
 static void an_idle_process_is_small(void **state)

@@ -107,6 +107,14 @@ static void hold(const struct vss_call *call)
     }
 }
 
+/* Somebody who works on when we return. */
+static void start_child(void)
+{
+    if (fork() == 0) {
+        hang();
+    }
+}
+
 static void misbehave(const struct vss_call *call)
 {
     if (is(call, "crash")) {
@@ -133,6 +141,11 @@ static void misbehave(const struct vss_call *call)
     } else if (is(call, "flood")) {
         log_forever(call);
     } else if (is(call, "hold")) {
+        hold(call);
+    } else if (is(call, "child")) {
+        start_child();
+    } else if (is(call, "child-hold")) {
+        start_child();
         hold(call);
     }
 }
