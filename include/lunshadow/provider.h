@@ -113,8 +113,9 @@ struct vss_host {
                           uint32_t target_count, uint32_t deadline_ms, struct vss_hold **out_hold);
 
     /* Ends it and frees hold; must be called once for each hold. VSS_E_HOLD_WRITES_TIMEOUT where
-     * the deadline came first: what was copied is not a point in time, and CommitSnapshots must
-     * fail. */
+     * the deadline came first, VSS_E_UNEXPECTED where somebody else ended it: what was copied is
+     * not a point in time, and CommitSnapshots must fail. Where it does not, the host fails it with
+     * VSS_E_HOLD_WRITES_TIMEOUT. */
     HRESULT (*hold_end)(const struct vss_call *call, struct vss_hold *hold, struct vss_hold_report
                         *out_report);
 

@@ -80,6 +80,7 @@ struct provider_call_context {
     struct vss_hold *holds; /* that the plug-in has begun and not ended */
     struct lun_access luns; /* that the plug-in has open */
     struct error error;
+    struct error broken; /* the first hold that did not stand; whatever the plug-in makes of it */
 };
 
 void *provider_arena_alloc(struct provider_arena *arena, uint64_t bytes);

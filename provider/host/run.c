@@ -18,6 +18,27 @@ static void set_size(void *structure, uint32_t bytes)
     }
 }
 
+/* A hold that did not stand, or was never ended, makes no point in time, though the plug-in says
+ * so.
+ */
+static HRESULT judge_holds(struct provider_call_context *context, HRESULT result)
+{
+    if (provider_end_holds(context) && SUCCEEDED(result)) {
+        (void)error_set(&context->broken, VSS_E_HOLD_WRITES_TIMEOUT, "it left I/O held");
+    }
+    if (SUCCEEDED(result) && FAILED(context->broken.code)) {
+        context->error = context->broken;
+        return error_translate(&context->error, VSS_E_HOLD_WRITES_TIMEOUT);
+    }
+    return result;
+}
+
+/* The plug-in's own line, or why its hold did not stand. */
+static const struct error *line_of(const struct provider_call_context *context)
+{
+    return context->error.text[0] ? &context->error : &context->broken;
+}
+
 HRESULT provider_run(struct provider *provider, enum vss_provider_op op, const void *in, void *out,
                      struct provider_arena *arena, uint32_t deadline_ms, struct error *error)
 {
@@ -31,10 +52,7 @@ HRESULT provider_run(struct provider *provider, enum vss_provider_op op, const v
     set_size(out, op_find(op)->out_bytes);
     HRESULT result = provider->ops[op](provider->self, &call, in, out);
     lun_access_close_all(&context.luns);
-    if (provider_end_holds(&context) && SUCCEEDED(result)) {
-        (void)error_set(&context.error, VSS_E_HOLD_WRITES_TIMEOUT, "it left I/O held");
-        result = VSS_E_HOLD_WRITES_TIMEOUT;
-    }
-    *error = context.error;
+    result = judge_holds(&context, result);
+    *error = *line_of(&context);
     return result;
 }

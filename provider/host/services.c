@@ -187,11 +187,12 @@ bool provider_end_holds(struct provider_call_context *context)
 static HRESULT service_hold_end(const struct vss_call *call, struct vss_hold *hold,
                                 struct vss_hold_report *out_report)
 {
+    struct provider_call_context *context = context_of(call);
     struct guard_report report;
-    if (!take_hold(context_of(call), hold)) {
-        return error_set(&context_of(call)->error, E_INVALIDARG, "no such hold in this call");
+    if (!take_hold(context, hold)) {
+        return error_set(&context->error, E_INVALIDARG, "no such hold in this call");
     }
-    HRESULT hr = guard_release(hold->guard, &report, &context_of(call)->error);
+    HRESULT hr = guard_release(hold->guard, &report, &context->broken);
     free(hold);
     out_report->held_at_us = report.held_at_us;
     out_report->released_at_us = report.released_at_us;

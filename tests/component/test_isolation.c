@@ -578,6 +578,36 @@ static void a_hold_ends_with_its_process(void **state)
     close_providers(f);
 }
 
+/* What the plug-in makes of it does not count. */
+static void a_hold_that_did_not_stand_is_no_cut(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *bad;
+        const char *isolation;
+        const char *words;
+    } cases[] = {
+        {"hold-continued", "yes", "CommitSnapshots failed: somebody else released process"},
+        {"hold-continued", "no", "CommitSnapshots failed: somebody else released process"},
+        {"hold-late", "yes", "CommitSnapshots failed: the hold lasted longer than 100 ms"},
+        {"hold-late", "no", "CommitSnapshots failed: the hold lasted longer than 100 ms"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct error err = {0};
+        char more[64];
+        pid_t victim = start_victim();
+        (void)snprintf(more, sizeof(more), "victim = %ld\nisolation = %s\n", (long)victim,
+                       cases[i].isolation);
+        open_bad(f, cases[i].bad, 0, more);
+        mark(f, VSS_OP_COMMIT_SNAPSHOTS);
+        assert_int_equal(call(f, VSS_OP_COMMIT_SNAPSHOTS, &err), VSS_E_HOLD_WRITES_TIMEOUT);
+        assert_has(err.text, cases[i].words);
+        assert_event(f, cases[i].words);
+        end_victim(victim);
+        close_providers(f);
+    }
+}
+
 /* As a caller that dies: with "child" after a call, else in the middle of one. */
 static void be_a_caller(struct fixture *f, const char *bad, const char *more, int report_fd)
 {
@@ -693,6 +723,7 @@ int main(void)
         host_test(a_dead_process_between_calls_costs_nothing),
         host_test(a_process_that_cannot_be_started_again_answers_nothing),
         host_test(a_hold_ends_with_its_process),
+        host_test(a_hold_that_did_not_stand_is_no_cut),
         host_test(a_process_does_not_outlive_its_caller),
         host_test(an_idle_process_is_small),
         host_test(isolation_can_be_turned_off),

@@ -107,6 +107,22 @@ static void hold(const struct vss_call *call)
     }
 }
 
+/* Says nothing of a hold that did not stand: one that somebody else ended, or that was too long. */
+static void break_hold(const struct vss_call *call, uint32_t deadline_ms, int is_continued)
+{
+    enum { WHILE_US = 300000 };
+    struct vss_hold *held = NULL;
+    struct vss_hold_report report = {0};
+    struct vss_hold_target target = {.pid = atoi(config(call, "victim"))};
+    if (call->host->hold_begin(call, &target, 1, deadline_ms, &held) == S_OK) {
+        if (is_continued) {
+            (void)kill(target.pid, SIGCONT);
+        }
+        (void)usleep(WHILE_US);
+        (void)call->host->hold_end(call, held, &report);
+    }
+}
+
 /* Somebody who works on when we return. */
 static void start_child(void)
 {
@@ -142,6 +158,10 @@ static void misbehave(const struct vss_call *call)
         log_forever(call);
     } else if (is(call, "hold")) {
         hold(call);
+    } else if (is(call, "hold-continued")) {
+        break_hold(call, 10000, 1);
+    } else if (is(call, "hold-late")) {
+        break_hold(call, 100, 0);
     } else if (is(call, "child")) {
         start_child();
     } else if (is(call, "child-hold")) {
