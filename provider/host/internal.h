@@ -79,7 +79,8 @@ struct provider_call_context {
     bool may_hold;          /* within CommitSnapshots only */
     struct vss_hold *holds; /* that the plug-in has begun and not ended */
     struct lun_access luns; /* that the plug-in has open */
-    struct error error;
+    struct error error;     /* what the plug-in says */
+    struct error service;   /* why a service failed first; counts where the plug-in says nothing */
     struct error broken; /* the first hold that did not stand; whatever the plug-in makes of it */
 };
 

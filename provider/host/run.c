@@ -33,10 +33,13 @@ static HRESULT judge_holds(struct provider_call_context *context, HRESULT result
     return result;
 }
 
-/* The plug-in's own line, or why its hold did not stand. */
+/* The plug-in's own line; else the one that explains best why it failed. */
 static const struct error *line_of(const struct provider_call_context *context)
 {
-    return context->error.text[0] ? &context->error : &context->broken;
+    if (context->error.text[0]) {
+        return &context->error;
+    }
+    return context->broken.text[0] ? &context->broken : &context->service;
 }
 
 HRESULT provider_run(struct provider *provider, enum vss_provider_op op, const void *in, void *out,

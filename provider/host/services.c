@@ -135,16 +135,16 @@ static HRESULT service_hold_begin(const struct vss_call *call,
     struct provider_call_context *context = context_of(call);
     *out_hold = NULL;
     if (!context->may_hold || !targets || target_count == 0) {
-        return error_set(&context->error, E_INVALIDARG,
+        return error_set(&context->service, E_INVALIDARG,
                          "a hold is only possible within CommitSnapshots, and of something");
     }
     struct vss_hold *hold = calloc(1, sizeof(*hold));
     if (!hold) {
         return E_OUTOFMEMORY;
     }
-    HRESULT hr = start_guard(targets, target_count, deadline_ms, &hold->guard, &context->error);
+    HRESULT hr = start_guard(targets, target_count, deadline_ms, &hold->guard, &context->service);
     if (SUCCEEDED(hr)) {
-        hr = guard_hold(hold->guard, &context->error);
+        hr = guard_hold(hold->guard, &context->service);
         if (FAILED(hr)) {
             struct guard_report unused;
             (void)guard_release(hold->guard, &unused, NULL);
@@ -190,7 +190,7 @@ static HRESULT service_hold_end(const struct vss_call *call, struct vss_hold *ho
     struct provider_call_context *context = context_of(call);
     struct guard_report report;
     if (!take_hold(context, hold)) {
-        return error_set(&context->error, E_INVALIDARG, "no such hold in this call");
+        return error_set(&context->service, E_INVALIDARG, "no such hold in this call");
     }
     HRESULT hr = guard_release(hold->guard, &report, &context->broken);
     free(hold);
@@ -211,31 +211,31 @@ static HRESULT service_lun_open(const struct vss_call *call, const char *device,
     struct provider_call_context *context = context_of(call);
     *out_lun = NULL;
     if (context->may_hold) {
-        return error_set(&context->error, E_INVALIDARG,
+        return error_set(&context->service, E_INVALIDARG,
                          "no LUN is opened within CommitSnapshots: its I/O may be held");
     }
     return lun_access_open(&context->luns, context->provider->config, device, flags, out_lun, info,
-                           &context->error);
+                           &context->service);
 }
 
 static HRESULT service_lun_read(const struct vss_call *call, struct vss_host_lun *lun, uint64_t lba,
                                 uint32_t blocks, void *data)
 {
     struct provider_call_context *context = context_of(call);
-    return lun_access_read(&context->luns, lun, lba, blocks, data, &context->error);
+    return lun_access_read(&context->luns, lun, lba, blocks, data, &context->service);
 }
 
 static HRESULT service_lun_write(const struct vss_call *call, struct vss_host_lun *lun,
                                  uint64_t lba, uint32_t blocks, const void *data)
 {
     struct provider_call_context *context = context_of(call);
-    return lun_access_write(&context->luns, lun, lba, blocks, data, &context->error);
+    return lun_access_write(&context->luns, lun, lba, blocks, data, &context->service);
 }
 
 static HRESULT service_lun_close(const struct vss_call *call, struct vss_host_lun *lun)
 {
     struct provider_call_context *context = context_of(call);
-    return lun_access_close(&context->luns, lun, &context->error);
+    return lun_access_close(&context->luns, lun, &context->service);
 }
 
 const struct vss_host provider_host_services = {

@@ -450,6 +450,17 @@ static void a_process_gets_what_it_needs_and_no_more(void **state)
     assert_int_equal(close(open_fd), 0);
 }
 
+/* Why a service failed is told where the plug-in tells nothing better. */
+static void the_line_is_the_plug_ins_own_where_it_has_one(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const isolations[] = {"", "isolation = no\n"};
+    for (size_t i = 0; i < sizeof(isolations) / sizeof(isolations[0]); i++) {
+        assert_says(f, "service", isolations[i], "LocateLuns failed: a LUN's address is iscsi:");
+        assert_says(f, "service-and-line", isolations[i], "LocateLuns failed: its own line");
+    }
+}
+
 static void a_user_is_become_for_good(void **state)
 {
     struct fixture *f = *state;
@@ -718,6 +729,7 @@ int main(void)
         host_test(bad_answers_can_be_traced),
         host_test(answers_that_look_odd_but_are_none_of_ours_pass),
         host_test(a_process_gets_what_it_needs_and_no_more),
+        host_test(the_line_is_the_plug_ins_own_where_it_has_one),
         host_test(a_user_is_become_for_good),
         host_test(plugins_in_open_directories_are_refused),
         host_test(a_dead_process_between_calls_costs_nothing),

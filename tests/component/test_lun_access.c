@@ -59,7 +59,7 @@ static void blocks_are_written_and_read_back(void **state)
         struct vss_host_lun_info info = {.struct_size = sizeof(info)};
         memset(written, (int)(0x51 + i), sizeof(written));
         assert_ok(host->lun_open(&f.call, f.array->urls[i], VSS_HOST_LUN_WRITE, &lun, &info),
-                  &f.context.error);
+                  &f.context.service);
         assert_int_equal(info.block_bytes, array_block_bytes[i]);
         assert_int_equal(info.block_count * info.block_bytes, ARRAY_BYTES);
         assert_true(info.info->device_id.identifier_count > 0);
@@ -113,7 +113,7 @@ static void nothing_is_opened_while_io_is_held(void **state)
     struct vss_host_lun *lun = NULL;
     f.context.may_hold = true;
     assert_int_equal(f.call.host->lun_open(&f.call, f.array->urls[0], 0, &lun, NULL), E_INVALIDARG);
-    assert_non_null(strstr(f.context.error.text, "CommitSnapshots"));
+    assert_non_null(strstr(f.context.service.text, "CommitSnapshots"));
     end(&f);
 }
 

@@ -324,6 +324,14 @@ static void report(const struct vss_call *call)
         call->host->error(call, getuid() == 65534 && geteuid() == 65534 && setuid(0) != 0
                                     ? "nobody"
                                     : "somebody");
+    } else if (is(call, "service")) {
+        struct vss_host_lun *lun = NULL;
+        (void)call->host->lun_open(call, "nowhere", 0, &lun, NULL);
+    } else if (is(call, "service-and-line")) {
+        struct vss_host_lun *lun = NULL;
+        (void)call->host->lun_open(call, "nowhere", 0, &lun, NULL);
+        call->host->error(call, "its own line");
+        call->host->error(call, "a second one");
     } else if (is(call, "fds")) {
         int count = 0;
         for (int fd = 0; fd < FDS; fd++) {
@@ -344,8 +352,8 @@ static HRESULT reply(enum vss_provider_op op, const struct vss_call *call, const
         report(call);
     }
     give(op, call, in, out, is_bad);
-    int is_refusal =
-        is(call, "line") || is(call, "environment") || is(call, "identity") || is(call, "fds");
+    int is_refusal = is(call, "line") || is(call, "environment") || is(call, "identity") ||
+                     is(call, "service") || is(call, "service-and-line") || is(call, "fds");
     return is_bad && is_refusal ? VSS_E_PROVIDER_VETO : S_OK;
 }
 
