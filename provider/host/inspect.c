@@ -56,6 +56,9 @@ HRESULT inspection_open(const char *path, struct inspection *out, struct error *
     }
     HRESULT hr = trust_check_file("plug-in", out->path, err);
     if (SUCCEEDED(hr)) {
+        hr = trust_check_above("plug-in", out->path, err);
+    }
+    if (SUCCEEDED(hr)) {
         hr = find_table(out, &table, err);
     }
     if (FAILED(hr)) {

@@ -16,8 +16,8 @@ struct inspection {
     struct error verdict; /* why a host refuses it; code S_OK and no text where none does */
 };
 
-/* Checks the file as for every plug-in (its owner, who may write it), then loads it into this
- * process and reads its table. No callback is called, but the plug-in's constructors run: a plug-in
+/* Checks the file and the directories above it as for every plug-in (their owners, who may write
+ * there), then loads it into this process and reads its table. No callback is called, but the plug-in's constructors run: a plug-in
  * that crashes there ends this process. Fails where there is no table to read; a table that a host
  * would refuse is a success with a verdict. */
 HRESULT inspection_open(const char *path, struct inspection *out, struct error *err);

@@ -2,6 +2,7 @@
 /* What a plug-in can do to its host process, and what that costs: one call. */
 #include "common/clock.h"
 #include "common/config.h"
+#include "provider/host/inspect.h"
 #include "provider/host/internal.h"
 #include "provider/host/remote.h"
 #include "registry/events.h"
@@ -476,9 +477,23 @@ static void a_user_is_become_for_good(void **state)
     assert_event(f, "there is no user no-such-user-here");
 }
 
+/* A look at it loads it too. */
+static HRESULT inspect(const char *path, struct error *err)
+{
+    struct inspection i;
+    HRESULT hr = inspection_open(path, &i, err);
+    if (SUCCEEDED(hr)) {
+        assert_string_equal(i.table.name, "bad");
+        inspection_close(&i);
+    }
+    return hr;
+}
+
 static void plugins_in_open_directories_are_refused(void **state)
 {
     struct fixture *f = *state;
+    static const char words[] = "/open of a plug-in is writable by others; mend with: chmod go-w";
+    struct error err = {0};
     char path[128];
     char line[512];
     (void)snprintf(path, sizeof(path), "%s/open/deep/bad.so", f->directory);
@@ -489,13 +504,16 @@ static void plugins_in_open_directories_are_refused(void **state)
     assert_int_equal(system(line), 0); /* NOLINT(cert-env33-c): paths of our own making */
     open_plugin(f, path, "none", 0, "");
     assert_null(f->provider);
-    assert_event(f, "/open of a plug-in is writable by others; mend with: chmod go-w");
+    assert_event(f, words);
     close_providers(f);
+    assert_int_equal(inspect(path, &err), E_ACCESSDENIED);
+    assert_has(err.text, words);
     (void)snprintf(line, sizeof(line), "%s/open", f->directory);
     assert_int_equal(chmod(line, 01777), 0); /* sticky: nobody else can take our file's place */
     open_plugin(f, path, "none", 0, "");
     assert_non_null(f->provider);
     close_providers(f);
+    assert_int_equal(inspect(path, NULL), S_OK);
 }
 
 static void a_dead_process_between_calls_costs_nothing(void **state)
