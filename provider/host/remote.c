@@ -37,7 +37,7 @@ struct remote {
     int socket; /* -1: no process */
     struct frame_reader reader;
     uint64_t number; /* of the last request */
-    bool is_loaded;  /* OnLoad was called in this process */
+    bool is_loaded;  /* this process was called, OnLoad first where there is one */
     bool is_leaving; /* told to */
     bool has_facts;  /* of the first process; later ones must say the same */
     struct wire_facts facts;
@@ -455,7 +455,10 @@ static HRESULT make_ready(struct remote *r, enum vss_provider_op op, struct erro
     if (r->socket < 0) {
         hr = start_again(r, line);
     }
-    if (SUCCEEDED(hr) && !r->is_loaded && op != VSS_OP_ON_LOAD && remote_has(r, VSS_OP_ON_LOAD)) {
+    if (SUCCEEDED(hr) && !remote_has(r, VSS_OP_ON_LOAD)) {
+        r->is_loaded = true; /* it needs no word of it */
+    }
+    if (SUCCEEDED(hr) && !r->is_loaded && op != VSS_OP_ON_LOAD) {
         hr = load_again(r, line);
     }
     return hr;

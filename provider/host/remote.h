@@ -20,7 +20,8 @@ struct remote;
 HRESULT remote_open(const struct config *config, const struct config_section *section,
                     struct remote **out, struct error *err);
 
-/* OnUnload, where OnLoad was called; closes the socket, waits 2 s, kills. NULL is harmless. */
+/* OnUnload, where OnLoad was called, or there is none and anything else was; closes the socket,
+ * waits 2 s, kills. NULL is harmless. */
 void remote_close(struct remote *remote);
 
 /* What the plug-in said of itself. Lives as long as remote. */

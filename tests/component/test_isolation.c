@@ -721,6 +721,24 @@ static void an_idle_process_is_small(void **state)
     close_providers(f);
 }
 
+/* Also of a plug-in that was never told of its loading, and in a second process. */
+static void a_plug_in_is_told_of_its_unloading(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const isolations[] = {"", "isolation = no\n"};
+    for (size_t i = 0; i < sizeof(isolations) / sizeof(isolations[0]); i++) {
+        open_plugin(f, WITHOUT_ON_LOAD_PATH, "none", 0, isolations[i]);
+        assert_non_null(f->provider);
+        if (f->provider->remote) {
+            kill_and_wait(remote_pid(f->provider->remote));
+        }
+        assert_works(f);
+        mark(f, VSS_OP_ON_UNLOAD);
+        close_providers(f);
+        assert_int_equal(access(f->marker, F_OK), -1); /* it took the marker away */
+    }
+}
+
 static void isolation_can_be_turned_off(void **state)
 {
     struct fixture *f = *state;
@@ -756,6 +774,7 @@ int main(void)
         host_test(a_hold_that_did_not_stand_is_no_cut),
         host_test(a_process_does_not_outlive_its_caller),
         host_test(an_idle_process_is_small),
+        host_test(a_plug_in_is_told_of_its_unloading),
         host_test(isolation_can_be_turned_off),
     };
     cmocka_set_test_filter(getenv("TEST_CASE"));

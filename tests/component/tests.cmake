@@ -5,8 +5,9 @@ lunshadow_test(component iscsi LINK lunshadow_lun lunshadow_lab)
 
 lunshadow_test(component guard LINK lunshadow_provider lunshadow_lab)
 lunshadow_test(component isolation LINK lunshadow_provider)
-target_compile_definitions(test_isolation PRIVATE PLUGIN_PATH="$<TARGET_FILE:provider_bad>")
-add_dependencies(test_isolation provider_bad)
+target_compile_definitions(test_isolation PRIVATE PLUGIN_PATH="$<TARGET_FILE:provider_bad>"
+  WITHOUT_ON_LOAD_PATH="$<TARGET_FILE:provider_bad_without_on_load>")
+add_dependencies(test_isolation provider_bad provider_bad_without_on_load)
 foreach(name provider_tgt provider_tgt_refusals provider_tgt_resync)
   lunshadow_test(component ${name} LINK lunshadow_provider lunshadow_lab lunshadow_lun ${CMAKE_DL_LIBS}
     SOURCES component/plugin_host.c component/tgt_fixture.c)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A plug-in that does to its host process what "bad = KIND" of its section says, in the operation
  * whose number is in the file "marker = PATH", once: it removes the file first. Otherwise it
- * answers as a good one would. Built without sanitizers: its faults are meant. */
+ * answers as a good one would. Built without sanitizers: its faults are meant. Built once more
+ * WITHOUT_ON_LOAD. */
 #include <fcntl.h>
 #include <lunshadow/provider.h>
 #include <signal.h>
@@ -364,7 +365,11 @@ static HRESULT reply(enum vss_provider_op op, const struct vss_call *call, const
         (void)self;                                                                                \
         return reply((enum vss_provider_op)(op), call, in, out);                                   \
     }
+#ifdef WITHOUT_ON_LOAD
+#define call_0 NULL
+#else
 CALLBACK(0)
+#endif
 CALLBACK(1)
 CALLBACK(2)
 CALLBACK(3)

@@ -11,11 +11,14 @@ function(lunshadow_test_plugin name)
 endfunction()
 
 # With faults on purpose, which sanitizers would only hide.
-add_library(provider_bad MODULE plugins/bad.c)
-target_include_directories(provider_bad PRIVATE ${CMAKE_SOURCE_DIR}/include)
-target_compile_definitions(provider_bad PRIVATE _GNU_SOURCE)
-target_compile_options(provider_bad PRIVATE -Wall -Wextra -Wno-unused-result)
-set_target_properties(provider_bad PROPERTIES PREFIX "" C_VISIBILITY_PRESET hidden)
+foreach(name provider_bad provider_bad_without_on_load)
+  add_library(${name} MODULE plugins/bad.c)
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/include)
+  target_compile_definitions(${name} PRIVATE _GNU_SOURCE)
+  target_compile_options(${name} PRIVATE -Wall -Wextra -Wno-unused-result)
+  set_target_properties(${name} PROPERTIES PREFIX "" C_VISIBILITY_PRESET hidden)
+endforeach()
+target_compile_definitions(provider_bad_without_on_load PRIVATE WITHOUT_ON_LOAD)
 
 # The example, and once more with a defect of one's choice.
 lunshadow_test_plugin(provider_example ${example_sources})
