@@ -235,7 +235,10 @@ struct vss_capabilities_out {
 };
 
 /* AreLunsSupported (all LUNs of one volume), FillInLunInfo (one LUN), BeginPrepareSnapshot (all
- * LUNs of one volume of the set; the same LUN may come again for another volume). */
+ * LUNs of one volume of the set; the same LUN may come again for another volume). Further allowed
+ * failures of the last: VSS_E_MAXIMUM_NUMBER_OF_VOLUMES_REACHED,
+ * VSS_E_MAXIMUM_NUMBER_OF_SNAPSHOTS_REACHED, VSS_E_NESTED_VOLUME_LIMIT,
+ * VSS_E_VOLUME_NOT_SUPPORTED_BY_PROVIDER, VSS_E_UNSUPPORTED_CONTEXT, VSS_E_INSUFFICIENT_STORAGE. */
 struct vss_luns_in {
     uint32_t struct_size;
     uint32_t context;   /* enum vss_snapshot_context and attribute bits; 0 for FillInLunInfo */
@@ -275,7 +278,8 @@ struct vss_set_lun {
  * shows the copies, read/write, to `initiator` and to nobody else; no bus rescan.
  * VSS_E_OBJECT_NOT_FOUND, VSS_E_INSUFFICIENT_STORAGE, VSS_E_FLUSH_WRITES_TIMEOUT (PreCommit),
  * VSS_E_HOLD_WRITES_TIMEOUT (Commit) and, up to PostCommit, VSS_E_REBOOT_REQUIRED (the machine must
- * be restarted before it works again) are further allowed failures of these. */
+ * be restarted before it works again) are further allowed failures of these. VSS_E_OBJECT_NOT_FOUND
+ * is believed: of OnLunEmpty the copy then counts as deleted, of LocateLuns none is left. */
 struct vss_set_in {
     uint32_t struct_size;
     uint32_t context;
@@ -301,7 +305,8 @@ struct vss_states_out {
 
 /* GetTargetLuns: one info per LUN of vss_set_in, complete (pages 80 and 83 as the copy will show
  * them), version 1, disk_signature null; at least one page-83 designator that identifies the copy
- * uniquely and is not the original's. The copies need not be visible yet. */
+ * uniquely and is not the original's. The copies need not be visible yet. VSS_E_OBJECT_NOT_FOUND is
+ * a further allowed failure. */
 struct vss_target_luns_out {
     uint32_t struct_size;
     uint32_t reserved;
@@ -313,7 +318,7 @@ struct vss_target_luns_out {
  * PRE_RECOVERY and READ_WRITE make them writable, POST_RECOVERY read-only. For a resync the LUNs
  * are its destinations: luns[i].source is the destination's own identity, luns[i].destination
  * all-zero; PRE_RECOVERY before, POST_RECOVERY after, and a provider that fences other initiators
- * does so between the two. */
+ * does so between the two. VSS_E_OBJECT_NOT_FOUND is a further allowed failure. */
 struct vss_state_change_in {
     uint32_t struct_size;
     uint32_t flags;
@@ -367,7 +372,8 @@ struct vss_extent {
  * host copies by itself (capability EMULATED): it then reads and writes there, and elsewhere only a
  * sample of what the answer promises to be equal. Nobody writes meanwhile: it comes with the
  * destination fenced, its cache flushed and nothing written by the resync yet. To name too much
- * costs time, to name too little costs data; where there is doubt, is_known stays 0. */
+ * costs time, to name too little costs data; where there is doubt, is_known stays 0.
+ * VSS_E_OBJECT_NOT_FOUND is a further allowed failure. */
 struct vss_changes_in {
     uint32_t struct_size;
     uint32_t extent_max;              /* 1..VSS_PROVIDER_EXTENTS_MAX */

@@ -254,6 +254,35 @@ static void listed_codes_pass_others_are_translated(void **state)
     }
 }
 
+/* As struct vss_set_in in provider.h has it. */
+static void operations_on_a_set_share_their_codes(void **state)
+{
+    (void)state;
+    static const struct {
+        enum vss_provider_op op;
+        bool may_ask_for_restart;
+    } of_a_set[] = {{VSS_OP_END_PREPARE_SNAPSHOTS, true},
+                    {VSS_OP_PRE_COMMIT_SNAPSHOTS, true},
+                    {VSS_OP_COMMIT_SNAPSHOTS, true},
+                    {VSS_OP_POST_COMMIT_SNAPSHOTS, true},
+                    {VSS_OP_PRE_FINAL_COMMIT_SNAPSHOTS, false},
+                    {VSS_OP_POST_FINAL_COMMIT_SNAPSHOTS, false},
+                    {VSS_OP_LOCATE_LUNS, false},
+                    {VSS_OP_ON_LUN_EMPTY, false}};
+    for (size_t i = 0; i < sizeof(of_a_set) / sizeof(of_a_set[0]); i++) {
+        enum vss_provider_op op = of_a_set[i].op;
+        const struct provider_op *known = op_find(op);
+        assert_true(op_allows(known, VSS_E_OBJECT_NOT_FOUND));
+        assert_true(op_allows(known, VSS_E_INSUFFICIENT_STORAGE));
+        assert_int_equal(op_allows(known, VSS_E_REBOOT_REQUIRED), of_a_set[i].may_ask_for_restart);
+        assert_int_equal(op_allows(known, VSS_E_FLUSH_WRITES_TIMEOUT),
+                         op == VSS_OP_PRE_COMMIT_SNAPSHOTS);
+        assert_int_equal(op_allows(known, VSS_E_HOLD_WRITES_TIMEOUT),
+                         op == VSS_OP_COMMIT_SNAPSHOTS);
+        assert_false(op_allows(known, VSS_E_BAD_STATE));
+    }
+}
+
 static void aborts_may_return_anything(void **state)
 {
     struct fixture *f = *state;
@@ -419,6 +448,7 @@ int main(void)
         host_test(foreign_tables_are_refused),
         host_test(optional_operations_may_be_absent),
         host_test(listed_codes_pass_others_are_translated),
+        cmocka_unit_test(operations_on_a_set_share_their_codes),
         host_test(aborts_may_return_anything),
         host_test(outputs_live_in_the_arena),
         host_test(holds_belong_to_commit),
