@@ -17,9 +17,9 @@ struct inspection {
 };
 
 /* Checks the file and the directories above it as for every plug-in (their owners, who may write
- * there), then loads it into this process and reads its table. No callback is called, but the plug-in's constructors run: a plug-in
- * that crashes there ends this process. Fails where there is no table to read; a table that a host
- * would refuse is a success with a verdict. */
+ * there), then loads it into this process and reads its table. No callback is called, but the
+ * plug-in's constructors run: a plug-in that crashes there ends this process. Fails where there is
+ * no table to read; a table that a host would refuse is a success with a verdict. */
 HRESULT inspection_open(const char *path, struct inspection *out, struct error *err);
 void inspection_close(struct inspection *inspection);
 

@@ -650,8 +650,10 @@ static void be_a_caller(struct fixture *f, const char *bad, const char *more, in
     if (write(report_fd, &pid, sizeof(pid)) == (ssize_t)sizeof(pid)) {
         (void)call(f, VSS_OP_COMMIT_SNAPSHOTS, NULL);
     }
-    for (; is_idle;) {
-        (void)pause();
+    if (is_idle) {
+        for (;;) {
+            (void)pause();
+        }
     }
     _exit(1);
 }
