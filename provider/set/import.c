@@ -291,7 +291,7 @@ static HRESULT check_document(struct provider *provider, struct set_record *set,
     }
     hr = set_call_target_luns(provider, &said, err);
     for (size_t i = 0; i < set->lun_count && SUCCEEDED(hr); i++) {
-        struct lun_mapping *m = &set->luns[i];
+        const struct lun_mapping *m = &set->luns[i];
         if (!m->is_empty && lun_info_compare(&m->copy, &said.luns[i].copy) != LUN_SAME) {
             char key[LUN_KEY_BYTES];
             hr = error_set(err, VSS_E_NO_SNAPSHOTS_IMPORTED,
@@ -299,7 +299,9 @@ static HRESULT check_document(struct provider *provider, struct set_record *set,
                            "the document that was saved when the set was made",
                            lun_info_key(&m->copy, key), m->source_url);
         }
-        take_arrays_word(m, &said.luns[i]);
+    }
+    for (size_t i = 0; i < set->lun_count && SUCCEEDED(hr); i++) {
+        take_arrays_word(&set->luns[i], &said.luns[i]);
     }
     set_record_free(&said);
     return hr;
