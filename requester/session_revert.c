@@ -8,7 +8,7 @@
 #include "common/clock.h"
 #include "common/id.h"
 #include "lun/host/filesystem.h"
-#include "lun/host/stack.h"
+#include "lun/host/in_use.h"
 #include "provider/set/call.h"
 #include "provider/set/candidate.h"
 #include "registry/recoveries.h"
@@ -110,30 +110,32 @@ static HRESULT check_copy(const struct revert *revert, const VSS_ID *snapshot_id
     return FAILED(hr) ? error_translate(err, VSS_E_PROVIDER_NOT_REGISTERED) : S_OK;
 }
 
-/* Mounted here it would be written over from what the kernel remembers. Force unmounts, and takes
- * nothing away from a program that has files open. */
+/* In use here it would be written over from what the kernel remembers. Force unmounts what this
+ * process has mounted, and takes nothing away from a program that has files open. */
 static HRESULT lock_volume(const struct revert *revert, const VSS_ID *snapshot_id,
                            bool force_dismount, struct error *err)
 {
     static const struct host_roots roots = HOST_ROOTS_INIT;
     const struct snapshot_record *snapshot = find_snapshot(&revert->set, snapshot_id);
     const struct lun_mapping *m = &revert->set.luns[snapshot->extents[0].lun_index];
-    char *mount_point = NULL;
-    HRESULT hr = host_lun_mounted(&roots, &m->source, &mount_point, err);
-    while (hr == S_OK && force_dismount) {
-        hr = filesystem_unmount(mount_point, err);
-        free(mount_point);
-        mount_point = NULL;
+    struct host_use use;
+    HRESULT hr = host_lun_in_use(&roots, &m->source, &use, err);
+    while (hr == S_OK && force_dismount && use.mount_point) {
+        hr = filesystem_unmount(use.mount_point, err);
+        host_use_free(&use);
         if (FAILED(hr)) {
             return error_translate(err, VSS_E_VOLUME_IN_USE);
         }
-        hr = host_lun_mounted(&roots, &m->source, &mount_point, err);
+        hr = host_lun_in_use(&roots, &m->source, &use, err);
     }
     if (hr == S_OK) {
-        hr = error_set(err, VSS_E_VOLUME_IN_USE, "%s is mounted at %s; unmount it, or force it",
-                       snapshot->original_volume, mount_point);
+        hr = error_set(
+            err, VSS_E_VOLUME_IN_USE, "%s is %s; %s", snapshot->original_volume, use.text,
+            use.mount_point
+                ? "unmount it, or force it"
+                : "unmount it there, or end the swapping; that cannot be forced from here");
     }
-    free(mount_point);
+    host_use_free(&use);
     return FAILED(hr) ? hr : S_OK;
 }
 

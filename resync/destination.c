@@ -3,7 +3,7 @@
 #include "common/buffer.h"
 #include "common/id.h"
 #include "common/log.h"
-#include "lun/host/stack.h"
+#include "lun/host/in_use.h"
 #include "provider/set/call.h"
 #include "provider/set/visible.h"
 #include "resync/internal.h"
@@ -330,14 +330,14 @@ HRESULT destination_refresh_label(struct recovery *r, struct recovery_disk *disk
 HRESULT destination_check_unmounted(const struct recovery_disk *disk, struct error *err)
 {
     static const struct host_roots roots = HOST_ROOTS_INIT;
-    char *mount_point = NULL;
-    HRESULT hr = host_lun_mounted(&roots, &disk->info, &mount_point, err);
+    struct host_use use;
+    HRESULT hr = host_lun_in_use(&roots, &disk->info, &use, err);
     if (hr == S_OK) {
         hr = error_set(err, VSS_E_PROVIDER_VETO,
-                       "%s is mounted on this host at %s; unmount it, and close what shows it",
-                       disk->lun->url, mount_point);
+                       "%s is %s; unmount it, or end the swapping, and close what shows it",
+                       disk->lun->url, use.text);
     }
-    free(mount_point);
+    host_use_free(&use);
     return FAILED(hr) ? hr : S_OK;
 }
 

@@ -100,8 +100,9 @@ HRESULT destination_check_guarded(struct recovery *r, struct recovery_disk *disk
 HRESULT destination_refresh_label(struct recovery *r, struct recovery_disk *disk,
                                   struct error *err);
 
-/* This host has nothing of the disk mounted: a kernel would go on with what it remembers of it, and
- * write that over what was brought back. VSS_E_PROVIDER_VETO names the mount point. */
+/* This host has nothing of the disk mounted, in no mount namespace, and does not swap to it: a
+ * kernel would go on with what it remembers of it, and write that over what was brought back.
+ * VSS_E_PROVIDER_VETO names the place. */
 HRESULT destination_check_unmounted(const struct recovery_disk *disk, struct error *err);
 
 /* Every volume on the disk is a destination of the set: VSS_E_UNSELECTED_VOLUME names the first

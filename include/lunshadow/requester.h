@@ -649,14 +649,14 @@ HRESULT vss_backup_components_unexpose_snapshot(struct vss_backup_components *se
  * recover_set with flags 0. Returns once it began; query_revert_status waits for its end. It
  * belongs to this process: the session's release waits for it, and should the process die, what it
  * left is for `lunshadow recover`. It cannot be cancelled. After initialize_for_backup, in any
- * context. force_dismount: unmount the volume where this host has it mounted; files that are open
- * still keep it in use. VSS_E_OBJECT_NOT_FOUND: no such copy, or its volume is not there;
- * VSS_E_UNSUPPORTED_CONTEXT: the copy is not persistent; VSS_E_PROVIDER_NOT_REGISTERED: its array
- * is not configured or not usable; E_NOTIMPL: its provider cannot resync;
- * VSS_E_VOLUME_NOT_SUPPORTED: the LUN has other volumes too, or the volume is of several LUNs, LVM
- * or RAID; VSS_E_VOLUME_IN_USE: mounted here; VSS_E_REVERT_IN_PROGRESS: a revert or resync runs on
- * this machine. E_FAIL: anything else, also a wrong state; its documented list has no
- * VSS_E_UNEXPECTED. */
+ * context. force_dismount: unmount the volume where this process sees it mounted; files that are
+ * open still keep it in use, as do other mount namespaces and swap. VSS_E_OBJECT_NOT_FOUND: no such
+ * copy, or its volume is not there; VSS_E_UNSUPPORTED_CONTEXT: the copy is not persistent;
+ * VSS_E_PROVIDER_NOT_REGISTERED: its array is not configured or not usable; E_NOTIMPL: its provider
+ * cannot resync; VSS_E_VOLUME_NOT_SUPPORTED: the LUN has other volumes too, or the volume is of
+ * several LUNs, LVM or RAID; VSS_E_VOLUME_IN_USE: this host has it mounted, in whatever mount
+ * namespace, or swaps to it; VSS_E_REVERT_IN_PROGRESS: a revert or resync runs on this machine.
+ * E_FAIL: anything else, also a wrong state; its documented list has no VSS_E_UNEXPECTED. */
 HRESULT vss_backup_components_revert_to_snapshot(struct vss_backup_components *session,
                                                  const VSS_ID *snapshot_id, bool force_dismount);
 

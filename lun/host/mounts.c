@@ -27,9 +27,10 @@ static int refuse_line(struct libmnt_table *table, const char *file, int line)
     return errno == ENOMEM ? -ENOMEM : -EINVAL;
 }
 
-static HRESULT read_table(const char *proc, struct libmnt_table **out, struct error *err)
+static HRESULT read_table(const char *proc, const char *process, struct libmnt_table **out,
+                          struct error *err)
 {
-    char *file = text_printf("%s/self/mountinfo", proc);
+    char *file = text_printf("%s/%s/mountinfo", proc, process);
     struct libmnt_table *table = file ? mnt_new_table() : NULL;
     int status = table ? mnt_table_set_parser_errcb(table, refuse_line) : -ENOMEM;
     errno = 0;
@@ -98,15 +99,15 @@ static HRESULT describe_root(const char *path, struct host_mount *out, struct er
     return S_OK;
 }
 
-HRESULT host_mount_find(const char *proc, const char *path, struct host_mount *out,
-                        struct error *err)
+HRESULT host_mount_find_of(const char *proc, const char *process, const char *path,
+                           struct host_mount *out, struct error *err)
 {
     memset(out, 0, sizeof(*out));
     struct libmnt_table *table = NULL;
     struct libmnt_fs *fs = NULL;
     struct libmnt_fs *best = NULL;
     size_t best_length = 0;
-    HRESULT hr = read_table(proc, &table, err);
+    HRESULT hr = read_table(proc, process, &table, err);
     if (FAILED(hr)) {
         return hr;
     }
@@ -120,14 +121,19 @@ HRESULT host_mount_find(const char *proc, const char *path, struct host_mount *o
     }
     if (!iter) {
         hr = error_set(err, E_OUTOFMEMORY, "no memory for the table of mounts");
-    } else if (!best) {
-        hr = describe_root(path, out, err);
     } else {
-        hr = copy_mount(best, out, err);
+        hr = best ? copy_mount(best, out, err) : S_FALSE;
     }
     mnt_free_iter(iter);
     mnt_unref_table(table);
     return hr;
+}
+
+HRESULT host_mount_find(const char *proc, const char *path, struct host_mount *out,
+                        struct error *err)
+{
+    HRESULT hr = host_mount_find_of(proc, HOST_SELF, path, out, err);
+    return hr == S_FALSE ? describe_root(path, out, err) : hr;
 }
 
 HRESULT host_mount_of_device(const char *proc, dev_t device, struct host_mount *out,
@@ -135,7 +141,7 @@ HRESULT host_mount_of_device(const char *proc, dev_t device, struct host_mount *
 {
     memset(out, 0, sizeof(*out));
     struct libmnt_table *table = NULL;
-    HRESULT hr = read_table(proc, &table, err);
+    HRESULT hr = read_table(proc, HOST_SELF, &table, err);
     if (FAILED(hr)) {
         return hr;
     }
@@ -153,14 +159,14 @@ void host_mounts_free(struct host_mount *mounts, size_t count)
     free(mounts);
 }
 
-HRESULT host_mounts_load(const char *proc, struct host_mount **out, size_t *out_count,
-                         struct error *err)
+HRESULT host_mounts_load(const char *proc, const char *process, struct host_mount **out,
+                         size_t *out_count, struct error *err)
 {
     struct libmnt_table *table = NULL;
     struct libmnt_fs *fs = NULL;
     *out = NULL;
     *out_count = 0;
-    HRESULT hr = read_table(proc, &table, err);
+    HRESULT hr = read_table(proc, process, &table, err);
     if (FAILED(hr)) {
         return hr;
     }

@@ -24,11 +24,11 @@
 #define PAGE_BYTES   4096
 #define SECTOR_BYTES 512u /* sysfs counts in these, whatever the disk's blocks are */
 #define TEXT_BYTES   256
-#define LOOKS_MAX    16 /* at a table of mounts that changes while it is looked through */
 
 /* One way down. What is found to be no disk of a LUN does not end it: other legs may be. */
 struct descent {
     const struct host_roots *roots;
+    const char *process; /* whose table of mounts names the files on the way; NULL: this one's */
     struct host_volume *volume;
     int depth;
     struct error elsewhere; /* set: a leg ends at what is no LUN's disk for sure; which */
@@ -203,13 +203,27 @@ static HRESULT descend_partition(struct descent *d, const char *directory, struc
 
 static HRESULT descend_file(struct descent *d, const char *file, struct error *err);
 
+/* The file of a loop device may be an export here, or where another process has the device. */
+static HRESULT identify_file(const struct descent *d, const char *file, char **out_url,
+                             char out_key[LUN_KEY_BYTES], struct error *err)
+{
+    HRESULT hr = export_identify(file, out_url, out_key, err);
+    if (hr != S_FALSE || !d->process) {
+        return hr;
+    }
+    char *there = text_printf("%s/%s/root%s", d->roots->proc, d->process, file);
+    hr = there ? export_identify(there, out_url, out_key, err) : no_memory(err);
+    free(there);
+    return hr;
+}
+
 static HRESULT descend_loop(struct descent *d, const char *directory, struct range range,
                             const char *file, struct error *err)
 {
     char *url = NULL;
     char key[LUN_KEY_BYTES];
     struct host_part *part = NULL;
-    HRESULT hr = export_identify(file, &url, key, err);
+    HRESULT hr = identify_file(d, file, &url, key, err);
     if (hr == S_FALSE) {
         return descend_file(d, file, err);
     }
@@ -420,6 +434,14 @@ static HRESULT descend_mount(struct descent *d, const struct host_mount *mount, 
     return FAILED(hr) ? hr : S_OK;
 }
 
+static HRESULT find_file_mount(const struct descent *d, const char *file, struct host_mount *out,
+                               struct error *err)
+{
+    HRESULT hr =
+        d->process ? host_mount_find_of(d->roots->proc, d->process, file, out, err) : S_FALSE;
+    return hr == S_FALSE ? host_mount_find(d->roots->proc, file, out, err) : hr;
+}
+
 /* A filesystem that has the file of a loop device: its disks are the volume's. */
 static HRESULT descend_file(struct descent *d, const char *file, struct error *err)
 {
@@ -432,7 +454,7 @@ static HRESULT descend_file(struct descent *d, const char *file, struct error *e
         }
     }
     v->nesting++;
-    HRESULT hr = host_mount_find(d->roots->proc, file, &mount, err);
+    HRESULT hr = find_file_mount(d, file, &mount, err);
     if (SUCCEEDED(hr)) {
         hr = descend_mount(d, &mount, NULL, err);
         host_mount_free(&mount);
@@ -567,98 +589,93 @@ static HRESULT judge(const struct descent *d, HRESULT hr, const struct vss_lun_i
     return FAILED(d->untold.code) ? judge_untold(d, info, err) : S_FALSE;
 }
 
-/* As judge(). An unknown answer has a code of its own: to a caller that looks for a LUN or a volume
- * "not found" or "not supported" would mean that. */
-static HRESULT mount_lies_on(const struct host_roots *roots, const struct host_mount *mount,
-                             const struct vss_lun_info *info, char out_name[HOST_DEVICE_NAME_BYTES],
-                             struct error *err)
+/* As judge(), and ends the way down. An unknown answer has a code of its own: to a caller that
+ * looks for a LUN or a volume "not found" or "not supported" would mean that. */
+static HRESULT end_judged(const struct descent *d, HRESULT hr, const char *what,
+                          const struct vss_lun_info *info, char out_name[HOST_DEVICE_NAME_BYTES],
+                          struct error *why, struct error *err)
 {
-    struct host_volume volume = {0};
-    struct descent d = {.roots = roots, .volume = &volume};
-    struct error why = {0};
-    HRESULT hr = descend_mount(&d, mount, NULL, &why);
-    hr = judge(&d, hr, info, out_name, &why);
+    hr = judge(d, hr, info, out_name, why);
     if (hr == VSS_E_VOLUME_NOT_SUPPORTED || hr == VSS_E_OBJECT_NOT_FOUND) {
         hr = VSS_E_UNEXPECTED;
     }
-    host_volume_free(&volume);
-    return FAILED(hr) ? error_set(err, hr, "what %s lies on is not known: %s", mount->path,
-                                  error_text(&why))
-                      : hr;
+    host_volume_free(d->volume);
+    return FAILED(hr)
+               ? error_set(err, hr, "what %s lies on is not known: %s", what, error_text(why))
+               : hr;
 }
 
-static bool is_among(const struct host_mount *mounts, size_t count, const struct host_mount *sought)
+HRESULT host_mount_lies_on(const struct host_roots *roots, const char *process,
+                           const struct host_mount *mount, const struct vss_lun_info *info,
+                           char out_name[HOST_DEVICE_NAME_BYTES], struct error *err)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (mounts[i].id == sought->id && mounts[i].device == sought->device &&
-            strcmp(mounts[i].path, sought->path) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A table of mounts, which is as old as the look through it takes. */
-struct look {
-    struct host_mount *mounts;
-    size_t count;
-    size_t at;
-};
-
-/* S_OK: the mount that it is at lies on the LUN; a failure: of that mount it cannot be told. */
-static HRESULT look_through(const struct host_roots *roots, const struct vss_lun_info *info,
-                            struct look *l, struct error *err)
-{
-    char name[HOST_DEVICE_NAME_BYTES];
-    HRESULT hr = S_FALSE;
-    for (l->at = 0; l->at < l->count; l->at++) {
-        hr = mount_lies_on(roots, &l->mounts[l->at], info, name, err);
-        if (hr != S_FALSE) {
-            break;
-        }
-    }
-    return hr;
-}
-
-/* Has the mount that cannot be told been unmounted meanwhile, and its devices gone with it? Then
- * the table as it is now. */
-static bool look_has_aged(const struct host_roots *roots, struct look *l)
-{
-    struct host_mount *mounts = NULL;
-    size_t count = 0;
-    if (FAILED(host_mounts_load(roots->proc, &mounts, &count, NULL)) ||
-        is_among(mounts, count, &l->mounts[l->at])) {
-        host_mounts_free(mounts, count);
-        return false;
-    }
-    host_mounts_free(l->mounts, l->count);
-    *l = (struct look){.mounts = mounts, .count = count};
-    return true;
-}
-
-HRESULT host_lun_mounted(const struct host_roots *roots, const struct vss_lun_info *info,
-                         char **out_mount_point, struct error *err)
-{
-    struct look l = {0};
+    struct host_volume volume = {0};
+    struct descent d = {.roots = roots, .process = process, .volume = &volume};
     struct error why = {0};
-    *out_mount_point = NULL;
-    HRESULT hr = host_mounts_load(roots->proc, &l.mounts, &l.count, err);
-    if (FAILED(hr)) {
-        return hr;
-    }
-    hr = look_through(roots, info, &l, &why);
-    for (int i = 1; i < LOOKS_MAX && FAILED(hr) && look_has_aged(roots, &l); i++) {
-        error_clear(&why);
-        hr = look_through(roots, info, &l, &why);
-    }
+    HRESULT hr = descend_mount(&d, mount, NULL, &why);
+    return end_judged(&d, hr, mount->path, info, out_name, &why, err);
+}
+
+/* The table may have a mount that another one hides. */
+static dev_t device_of(const struct host_mount *mount, const struct stat *st)
+{
+    return major(st->st_dev) ? st->st_dev : mount->device;
+}
+
+/* The kernel's name of a device, where this process has no file for it. S_FALSE: it is none. */
+static HRESULT find_named(const struct host_roots *roots, const char *name, char **out,
+                          struct error *err)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof(path), "%s/class/block/%s", roots->sys, name);
+    *out = realpath(path, NULL);
+    return *out              ? S_OK
+           : errno == ENOENT ? S_FALSE
+                             : error_set_errno(err, errno, "cannot look at %s", path);
+}
+
+static HRESULT descend_swap_device(struct descent *d, const char *file, const struct stat *st,
+                                   struct error *err)
+{
+    char *directory = NULL;
+    HRESULT hr = st ? find_directory(d->roots, st->st_rdev, &directory, err)
+                    : find_named(d->roots, name_of(file), &directory, err);
     if (hr == S_OK) {
-        *out_mount_point = text_copy(l.mounts[l.at].path);
-        hr = *out_mount_point ? S_OK : no_memory(err);
-    } else if (FAILED(hr)) {
-        hr = error_set(err, hr, "%s", error_text(&why));
+        hr = descend(d, directory, (struct range){0}, err);
+    } else if (hr == S_FALSE) {
+        (void)error_set(&d->untold, VSS_E_VOLUME_NOT_SUPPORTED,
+                        "%s is used for swap, and is not there", file);
     }
-    host_mounts_free(l.mounts, l.count);
+    free(directory);
     return hr;
+}
+
+static HRESULT descend_swap_file(struct descent *d, const char *file, const struct stat *st,
+                                 struct error *err)
+{
+    struct host_mount mount;
+    HRESULT hr = host_mount_find(d->roots->proc, file, &mount, err);
+    if (SUCCEEDED(hr)) {
+        mount.device = device_of(&mount, st);
+        hr = descend_mount(d, &mount, NULL, err);
+        host_mount_free(&mount);
+    }
+    return hr;
+}
+
+HRESULT host_swap_lies_on(const struct host_roots *roots, const char *file,
+                          const struct vss_lun_info *info, char out_name[HOST_DEVICE_NAME_BYTES],
+                          struct error *err)
+{
+    struct stat st;
+    struct host_volume volume = {0};
+    struct descent d = {.roots = roots, .volume = &volume};
+    struct error why = {0};
+    bool is_here = stat(file, &st) == 0;
+    HRESULT hr = is_here && !S_ISBLK(st.st_mode)
+                     ? descend_swap_file(&d, file, &st, &why)
+                     : descend_swap_device(&d, file, is_here ? &st : NULL, &why);
+    return end_judged(&d, hr, file, info, out_name, &why, err);
 }
 
 HRESULT host_path_lies_on(const struct host_roots *roots, const char *path,
@@ -680,9 +697,8 @@ HRESULT host_path_lies_on(const struct host_roots *roots, const char *path,
                  mount.fs_type);
         hr = S_FALSE;
     } else if (SUCCEEDED(hr)) {
-        /* the table may have a mount that another one hides */
-        mount.device = major(st.st_dev) ? st.st_dev : mount.device;
-        hr = mount_lies_on(roots, &mount, info, out_name, err);
+        mount.device = device_of(&mount, &st);
+        hr = host_mount_lies_on(roots, NULL, &mount, info, out_name, err);
     }
     host_mount_free(&mount);
     free(real);

@@ -2,6 +2,7 @@
 #ifndef LUNSHADOW_LUN_HOST_STACK_H
 #define LUNSHADOW_LUN_HOST_STACK_H
 
+#include "lun/host/mounts.h"
 #include "lun/host_device.h"
 
 #include <sys/types.h>
@@ -52,18 +53,23 @@ HRESULT host_volume_of_device(const struct host_roots *roots, dev_t device, stru
 
 void host_volume_free(struct host_volume *volume); /* leaves it all-zero */
 
-/* Where this host has the LUN mounted, through whatever lies between, were it one disk of several:
- * S_OK with the first mount point (malloc'ed), S_FALSE where it has not. A LUN that contradicts
- * counts as the same. Only what is known to be no LUN's disk (a network filesystem, one in memory,
- * a disk that is not SCSI or has no page 83) is passed over. Where it cannot be told what a mount
- * lies on (a device has gone, sysfs or a page 83 cannot be read, a zfs while this host has the
- * LUN's device), that is the error, VSS_E_UNEXPECTED or errno's: never S_FALSE. A mount that goes
- * while it is looked at is none: the table of mounts is read again. */
-HRESULT host_lun_mounted(const struct host_roots *roots, const struct vss_lun_info *info,
-                         char **out_mount_point, struct error *err);
+/* Does a mount lie on the LUN, through whatever is between, were it one disk of several: S_OK and
+ * the name of the disk ("sda"), S_FALSE where it does not. A LUN that contradicts counts as the
+ * same. Only what is known to be no LUN's disk (a network filesystem, one in memory, a disk that is
+ * not SCSI or has no page 83) is S_FALSE. Where it cannot be told (a device has gone, sysfs or a
+ * page 83 cannot be read, a zfs while this host has the LUN's device), that is the error,
+ * VSS_E_UNEXPECTED or errno's. process: whose table of mounts has it ("77"); NULL: this one's. */
+HRESULT host_mount_lies_on(const struct host_roots *roots, const char *process,
+                           const struct host_mount *mount, const struct vss_lun_info *info,
+                           char out_name[HOST_DEVICE_NAME_BYTES], struct error *err);
+
+/* As host_mount_lies_on() for what /proc/swaps names, a block device or a file. */
+HRESULT host_swap_lies_on(const struct host_roots *roots, const char *file,
+                          const struct vss_lun_info *info, char out_name[HOST_DEVICE_NAME_BYTES],
+                          struct error *err);
 
 /* Does the filesystem that path is on lie on the LUN? S_OK and the name of the disk ("sda"); else
- * as host_lun_mounted() for that one mount, but a zfs is S_FALSE and a line in the log. */
+ * as host_mount_lies_on(), but a zfs is S_FALSE and a line in the log. */
 HRESULT host_path_lies_on(const struct host_roots *roots, const char *path,
                           const struct vss_lun_info *info, char out_name[HOST_DEVICE_NAME_BYTES],
                           struct error *err);

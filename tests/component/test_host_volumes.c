@@ -38,6 +38,7 @@ struct mounted {
     char mount_point[128];
     char loop[LOOP_NAME_BYTES];
     char address[340];
+    struct process holder; /* of a mount namespace; else none */
 };
 
 static void shell(const char *line)
@@ -102,6 +103,7 @@ static int start(void **state)
     assert_non_null(m);
     assert_int_equal(array_start(&array), 0);
     m->array = array;
+    m->holder = (struct process)PROCESS_INIT;
     (void)snprintf(m->export_directory, sizeof(m->export_directory), "%s/export", m->array->base);
     (void)snprintf(m->mount_point, sizeof(m->mount_point), "%s/vol", m->array->base);
     (void)snprintf(m->address, sizeof(m->address), "%s#2", m->array->urls[1]);
@@ -119,6 +121,7 @@ static int stop(void **state)
                     "umount -q '%s/pair'; umount -q '%s'; true",
                     m->mount_point, m->array->base, m->array->base, m->array->base, m->mount_point);
     const char *const argv[] = {"sh", "-c", line, NULL};
+    process_kill(&m->holder);
     (void)umount2(m->mount_point, 0);
     (void)process_run(argv, 20000, NULL, NULL);
     free(line);
@@ -318,6 +321,67 @@ static void a_mounted_destination_is_refused(void **state)
     free(file);
 }
 
+/* A process that has all that is mounted in a mount namespace of its own, until it is ended. */
+static void hold_namespace(struct process *out)
+{
+    const char *const argv[] = {"unshare", "-m", "sh", "-c", "echo; exec sleep 300", NULL};
+    struct process_options options = PROCESS_OPTIONS_INIT;
+    struct error err = {0};
+    int ends[2];
+    char byte;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    options.out_fd = ends[1];
+    assert_ok(process_start(argv, &options, out, &err), &err);
+    assert_int_equal(close(ends[1]), 0);
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    assert_int_equal(close(ends[0]), 0);
+}
+
+/* By force too: from here nothing can be unmounted there. */
+static void assert_revert_refused(const struct mounted *m, const VSS_ID *snapshot_id,
+                                  const char *words)
+{
+    struct vss_session_options options = VSS_SESSION_OPTIONS_INIT;
+    struct vss_backup_components *s = NULL;
+    char *why = NULL;
+    options.config_path = m->array->config;
+    options.state_directory = m->array->state;
+    assert_int_equal(vss_create_backup_components(&options, &s, &why), S_OK);
+    assert_int_equal(vss_backup_components_initialize_for_backup(s, NULL), S_OK);
+    HRESULT hr = vss_backup_components_revert_to_snapshot(s, snapshot_id, true);
+    const char *text = vss_backup_components_error_text(s);
+    if (hr != VSS_E_VOLUME_IN_USE || !strstr(text, words)) {
+        fail_msg("0x%08x: %s", (unsigned)hr, text);
+    }
+    vss_backup_components_release(s);
+}
+
+/* Unmounted here, and still mounted by a process in a namespace of its own. */
+static void a_destination_that_is_mounted_elsewhere_is_refused(void **state)
+{
+    struct mounted *m = *state;
+    struct error err = {0};
+    struct set_record set = {0};
+    int32_t deleted = 0;
+    make_set(m, m->mount_point, &set);
+    hold_namespace(&m->holder);
+    SHELL("umount '%s'", m->mount_point);
+    char *words = text_printf("at %s in the mount namespace of process %ld (sleep)", m->mount_point,
+                              (long)m->holder.pid);
+    uint64_t before = array_digest(m->array->files[1]);
+    assert_refused(run_recovery(m, &set, NULL, &err), VSS_E_PROVIDER_VETO, &err, words);
+    assert_revert_refused(m, &set.snapshots[0].snapshot_id, words);
+    assert_true(array_digest(m->array->files[1]) == before);
+    process_kill(&m->holder);
+    error_clear(&err);
+    assert_ok(export_stop(m->export_directory, &err), &err);
+    assert_ok(run_recovery(m, &set, NULL, &err), &err);
+    assert_ok(set_delete(m->array->env, &set.set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
+              &err);
+    set_record_free(&set);
+    free(words);
+}
+
 /* ---- several LUNs ---- */
 
 #define PAIR_BYTES (256u << 20)
@@ -502,9 +566,13 @@ int main(void)
 {
     array_need_mounts();
     const struct CMUnitTest tests[] = {
-        TEST(one_volume_has_one_name),          TEST(the_mount_is_flushed),
-        TEST(a_flush_that_does_not_end),        TEST(nested_volumes),
-        TEST(a_mounted_destination_is_refused), TEST(a_writer_blocks_a_revert),
+        TEST(one_volume_has_one_name),
+        TEST(the_mount_is_flushed),
+        TEST(a_flush_that_does_not_end),
+        TEST(nested_volumes),
+        TEST(a_mounted_destination_is_refused),
+        TEST(a_destination_that_is_mounted_elsewhere_is_refused),
+        TEST(a_writer_blocks_a_revert),
         TEST(a_volume_over_two_luns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
