@@ -58,7 +58,7 @@ static HRESULT check_page_absent(const char *directory, struct error *err)
     HRESULT hr = host_device_read(directory, "device/vpd_pg0", page, sizeof(page), &length, err);
     for (uint32_t i = VPD_HEADER; i < length; i++) {
         if (page[i] == 0x83) {
-            return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
+            return error_set(err, VSS_E_OBJECT_NOT_FOUND,
                              "the kernel could not read page 83 of %s; have it scan the disk again",
                              name_of(directory));
         }
@@ -93,7 +93,8 @@ HRESULT host_device_identity(const char *directory, struct lun_identity *out, st
     return S_OK;
 }
 
-/* How the device whose directory this is compares, by what the kernel has of it. */
+/* How the device whose directory this is compares, by what the kernel has of it. Fails as
+ * host_device_identity(). */
 static HRESULT compare_device(const char *directory, const struct vss_lun_info *info,
                               enum lun_match *out, struct error *err)
 {
@@ -158,6 +159,9 @@ static HRESULT may_be_it(struct search *s, const char *directory, const char *na
     enum lun_match match = LUN_DIFFERENT;
     (void)name;
     HRESULT hr = compare_device(directory, s->info, &match, err);
+    if (hr == VSS_E_OBJECT_NOT_FOUND) { /* it may be any LUN */
+        hr = error_translate(err, VSS_E_UNEXPECTED);
+    }
     return FAILED(hr) ? hr : match != LUN_DIFFERENT ? S_OK : S_FALSE;
 }
 
@@ -216,9 +220,17 @@ static HRESULT open_if_it(struct search *s, const char *directory, const char *n
 {
     char path[PATH_MAX];
     enum lun_match match = LUN_DIFFERENT;
-    HRESULT hr = compare_device(directory, s->info, &match, err);
-    if (FAILED(hr) || match != LUN_SAME) {
-        return FAILED(hr) ? hr : S_FALSE;
+    struct error why = {0};
+    HRESULT hr = compare_device(directory, s->info, &match, &why);
+    if (hr == VSS_E_OBJECT_NOT_FOUND) {
+        log_line(LOG_WARNING, "%s/%s is not used: %s", s->dev, name, error_text(&why));
+        return S_FALSE;
+    }
+    if (FAILED(hr)) {
+        return error_set(err, hr, "%s", error_text(&why));
+    }
+    if (match != LUN_SAME) {
+        return S_FALSE;
     }
     (void)snprintf(path, sizeof(path), "%s/%s", s->dev, name);
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);

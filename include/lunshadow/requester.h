@@ -380,8 +380,9 @@ HRESULT vss_backup_components_break_snapshot_set(struct vss_backup_components *s
  * context. flags: VSS_BREAKEX_FLAG_*; other bits, REVERT_IDENTITY_ALL with REVERT_IDENTITY_NONE,
  * and MASK_LUNS with any other are E_INVALIDARG. 0 reverts disk IDs where no original is
  * visible, else keeps the new ones. VSS_E_OBJECT_NOT_FOUND: no such set. Through QueryStatus:
- * VSS_E_BREAK_REVERT_ID_FAILED (an original is visible, or a configured portal does not answer;
- * not one byte was changed), VSS_E_PROVIDER_VETO. */
+ * VSS_E_BREAK_REVERT_ID_FAILED (an original is visible, or may be: a configured portal does not
+ * answer, a disk of this host does not tell who it is; not one byte was changed),
+ * VSS_E_PROVIDER_VETO. */
 HRESULT vss_backup_components_break_snapshot_set_ex(struct vss_backup_components *session,
                                                     const VSS_ID *set_id, uint32_t flags,
                                                     struct vss_async **out);

@@ -128,6 +128,9 @@ static HRESULT add_disk(struct descent *d, const char *directory, const struct r
     struct host_part *part = NULL;
     struct lun_identity found = {0};
     HRESULT hr = host_device_identity(directory, &found, err);
+    if (hr == VSS_E_OBJECT_NOT_FOUND) { /* the disk is there, who it is is not known */
+        return error_translate(err, VSS_E_VOLUME_NOT_SUPPORTED);
+    }
     if (hr != S_OK) {
         return hr;
     }

@@ -47,6 +47,21 @@ static HRESULT check_imported(const struct set_record *set, struct error *err)
     return S_OK;
 }
 
+/* S_OK and its name: this host has a device that is the original. */
+static HRESULT find_device(const struct lun_mapping *m, char out_name[HOST_DEVICE_NAME_BYTES],
+                           struct error *err)
+{
+    struct error why = {0};
+    HRESULT hr = host_device_find("/sys", &m->source, out_name, &why);
+    if (FAILED(hr)) {
+        hr = error_set(err, hr == E_OUTOFMEMORY ? hr : VSS_E_BREAK_REVERT_ID_FAILED,
+                       "cannot tell whether the original %s is a device of this host: %s; nothing "
+                       "was changed",
+                       m->source_url, error_text(&why));
+    }
+    return hr;
+}
+
 /* S_OK: no original can be seen. VSS_E_BREAK_REVERT_ID_FAILED: one can, or could be without our
  * knowing. */
 static HRESULT check_originals_hidden(struct set_environment *env, const struct set_record *set,
@@ -68,7 +83,7 @@ static HRESULT check_originals_hidden(struct set_environment *env, const struct 
         const struct scan_lun *found = visible_find(&visible, source, &ambiguous);
         char device[HOST_DEVICE_NAME_BYTES] = "";
         if (!found && !ambiguous) {
-            hr = host_device_find("/sys", source, device, err);
+            hr = find_device(&set->luns[i], device, err);
         }
         if (found || ambiguous || hr == S_OK) {
             hr = error_set(err, VSS_E_BREAK_REVERT_ID_FAILED,

@@ -221,6 +221,34 @@ static void damaged_pages_are_passed_over(void **state)
     assert_int_equal(host_device_find("/nonexistent", &t->lun.info, name, NULL), S_FALSE);
 }
 
+/* The kernel knows that there is a page 83, and has none: it may be any LUN's. */
+static void what_the_kernel_could_not_read_is_not_known(void **state)
+{
+    static const uint8_t pages[] = {0, 0, 0, 3, 0, 0x80, 0x83};
+    struct tree *t = *state;
+    struct error err = {0};
+    struct lun_identity found;
+    char name[HOST_DEVICE_NAME_BYTES];
+    char *directory = text_printf("%s/block/sda", t->root);
+    write_page(t, "devices/sda/device/vpd_pg0", pages, sizeof(pages));
+    assert_int_equal(host_device_find(t->root, &t->lun.info, name, &err), VSS_E_UNEXPECTED);
+    assert_non_null(strstr(err.text, "page 83 of sda"));
+    assert_int_equal(host_device_identity(directory, &found, NULL), VSS_E_OBJECT_NOT_FOUND);
+    free(directory);
+
+    /* what is opened is the one that answers */
+    assert_int_equal(open_it(t, NULL), S_FALSE);
+    run(t, "mkdir nodes; touch nodes/sda nodes/sdb");
+    write_page(t, "devices/sdb/device/vpd_pg83", page83, sizeof(page83));
+    answer.page = page83;
+    answer.bytes = sizeof(page83);
+    answer.info = SG_INFO_OK;
+    assert_int_equal(open_it(t, "sdb"), S_OK);
+    write_page(t, "devices/sda/device/vpd_pg0", pages, sizeof(pages) - 1); /* 83h is not listed */
+    run(t, "rm devices/sdb/device/vpd_pg83");
+    assert_int_equal(host_device_find(t->root, &t->lun.info, name, NULL), S_FALSE);
+}
+
 /* What cannot be read may be the one that is looked for. */
 static void unreadable_is_not_absent(void **state)
 {
@@ -244,6 +272,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_contradicts_is_found_and_not_opened, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(damaged_pages_are_passed_over, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_the_kernel_could_not_read_is_not_known, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(unreadable_is_not_absent, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
