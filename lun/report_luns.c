@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lun/report_luns.h"
 
-#include "common/log.h"
 #include "lun/big_endian.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define HEADER_BYTES 8u
 #define FIRST_BYTES  (8u * 1024u)
@@ -24,6 +24,38 @@ static bool decode_lun(const uint8_t entry[8], uint64_t *out)
     }
     *out = entry[1];
     return entry[0] == 0;
+}
+
+/* SAM-5 4.7.12: REPORT LUNS, ACCESS CONTROLS and the like. */
+static bool is_well_known(const uint8_t entry[8])
+{
+    static const uint8_t nothing[6];
+    return entry[0] == 0xc1 && memcmp(entry + 2, nothing, sizeof(nothing)) == 0;
+}
+
+/* What of an entry decode_lun() does not take. */
+static const char *form_of(const uint8_t entry[8])
+{
+    switch (entry[0] >> 6) {
+    case 2:
+        return "logical unit addressing";
+    case 3:
+        return "extended addressing";
+    default:
+        return entry[0] >> 6 == 0 && entry[0] != 0 ? "peripheral addressing of another bus"
+                                                   : "more than one level";
+    }
+}
+
+static void tell_left_out(const struct scsi_transport *session, const uint8_t entry[8],
+                          struct error *out)
+{
+    (void)error_set(out, E_NOTIMPL,
+                    "%s lists a LUN in an address form that is not supported (%s, LUN field "
+                    "%02x%02x%02x%02x%02x%02x%02x%02x): which disk it is is not known; map it with "
+                    "a number below 16384",
+                    session->name, form_of(entry), entry[0], entry[1], entry[2], entry[3], entry[4],
+                    entry[5], entry[6], entry[7]);
 }
 
 static int compare_numbers(const void *a, const void *b)
@@ -46,8 +78,10 @@ static size_t sort_unique(uint64_t *numbers, size_t count)
 }
 
 static HRESULT take_list(const struct scsi_transport *session, const uint8_t *list, uint32_t bytes,
-                         uint64_t **out_numbers, size_t *out_count, struct error *err)
+                         uint64_t **out_numbers, size_t *out_count, struct error *out_left_out,
+                         struct error *err)
 {
+    bool is_complete = true;
     size_t entries = bytes / 8;
     uint64_t *numbers = calloc(entries + 1, sizeof(*numbers));
     if (!numbers) {
@@ -55,11 +89,12 @@ static HRESULT take_list(const struct scsi_transport *session, const uint8_t *li
     }
     size_t count = 0;
     for (size_t i = 0; i < entries; i++) {
-        if (decode_lun(list + 8 * i, &numbers[count])) {
+        const uint8_t *entry = list + 8 * i;
+        if (decode_lun(entry, &numbers[count])) {
             count++;
-        } else {
-            log_line(LOG_WARNING, "%s lists a LUN whose address form is not supported, left out",
-                     session->name);
+        } else if (!is_well_known(entry) && is_complete) {
+            is_complete = false;
+            tell_left_out(session, entry, out_left_out);
         }
     }
     *out_numbers = numbers;
@@ -91,7 +126,7 @@ static HRESULT ask(struct scsi_transport *session, uint8_t *data, uint32_t bytes
 }
 
 HRESULT report_luns(struct scsi_transport *session, uint64_t **out_numbers, size_t *out_count,
-                    struct error *err)
+                    struct error *out_left_out, struct error *err)
 {
     uint32_t list_bytes = 0;
     *out_numbers = NULL;
@@ -105,7 +140,8 @@ HRESULT report_luns(struct scsi_transport *session, uint64_t **out_numbers, size
         hr = ask(session, data, MAX_BYTES, &list_bytes, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = take_list(session, data + HEADER_BYTES, list_bytes, out_numbers, out_count, err);
+        hr = take_list(session, data + HEADER_BYTES, list_bytes, out_numbers, out_count,
+                       out_left_out, err);
     }
     free(data);
     return hr;

@@ -21,6 +21,7 @@ struct target_scan {
     enum scan_label labels;
     uint64_t *numbers;
     size_t number_count;
+    struct error left_out; /* a LUN without a number */
 };
 
 /* A LUN as a device to read its label from: what was fetched ahead, and the LUN itself behind it.
@@ -329,7 +330,7 @@ static HRESULT scan_session(struct target_scan *t, struct error *err)
 {
     size_t first_row = t->scan->count;
     size_t labelled = first_row;
-    HRESULT hr = report_luns(t->session, &t->numbers, &t->number_count, err);
+    HRESULT hr = report_luns(t->session, &t->numbers, &t->number_count, &t->left_out, err);
     for (size_t i = 0; SUCCEEDED(hr) && (i < t->number_count || labelled < t->scan->count);) {
         size_t left = t->number_count - i;
         struct turn turn = {.numbers = t->numbers + i,
@@ -344,27 +345,6 @@ static HRESULT scan_session(struct target_scan *t, struct error *err)
     if (FAILED(hr)) {
         drop_rows(t->scan, first_row);
     }
-    return hr;
-}
-
-static HRESULT scan_target(struct scan *scan, const char *portal, const char *target,
-                           enum scan_label labels, const struct lun_options *options,
-                           struct error *err)
-{
-    struct lun_address address;
-    struct target_scan t = {scan, &address, NULL, labels, NULL, 0};
-    memset(&address, 0, sizeof(address));
-    if (!lun_is_iscsi_name(target)) {
-        return error_set(err, E_INVALIDARG, "the target's name is not an iSCSI name");
-    }
-    (void)snprintf(address.portal, sizeof(address.portal), "%s", portal);
-    (void)snprintf(address.target, sizeof(address.target), "%s", target);
-    HRESULT hr = lun_open_session(&address, options, &t.session, err);
-    if (SUCCEEDED(hr)) {
-        hr = scan_session(&t, err);
-    }
-    scsi_close(t.session);
-    free(t.numbers);
     return hr;
 }
 
@@ -385,6 +365,31 @@ static HRESULT add_target_error(struct scan *scan, const char *target, const str
     }
     added->error = *failure;
     return S_OK;
+}
+
+static HRESULT scan_target(struct scan *scan, const char *portal, const char *target,
+                           enum scan_label labels, const struct lun_options *options,
+                           struct error *err)
+{
+    struct lun_address address;
+    struct target_scan t = {.scan = scan, .address = &address, .labels = labels};
+    memset(&address, 0, sizeof(address));
+    if (!lun_is_iscsi_name(target)) {
+        return error_set(err, E_INVALIDARG, "the target's name is not an iSCSI name");
+    }
+    (void)snprintf(address.portal, sizeof(address.portal), "%s", portal);
+    (void)snprintf(address.target, sizeof(address.target), "%s", target);
+    HRESULT hr = lun_open_session(&address, options, &t.session, err);
+    if (SUCCEEDED(hr)) {
+        hr = scan_session(&t, err);
+    }
+    if (SUCCEEDED(hr) && FAILED(t.left_out.code) &&
+        FAILED(add_target_error(scan, target, &t.left_out))) {
+        hr = error_set(err, E_OUTOFMEMORY, "no memory for the scan of %s", portal);
+    }
+    scsi_close(t.session);
+    free(t.numbers);
+    return hr;
 }
 
 static HRESULT scan_all(struct scan *scan, const char *portal, enum scan_label labels,

@@ -21,7 +21,8 @@ struct scan_lun {
 struct scan {
     struct scan_lun *luns; /* by target, then LUN number */
     size_t count;
-    struct scan_target_error { /* targets that were listed but refused the login, or went away */
+    struct scan_target_error { /* targets that were listed but refused the login, went away, or have
+                                  LUNs that cannot be addressed */
         char target[256];
         struct error error;
     } * target_errors;
@@ -34,7 +35,9 @@ enum scan_label { SCAN_NO_LABEL, SCAN_PRIMARY_LABEL, SCAN_FULL_LABEL /* backup G
  * identifies all their disk LUNs (IDENTITY_BRIEF), commands pipelined over one session per target;
  * devices that are no disks are left out. A LUN that fails is a row with its failure. A target
  * whose session fails, also in the middle, is in target_errors and has no rows: nothing is known of
- * its LUNs. only_target: that target alone, without discovery; its failure is the result. NULL:
+ * its LUNs; one that lists LUNs in an address form that is not supported (report_luns()) is there
+ * too, with the rows of its others. only_target: that target alone, without discovery; its failure
+ * is the result. NULL:
  * all. Designators seen on two LUNs with different serials lose their rank for both:
  * scan_duplicate(). Fails only where the portal (or only_target) cannot be asked, or memory is
  * short. */
