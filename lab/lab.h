@@ -53,8 +53,9 @@ HRESULT lab_up(const struct lab_options *options, struct lab **out, struct error
 
 /* What a crash of the array is: tgtd is killed, and started again at the same portal with nothing
  * to serve, no reservation and no session. LUNs are served again by lab_add_lun(). Not for a lab
- * that lab_attach() found. Blocks as lab_up(); call it from a thread that lives as long as the lab.
- */
+ * that lab_attach() found. VSS_E_UNEXPECTED: it does not start, or the portal was taken meanwhile;
+ * then none runs, and lab_down() is all that can be done. Blocks as lab_up(); call it from a thread
+ * that lives as long as the lab. */
 HRESULT lab_restart(struct lab *lab, struct error *err);
 
 /* Finds the lab of a directory, running or not: tgtd_pid is 0 where its tgtd is gone (lab_down()
@@ -65,8 +66,8 @@ HRESULT lab_attach(const char *directory, struct lab **out, struct error *err);
 /* Stops tgtd, unmounts, removes the loop device, image, socket and all below directory, and
  * directory where lab_up() made it. Continues past failures and names the first thing that stayed;
  * then lab.conf stays too, so that lab_attach() and lab_down() can be tried again. Frees lab. Also
- * mends a lab whose tgtd died or is stopped (SIGSTOP), or whose filesystem is frozen. NULL is
- * harmless. */
+ * mends a lab whose tgtd died or is stopped (SIGSTOP), or whose filesystem is frozen or
+ * shut down. NULL is harmless. */
 HRESULT lab_down(struct lab *lab, struct error *err);
 void lab_detach(struct lab *lab); /* frees the structure, the lab goes on; NULL is harmless */
 

@@ -121,12 +121,17 @@ HRESULT lab_storage_up(struct lab *lab, const struct lab_options *options, struc
     return S_OK;
 }
 
+/* A mount that is dead answers nothing (EIO of a shut-down XFS), and must be unmounted all the
+ * more.
+ */
 bool lab_storage_is_mounted(const struct lab *lab)
 {
     struct stat above;
     struct stat here;
-    return stat(lab->directory, &above) == 0 && stat(lab->disks, &here) == 0 &&
-           above.st_dev != here.st_dev;
+    if (stat(lab->directory, &above) != 0 || stat(lab->disks, &here) != 0) {
+        return errno != ENOENT && errno != ENOTDIR;
+    }
+    return above.st_dev != here.st_dev;
 }
 
 /* A guard that died together with its caller may have left it frozen; then nothing could end. */

@@ -260,6 +260,14 @@ static HRESULT wait_until_ready(struct lab *lab, struct error *err)
     return error_set(err, VSS_E_UNEXPECTED, "tgtd did not answer within %d ms", START_MS);
 }
 
+/* Also one that did not come up as it should, which may serve all interfaces. */
+static void end_tgtd(struct lab *lab)
+{
+    process_kill(&lab->tgtd);
+    lab->tgtd_pid = 0;
+    lab->tgtd_start = 0;
+}
+
 HRESULT lab_tgtd_start(struct lab *lab, bool detached, struct error *err)
 {
     for (int i = 0; i < PORT_TRIES; i++) {
@@ -278,9 +286,7 @@ HRESULT lab_tgtd_start(struct lab *lab, bool detached, struct error *err)
             lab->tgtd_start = read_start_time(lab->tgtd_pid);
             return lab_state_save(lab, err);
         }
-        process_kill(&lab->tgtd);
-        lab->tgtd_pid = 0;
-        lab->tgtd_start = 0;
+        end_tgtd(lab);
         if (hr != VSS_E_OBJECT_ALREADY_EXISTS) {
             return hr;
         }
@@ -314,14 +320,20 @@ static HRESULT kill_found(const struct lab *lab, struct error *err)
 
 HRESULT lab_tgtd_restart(struct lab *lab, struct error *err)
 {
-    process_kill(&lab->tgtd);
-    lab->tgtd_pid = 0;
-    lab->tgtd_start = 0;
+    end_tgtd(lab);
     HRESULT hr = spawn_tgtd(lab, false, err);
     if (SUCCEEDED(hr)) {
         hr = wait_until_ready(lab, err);
     }
-    return SUCCEEDED(hr) ? lab_state_save(lab, err) : hr;
+    if (SUCCEEDED(hr)) {
+        return lab_state_save(lab, err);
+    }
+    end_tgtd(lab);
+    return hr == VSS_E_OBJECT_ALREADY_EXISTS
+               ? error_set(err, VSS_E_UNEXPECTED,
+                           "tgtd does not serve %s again, which another program may have taken",
+                           lab->portal)
+               : hr;
 }
 
 HRESULT lab_tgtd_stop(struct lab *lab, struct error *err)

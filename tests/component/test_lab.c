@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -529,6 +531,53 @@ static void stopped_and_frozen_lab_goes_down(void **state)
     take_down(f);
 }
 
+#define XFS_SHUT_DOWN _IOR('X', 125, uint32_t) /* XFS_IOC_GOINGDOWN, of xfs/xfs_fs.h */
+
+/* It answers everything with EIO. */
+static void lab_with_a_dead_filesystem_goes_down(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t without_log = 2;
+    struct stat st;
+    bring_up(f, false, false);
+    if (!f->lab->is_mounted) {
+        print_message("skipped: no loop-mounted filesystem here\n");
+        skip();
+    }
+    int fd = open(f->lab->disks, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(ioctl(fd, XFS_SHUT_DOWN, &without_log), 0);
+    (void)close(fd);
+    assert_int_equal(stat(f->lab->disks, &st), -1);
+    take_down(f);
+}
+
+/* A tgtd that does not get its port back would serve all interfaces. */
+static void no_tgtd_is_left_by_a_failed_restart(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = {0};
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    int on = 1;
+    bring_up(f, true, false);
+    pid_t tgtd = f->lab->tgtd_pid;
+    assert_int_equal(kill(tgtd, SIGKILL), 0);
+    for (int i = 0; i < 500 && is_alive(tgtd); i++) {
+        clock_sleep_ms(10);
+    }
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(f->lab->port);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(lab_restart(f->lab, &err), VSS_E_UNEXPECTED);
+    assert_non_null(strstr(err.text, f->lab->portal));
+    assert_int_equal(f->lab->tgtd_pid, 0);
+    assert_false(mentions("/proc/net/unix", f->directory));
+    (void)close(fd);
+    take_down(f);
+}
+
 /* What cannot be unmounted stays, is named, and goes with the next try. */
 static void busy_lab_can_be_tried_again(void **state)
 {
@@ -611,6 +660,8 @@ int main(void)
         LAB_TEST(unrecorded_tgtd_is_found),
         LAB_TEST(stranger_with_the_pid_is_spared),
         LAB_TEST(stopped_and_frozen_lab_goes_down),
+        LAB_TEST(lab_with_a_dead_filesystem_goes_down),
+        LAB_TEST(no_tgtd_is_left_by_a_failed_restart),
         LAB_TEST(busy_lab_can_be_tried_again),
         LAB_TEST(links_are_not_followed),
         LAB_TEST(foreign_lab_is_refused),
