@@ -52,7 +52,7 @@ static void answer_inquiry(struct scsi_command *c)
         give(c, ids, sizeof(ids));
     } else {
         c->status = SCSI_STATUS_CHECK_CONDITION;
-        c->sense = (struct scsi_sense_code){SCSI_SENSE_ILLEGAL_REQUEST, 0x24, 0};
+        c->sense = (struct scsi_sense_code){.key = SCSI_SENSE_ILLEGAL_REQUEST, .asc = 0x24};
     }
 }
 
@@ -103,7 +103,7 @@ HRESULT __wrap_lun_open_session(const struct lun_address *address,
     (void)address;
     (void)options;
     (void)err;
-    fake.transport = (struct scsi_transport){&fake_ops, "fake://array", 32, 0};
+    fake.transport = (struct scsi_transport){&fake_ops, "fake://array", 32, 0, false};
     *out = &fake.transport;
     return S_OK;
 }
