@@ -78,14 +78,15 @@ static HRESULT check_same(struct lun *lun, struct error *err)
                          : hr;
 }
 
-/* Writes that meet a unit attention are all sent again, where the LUN is the same. */
+/* Writes that meet a unit attention are all sent again, where the LUN is the same. One at a time:
+ * what was sent behind one that meets it would be done, by whichever LUN is there now. */
 static HRESULT run_writes(struct lun *lun, struct scsi_command *commands, size_t count,
                           struct error *err)
 {
     for (int tries = 0; tries < SAME_TRIES; tries++) {
         HRESULT hr = check_same(lun, err);
         if (SUCCEEDED(hr)) {
-            hr = scsi_run(lun->session, commands, count, IN_FLIGHT, err);
+            hr = scsi_run(lun->session, commands, count, 1, err);
         }
         if (FAILED(hr) || lun->attentions == lun->session->attentions) {
             return hr;

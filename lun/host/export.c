@@ -344,6 +344,19 @@ static HRESULT check_identity(const struct lun *lun, const struct vss_lun_info *
                      lun_info_key(&lun->identity.info, found), lun_info_key(info, wanted));
 }
 
+/* The daemon has logged in by a number, behind which may have been another LUN by then. */
+static HRESULT check_shown(const char *url, const struct vss_lun_info *info,
+                           const struct export_options *options, struct error *err)
+{
+    struct lun *lun = NULL;
+    HRESULT hr = lun_open(url, options->lun, true, &lun, err);
+    if (SUCCEEDED(hr)) {
+        hr = check_identity(lun, info, err);
+    }
+    lun_close(lun);
+    return hr;
+}
+
 HRESULT export_start(const char *directory, const char *url, const struct vss_lun_info *info,
                      const struct export_options *options, struct error *err)
 {
@@ -362,6 +375,9 @@ HRESULT export_start(const char *directory, const char *url, const struct vss_lu
         hr = error_set(err, VSS_E_UNEXPECTED, "cannot make %s: %s", directory, strerror(errno));
     } else if (SUCCEEDED(hr)) {
         hr = start_in(directory, lun, options, err);
+        if (SUCCEEDED(hr)) {
+            hr = check_shown(url, info, options, err);
+        }
         if (FAILED(hr)) {
             (void)export_stop(directory, NULL);
         }

@@ -75,6 +75,33 @@ static void a_mount_point_that_is_swapped(void **state)
     mounted_delete_set(a, &set);
 }
 
+/* The array gives the copy's number to another LUN before the daemon logs in. */
+static void a_number_that_another_lun_has(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set = {0};
+    struct lun_address address;
+    mounted_make_ext4_set(a, MOUNTED_PERSISTENT, &set);
+    const char *at = mounted_directory(a, "at");
+    assert_ok(lun_address_parse(set.luns[0].copy_url, &address, &err), &err);
+    SHELL("cp --sparse=always '%s' '%s/other.img'", a->files[1], a->lab->disks);
+    char *swap = text_printf(
+        "PATH=$PATH:/usr/sbin; export TGT_IPC_SOCKET=%s; t() { tgtadm -C %u --lld iscsi --op "
+        "\"$@\"; }; tid=$(t show --mode target | awk -v name=%s \"/^Target/ && \\$3 == name { "
+        "sub(/:/, \\\"\\\", \\$2); print \\$2 }\"); t delete --mode logicalunit --tid $tid --lun "
+        "%u; t new --mode logicalunit --tid $tid --lun %u -b %s/other.img",
+        a->lab->socket, a->lab->control_port, address.target, (unsigned)address.lun,
+        (unsigned)address.lun, a->lab->disks);
+    SHELL("printf '%%s\\n' '%s' > '%s/swap'", swap, a->base);
+    free(swap);
+    expose_while(a, &set.snapshots[0].snapshot_id, at, ". ./swap", ":", VSS_E_OBJECT_NOT_FOUND,
+                 ", not ");
+    mounted_assert_no_export(a);
+    SHELL("! grep -q '%s/at' /proc/self/mountinfo", a->base);
+    set_record_free(&set);
+}
+
 /* A path that leads to a mount of somebody else's by now. */
 static void only_what_the_table_names_is_unmounted(void **state)
 {
@@ -184,7 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_mount_point_that_is_swapped),          TEST(an_export_that_is_swapped),
         TEST(only_what_the_table_names_is_unmounted), TEST(a_directory_of_somebody_else),
-        TEST(an_export_that_others_can_replace),
+        TEST(an_export_that_others_can_replace),      TEST(a_number_that_another_lun_has),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
