@@ -134,5 +134,5 @@ int main(int argc, char **argv)
     if (pthread_create(&thread, NULL, probe_for_ever, &k) == 0) {
         watch(&k, daemon);
     }
-    return EXIT_SUCCESS;
+    _exit(EXIT_SUCCESS); /* nothing is left to be done, and the probe may be in the middle of it */
 }
