@@ -4,6 +4,7 @@
 
 #include "common/buffer.h"
 #include "provider/set/environment.h"
+#include "provider/set/visible.h"
 #include "provider/shims/recording.h"
 #include "registry/locks.h"
 
@@ -31,6 +32,7 @@ struct conform {
     char *initiator;
     struct scratch scratch[SCRATCH_MAX];
     size_t scratch_count;
+    struct visible before; /* what was visible at the start: none of it is a copy of this run */
 
     const char *record_path;    /* the run is recorded there; NULL: nowhere */
     bool is_offline;            /* a recording answers, and there are no LUNs to look at */
@@ -55,9 +57,9 @@ struct conform_options {
 };
 
 /* Reads the configuration, opens and identifies the scratch LUNs, gives each a content of its own,
- * loads the provider. Fails where nothing can be tried: no section, no scratch LUNs, a LUN that
- * does not answer or has no unique identity, another set in creation. A provider that the host
- * refuses is no failure here. *c must be ended by conform_close() also then. */
+ * loads the provider. Fails where nothing can be tried: no section, no scratch LUNs, a LUN or a
+ * portal that does not answer, a LUN without a unique identity, another set in creation. A provider
+ * that the host refuses is no failure here. *c must be ended by conform_close() also then. */
 HRESULT conform_open(struct conform *c, const struct conform_options *options, struct error *err);
 void conform_close(struct conform *c);
 
@@ -109,6 +111,14 @@ void scratch_fill(struct conform *c, size_t index, unsigned seed);
 
 /* XXH64 of the whole LUN at url. */
 bool conform_digest(struct conform *c, const char *url, uint64_t *out);
+
+/* Looks on all portals. False, with the finding, where one of them does not answer: what is visible
+ * is then not known. *out must be ended by visible_free() either way. */
+bool conform_scan(struct conform *c, struct visible *out);
+
+/* The address of the LUN, other than a scratch LUN, that was visible at the start and is, or may
+ * be, the one with this identity; NULL: there was none. */
+const char *conform_was_there(const struct conform *c, const struct vss_lun_info *info);
 
 /* A LUN that is no array's. Freed by lun_info_free(). */
 struct vss_lun_info conform_foreign_lun(void);

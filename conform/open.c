@@ -148,6 +148,53 @@ static HRESULT read_scratch(struct conform *c, struct error *err)
     return hr;
 }
 
+/* ---- what is visible ------------------------------------------------------------------------- */
+
+static size_t portal_count(const struct config *config)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < config->section_count; i++) {
+        count += strcmp(config->sections[i].kind, "portal") == 0;
+    }
+    return count;
+}
+
+/* A target that does not let us in shows us nothing; a portal that does not answer proves nothing.
+ */
+static HRESULT scan(struct conform *c, struct visible *out, struct error *err)
+{
+    *out = (struct visible){0};
+    HRESULT hr = visible_scan(&c->env, NULL, out, err);
+    if (SUCCEEDED(hr) && out->count < portal_count(c->config)) {
+        hr = error_set(err, VSS_E_OBJECT_NOT_FOUND, "what is visible is not known: %s",
+                       error_text(&out->unanswered));
+    }
+    return hr;
+}
+
+bool conform_scan(struct conform *c, struct visible *out)
+{
+    struct error err = {0};
+    HRESULT hr = scan(c, out, &err);
+    if (FAILED(hr)) {
+        conform_fail(c, "%s", error_text(&err));
+    }
+    return SUCCEEDED(hr);
+}
+
+const char *conform_was_there(const struct conform *c, const struct vss_lun_info *info)
+{
+    const struct scan_lun *doubtful = NULL;
+    for (size_t i = 0; i < c->scratch_count; i++) {
+        if (lun_info_compare(&c->scratch[i].info, info) == LUN_SAME) {
+            return NULL;
+        }
+    }
+    const struct scan_lun *lun = visible_find(&c->before, info, &doubtful);
+    lun = lun ? lun : doubtful;
+    return lun ? lun->url : NULL;
+}
+
 /* ---- the provider ---------------------------------------------------------------------------- */
 
 /* The host leaves out what it cannot use, and says why in an event. */
@@ -226,6 +273,9 @@ static HRESULT open_array(struct conform *c, const struct conform_options *optio
     if (SUCCEEDED(hr)) {
         hr = read_scratch(c, err);
     }
+    if (SUCCEEDED(hr)) {
+        hr = scan(c, &c->before, err);
+    }
     if (SUCCEEDED(hr) && c->record_path) {
         hr = offline_note_run(c, err);
     }
@@ -285,6 +335,7 @@ void conform_close(struct conform *c)
         free(c->to_do[op]);
     }
     buffer_free(&c->seen);
+    visible_free(&c->before);
     offline_close(c);
     free(c->initiator);
     lock_release(c->lock);

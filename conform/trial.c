@@ -3,7 +3,6 @@
 
 #include "common/clock.h"
 #include "common/id.h"
-#include "provider/set/visible.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +20,7 @@ void trial_start(struct trial *t, struct conform *c)
     }
 }
 
-static void forget_urls(struct trial *t)
+void trial_forget_urls(struct trial *t)
 {
     for (size_t i = 0; i < TRIAL_LUNS; i++) {
         free(t->urls[i]);
@@ -55,7 +54,7 @@ void trial_end(struct trial *t)
     if (t->c->provider && t->may_hold_copies) {
         take_away(t);
     }
-    forget_urls(t);
+    trial_forget_urls(t);
     for (size_t i = 0; i < TRIAL_LUNS; i++) {
         free((void *)(uintptr_t)t->luns[i].state.data);
         lun_info_free(&t->luns[i].destination);
@@ -164,6 +163,25 @@ HRESULT trial_begin(struct trial *t, uint32_t lun, struct error *err)
     return hr;
 }
 
+/* What was there before the set is no copy: it is forgotten, so that no operation is told to treat
+ * it as one. */
+static HRESULT check_is_new(struct trial *t, uint32_t i, struct error *err)
+{
+    char key[LUN_KEY_BYTES];
+    const char *url = conform_was_there(t->c, &t->luns[i].destination);
+    if (!url) {
+        return S_OK;
+    }
+    HRESULT hr = error_set(err, VSS_E_UNEXPECTED_PROVIDER_ERROR,
+                           "GetTargetLuns: the copy of %s is said to be %s, which is %s and was "
+                           "there before the set",
+                           t->luns[i].device, lun_info_key(&t->luns[i].destination, key), url);
+    for (size_t n = 0; n < TRIAL_LUNS; n++) {
+        lun_info_free(&t->luns[n].destination);
+    }
+    return hr;
+}
+
 HRESULT trial_describe(struct trial *t, struct error *err)
 {
     struct provider_arena arena = PROVIDER_ARENA_INIT;
@@ -176,6 +194,9 @@ HRESULT trial_describe(struct trial *t, struct error *err)
     for (size_t i = 0; SUCCEEDED(hr) && i < TRIAL_LUNS; i++) {
         lun_info_free(&t->luns[i].destination);
         hr = lun_info_copy(&out.luns[i], &t->luns[i].destination);
+    }
+    for (uint32_t i = 0; SUCCEEDED(hr) && i < TRIAL_LUNS; i++) {
+        hr = check_is_new(t, i, err);
     }
     provider_arena_free(&arena);
     return hr;
@@ -287,151 +308,4 @@ bool trial_advance(struct trial *t, enum trial_stage to)
         t->stage = next;
     }
     return true;
-}
-
-/* ---- looking --------------------------------------------------------------------------------- */
-
-static size_t portal_count(const struct config *config)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < config->section_count; i++) {
-        count += strcmp(config->sections[i].kind, "portal") == 0;
-    }
-    return count;
-}
-
-/* A target that does not let us in shows us nothing; a portal that does not answer proves nothing.
- */
-void trial_look(struct trial *t)
-{
-    struct error err = {0};
-    struct visible visible;
-    forget_urls(t);
-    if (conform_skip_offline(t->c, CONFORM_LOOKS)) {
-        return;
-    }
-    if (FAILED(visible_scan(&t->c->env, NULL, &visible, &err))) {
-        conform_fail(t->c, "%s", error_text(&err));
-        return;
-    }
-    if (visible.count < portal_count(t->c->config)) {
-        conform_fail(t->c, "what is visible is not known: %s", error_text(&visible.unanswered));
-    }
-    for (size_t i = 0; i < TRIAL_LUNS; i++) {
-        const struct scan_lun *found = visible_find(&visible, &t->luns[i].destination, NULL);
-        t->urls[i] = found ? text_copy(found->url) : NULL;
-    }
-    visible_free(&visible);
-}
-
-bool trial_expect_visible(struct trial *t)
-{
-    bool all = true;
-    trial_look(t);
-    for (size_t i = 0; i < TRIAL_LUNS; i++) {
-        if (!t->urls[i]) {
-            char key[LUN_KEY_BYTES];
-            conform_fail_op(t->c, VSS_OP_LOCATE_LUNS,
-                            "LocateLuns: the copy of %s (%s) is on no configured portal",
-                            t->luns[i].device, lun_info_key(&t->luns[i].destination, key));
-            all = false;
-        }
-    }
-    return all;
-}
-
-static bool expect_invisible(struct trial *t, uint32_t first, uint32_t count, const char *when)
-{
-    bool none = true;
-    trial_look(t);
-    for (uint32_t i = first; i < first + count; i++) {
-        if (t->urls[i]) {
-            conform_fail(t->c, "the copy of %s is visible %s: %s", t->luns[i].device, when,
-                         t->urls[i]);
-            none = false;
-        }
-    }
-    return none;
-}
-
-bool trial_expect_invisible(struct trial *t, const char *when)
-{
-    return expect_invisible(t, 0, TRIAL_LUNS, when);
-}
-
-void trial_expect_gone(struct trial *t, uint32_t first, uint32_t count, const char *when)
-{
-    struct error err = {0};
-    enum vss_provider_op op =
-        t->stage < TRIAL_COMMITTED ? VSS_OP_COMMIT_SNAPSHOTS : VSS_OP_LOCATE_LUNS;
-    if (expect_invisible(t, first, count, when) &&
-        SUCCEEDED(trial_call(t, op, first, count, &err))) {
-        conform_fail(t->c, "%s still finds the copies %s", provider_op_name(op), when);
-    }
-}
-
-bool trial_expect_content(struct trial *t, uint32_t i, uint64_t digest, const char *what)
-{
-    uint64_t found = 0;
-    if (!t->urls[i] || !conform_digest(t->c, t->urls[i], &found)) {
-        return false;
-    }
-    if (found != digest) {
-        conform_fail(t->c, "the copy of %s (%s) is not %s: content %016llx instead of %016llx",
-                     t->luns[i].device, t->urls[i], what, (unsigned long long)found,
-                     (unsigned long long)digest);
-    }
-    return found == digest;
-}
-
-/* Writes the block that is there, inverted, and reads it back through another session. */
-static HRESULT try_write(struct conform *c, const char *url, bool *out_is_kept, struct error *err)
-{
-    struct lun *lun = NULL;
-    uint8_t *data = NULL;
-    *out_is_kept = false;
-    HRESULT hr = lun_open(url, &c->env.lun, false, &lun, err);
-    size_t bytes = SUCCEEDED(hr) ? lun->block.block_bytes : 0;
-    if (SUCCEEDED(hr)) {
-        data = malloc(3 * bytes);
-        hr = data ? block_read(&lun->block, 8, 1, data, err) : E_OUTOFMEMORY;
-    }
-    for (size_t i = 0; SUCCEEDED(hr) && i < bytes; i++) {
-        data[bytes + i] = (uint8_t)~data[i];
-    }
-    if (SUCCEEDED(hr)) {
-        hr = block_write(&lun->block, 8, 1, data + bytes, err);
-    }
-    if (SUCCEEDED(hr)) {
-        hr = block_flush(&lun->block, err);
-    }
-    lun_close(lun);
-    lun = NULL;
-    if (SUCCEEDED(hr)) {
-        hr = lun_open(url, &c->env.lun, true, &lun, err);
-    }
-    if (SUCCEEDED(hr)) {
-        hr = block_read(&lun->block, 8, 1, data + 2 * bytes, err);
-    }
-    if (SUCCEEDED(hr)) {
-        *out_is_kept = memcmp(data + bytes, data + 2 * bytes, bytes) == 0;
-    }
-    lun_close(lun);
-    free(data);
-    return hr;
-}
-
-void trial_expect_writable(struct trial *t, uint32_t i, bool is_writable, const char *when)
-{
-    struct error err = {0};
-    bool is_kept = false;
-    HRESULT hr = t->urls[i] ? try_write(t->c, t->urls[i], &is_kept, &err) : S_OK;
-    if (!t->urls[i]) {
-        conform_fail(t->c, "the copy of %s is not visible %s", t->luns[i].device, when);
-    } else if (is_writable && !is_kept) {
-        conform_fail(t->c, "%s cannot be written %s: %s", t->urls[i], when,
-                     FAILED(hr) ? error_text(&err) : "what was written is not there");
-    } else if (!is_writable && is_kept) {
-        conform_fail(t->c, "%s can be written %s", t->urls[i], when);
-    }
 }

@@ -54,7 +54,8 @@ bool trial_do(struct trial *t, enum vss_provider_op op);
 /* BeginPrepareSnapshot of one LUN as a volume of its own. */
 HRESULT trial_begin(struct trial *t, uint32_t lun, struct error *err);
 
-/* GetTargetLuns; keeps the infos as destinations. */
+/* GetTargetLuns; keeps the infos as destinations. VSS_E_UNEXPECTED_PROVIDER_ERROR, and none is
+ * kept, where one is that of a LUN that was there before and is not scratch. */
 HRESULT trial_describe(struct trial *t, struct error *err);
 
 /* OnLunStateChange of the copies; with is_resync of the originals as destinations. */
@@ -77,6 +78,8 @@ bool trial_must_change_destinations(struct trial *t, uint32_t flag);
 HRESULT trial_locate(struct trial *t, const char *initiator, uint32_t first, uint32_t count,
                      struct error *err);
 
+void trial_forget_urls(struct trial *t);
+
 /* Looks on all portals for the copies. */
 void trial_look(struct trial *t);
 
@@ -90,7 +93,8 @@ void trial_expect_gone(struct trial *t, uint32_t first, uint32_t count, const ch
 /* The content of copy i must be this. */
 bool trial_expect_content(struct trial *t, uint32_t i, uint64_t digest, const char *what);
 
-/* Writes to copy i and compares the outcome. */
+/* Writes to copy i, compares the outcome, and puts back what was there. Nothing is written where
+ * the copy has not the content that its original has now. */
 void trial_expect_writable(struct trial *t, uint32_t i, bool is_writable, const char *when);
 
 #endif

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# For the tests of lunshadow-conform: a lab of two scratch LUNs and a larger one, below $work, which goes with it.
+# For the tests of lunshadow-conform: a lab of two scratch LUNs, a larger one and one that is none, below $work, which goes with it.
 # To be sourced; $lunshadow is the command.
 # shellcheck shell=bash
 # shellcheck disable=SC2154 # lunshadow is set by who sources this
@@ -42,6 +42,14 @@ tgtadm() { TGT_IPC_SOCKET=$lab/tgtd PATH=$PATH:/usr/sbin command tgtadm -C "$(se
 truncate -s 6M "$lab/disks/larger.img"
 tgtadm --op new --mode logicalunit --tid 1 --lun 3 --backing-store "$lab/disks/larger.img"
 tgtadm --op update --mode logicalunit --tid 1 --lun 3 --params "scsi_id=6001405$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')0,scsi_sn=CONFORM3"
+
+# One that is not scratch: no byte of it is anybody's to write.
+cp "$lab/disks/larger.img" "$work/other.img"
+printf 'not to be lost' | dd of="$work/other.img" bs=1 seek=4096 conv=notrunc status=none
+cp "$work/other.img" "$lab/disks/other.img"
+tgtadm --op new --mode logicalunit --tid 1 --lun 4 --backing-store "$lab/disks/other.img"
+tgtadm --op update --mode logicalunit --tid 1 --lun 4 --params "scsi_id=6001405$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')0,scsi_sn=CONFORM4"
+other_is_untouched() { cmp "$work/other.img" "$lab/disks/other.img" || die "a LUN that is not scratch was written to"; }
 
 # configure ARRAY PROVIDER [LINE...]: $work/conform.conf with this one array.
 configure() {

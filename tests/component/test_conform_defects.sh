@@ -51,6 +51,7 @@ changing-target targets.stable
 short-copy targets.size
 locates-nothing locate.visible
 locates-read-only locate.writable
+describes-another locate.writable
 open-to-all locate.alone
 locates-once locate.again
 first-host-only locate.other-host
@@ -107,11 +108,24 @@ while read -r defect name; do
         failed=$((failed + 1))
     fi
 done < <(defects)
+other_is_untouched
 [ "$failed" -eq 0 ] || die "$failed defects were not noticed"
 
+# Whatever is said to be a copy, a LUN that is not scratch is left alone.
+reset_larger() {
+    truncate -s 6M "$lab/disks/larger.img" # resync.size made it smaller
+    tgtadm --op update --mode logicalunit --tid 1 --lun 3 --params "online=0,path=$lab/disks/larger.img"
+}
+reset_larger
+configure broken "$plugins/provider_broken.so" "defect = describes-another"
+code=0
+"$conform" --config "$work/conform.conf" --array broken >"$work/out" 2>&1 </dev/null || code=$?
+[ "$code" -eq 1 ] || die "describes-another: exit code $code"
+out_has 'was there before the set'
+other_is_untouched
+
 # It is the defect that is noticed, not what stands around it.
-truncate -s 6M "$lab/disks/larger.img"
-tgtadm --op update --mode logicalunit --tid 1 --lun 3 --params "online=0,path=$lab/disks/larger.img"
+reset_larger
 configure broken "$plugins/provider_broken.so" "defect = none"
 "$conform" --config "$work/conform.conf" --array broken >"$work/out" 2>&1 || die "without a defect"
 out_has "^conform: $(($(grep -c '^[a-z]' "$work/list") - 1)) of .* held, 1 not claimed\$" # differential

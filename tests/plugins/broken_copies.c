@@ -63,6 +63,27 @@ static HRESULT swap_targets(const struct way *w)
     return hr;
 }
 
+/* The second copy is said to be LUN 4 of the lab, which is nobody's copy. */
+static HRESULT describe_another(const struct way *w)
+{
+    const struct vss_set_in *in = w->in;
+    struct vss_target_luns_out *out = w->out;
+    struct files f;
+    struct files_view view;
+    HRESULT hr = forward(w);
+    if (FAILED(hr) || in->lun_count < 2 || FAILED(files_begin(w->call, &f)) ||
+        FAILED(files_show(&f, &view))) {
+        return hr;
+    }
+    for (const struct files_lun *lun = view.luns; lun; lun = lun->next) {
+        if (lun->number == 4 && lun->target->tid == 1) {
+            files_naa(lun->scsi_id, out->luns[1].device_id.identifiers[0].identifier);
+            out->luns[1].serial_number = files_text(&f, "%s", lun->serial);
+        }
+    }
+    return hr;
+}
+
 /* A serial number of this process. */
 static HRESULT changing_target(const struct way *w)
 {
@@ -395,6 +416,7 @@ const struct spoil copy_spoils[] = {
     {"copies-late", VSS_OP_LOCATE_LUNS, copy_late},
     {"original-identity", VSS_OP_GET_TARGET_LUNS, original_identity},
     {"swaps-targets", VSS_OP_GET_TARGET_LUNS, swap_targets},
+    {"describes-another", VSS_OP_GET_TARGET_LUNS, describe_another},
     {"changing-target", VSS_OP_GET_TARGET_LUNS, changing_target},
     {"short-copy", VSS_OP_LOCATE_LUNS, shorten},
     {"locates-read-only", VSS_OP_LOCATE_LUNS, locate_read_only},
