@@ -12,13 +12,15 @@
 
 #define SCRATCH_MAX 8
 
-/* A LUN of the section's "scratch =" lines. It is written to, after its identity was compared. */
+/* A LUN of the section's "scratch =" lines, whose identity a [scratch NAME] section has. It is
+ * written to where the provider says that it is its array's, after its identity was compared. */
 struct scratch {
     char *url;
     struct vss_lun_info info; /* as read at the start of the run */
     uint32_t block_bytes;
     uint64_t block_count;
     uint64_t digest; /* of all its content, as last taken */
+    bool is_own;     /* FillInLunInfo says 1 */
 };
 
 struct conform {
@@ -56,10 +58,12 @@ struct conform_options {
     const char *offline; /* a recording instead of array, plug-in and configuration; NULL: none */
 };
 
-/* Reads the configuration, opens and identifies the scratch LUNs, gives each a content of its own,
- * loads the provider. Fails where nothing can be tried: no section, no scratch LUNs, a LUN or a
- * portal that does not answer, a LUN without a unique identity, another set in creation. A provider
- * that the host refuses is no failure here. *c must be ended by conform_close() also then. */
+/* Reads the configuration, opens and identifies the scratch LUNs, loads the provider, gives each
+ * LUN that it calls its own a content of its own. Fails where nothing can be tried: no section, no
+ * scratch LUNs, a LUN or a portal that does not answer, a LUN without a unique identity, with
+ * another one than its [scratch NAME] section says or without such a section, one that this host
+ * has mounted, another set in creation. Nothing is written then. A provider that the host refuses
+ * is no failure here. *c must be ended by conform_close() also then. */
 HRESULT conform_open(struct conform *c, const struct conform_options *options, struct error *err);
 void conform_close(struct conform *c);
 
@@ -102,9 +106,12 @@ HRESULT conform_call(struct conform *c, enum vss_provider_op op, const void *in,
 
 /* ---- scratch LUNs ---------------------------------------------------------------------------- */
 
-/* Opens it for reading or writing, and makes sure that it is still the same LUN. A failure is a
- * finding; NULL then. */
+/* Opens it for reading or writing, and makes sure that it is still the same LUN, and for writing
+ * that it is the provider's. A failure is a finding; NULL then. */
 struct lun *scratch_open(struct conform *c, size_t index, bool read_only);
+
+/* Asks the provider whether it is its array's. */
+bool scratch_is_own(struct conform *c, size_t index);
 
 /* Writes blocks that carry seed at both ends and in between; takes the digest anew. */
 void scratch_fill(struct conform *c, size_t index, unsigned seed);

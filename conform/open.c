@@ -2,6 +2,8 @@
 /* What a run begins and ends with. */
 #include "common/process.h"
 #include "conform/offline.h"
+#include "lun/host/in_use.h"
+#include "lun/scratch.h"
 #include "registry/events.h"
 
 #include <stdio.h>
@@ -71,6 +73,18 @@ static HRESULT read_config(struct conform *c, const struct conform_options *opti
 
 /* ---- the scratch LUNs ------------------------------------------------------------------------ */
 
+static HRESULT check_unused(const struct lun *lun, struct error *err)
+{
+    static const struct host_roots roots = HOST_ROOTS_INIT;
+    struct host_use use;
+    HRESULT hr = host_lun_in_use(&roots, &lun->identity.info, &use, err);
+    if (hr == S_OK) {
+        hr = error_set(err, VSS_E_PROVIDER_VETO, "scratch LUN %s is %s", lun->url, use.text);
+    }
+    host_use_free(&use);
+    return FAILED(hr) ? hr : S_OK;
+}
+
 static HRESULT add_scratch(struct conform *c, const char *url, struct error *err)
 {
     struct lun *lun = NULL;
@@ -88,6 +102,12 @@ static HRESULT add_scratch(struct conform *c, const char *url, struct error *err
     if (!lun_info_is_unique(&lun->identity.info, &reason)) {
         hr = error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
                        "scratch LUN %s cannot be told from others: %s", lun->url, reason);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = scratch_check(c->config, lun, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = check_unused(lun, err);
     }
     for (size_t i = 0; SUCCEEDED(hr) && i < c->scratch_count; i++) {
         if (lun_info_compare(&c->scratch[i].info, &lun->identity.info) != LUN_DIFFERENT) {
@@ -137,7 +157,8 @@ static HRESULT read_scratch(struct conform *c, struct error *err)
     if (SUCCEEDED(hr) && c->scratch_count < 2) {
         hr = error_set(err, E_INVALIDARG,
                        "[array %s] must name two LUNs or more that may be overwritten, as "
-                       "\"scratch = URL URL\"; nothing else is touched",
+                       "\"scratch = URL URL\", each with its identity in a section [scratch NAME]; "
+                       "nothing else is touched",
                        c->section->name);
     }
     const struct scratch *s = c->scratch;
@@ -282,8 +303,22 @@ static HRESULT open_array(struct conform *c, const struct conform_options *optio
     if (SUCCEEDED(hr)) {
         hr = open_state(c, err);
     }
+    return hr;
+}
+
+/* The first bytes that are written. Where the provider does not know the LUN, or nothing at all
+ * yet, none are: it is only read. */
+static HRESULT fill_scratch(struct conform *c, struct error *err)
+{
+    HRESULT hr = S_OK;
     for (size_t i = 0; SUCCEEDED(hr) && i < c->scratch_count; i++) {
-        scratch_fill(c, i, 1);
+        struct scratch *s = &c->scratch[i];
+        s->is_own = scratch_is_own(c, i);
+        if (s->is_own) {
+            scratch_fill(c, i, 1);
+        } else {
+            (void)conform_digest(c, s->url, &s->digest);
+        }
         if (conform_has_failed(c)) {
             hr = error_set(err, VSS_E_UNEXPECTED, "%s", c->seen.data);
         }
@@ -310,7 +345,10 @@ HRESULT conform_open(struct conform *c, const struct conform_options *options, s
     *c = (struct conform){0};
     HRESULT hr =
         options->offline ? open_recording(c, options->offline, err) : open_array(c, options, err);
-    return SUCCEEDED(hr) ? open_provider(c, err) : hr;
+    if (SUCCEEDED(hr)) {
+        hr = open_provider(c, err);
+    }
+    return SUCCEEDED(hr) && !c->is_offline ? fill_scratch(c, err) : hr;
 }
 
 static void remove_state(const char *directory)

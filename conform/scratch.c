@@ -18,11 +18,31 @@ static bool is_same(const struct scratch *s, const struct lun *lun)
            strcmp(was, info->serial_number ? info->serial_number : "") == 0;
 }
 
+bool scratch_is_own(struct conform *c, size_t index)
+{
+    struct provider_arena arena = PROVIDER_ARENA_INIT;
+    struct vss_supported_out out = {0};
+    const char *device = c->scratch[index].url;
+    const struct vss_luns_in in = {.struct_size = sizeof(in),
+                                   .lun_count = 1,
+                                   .devices = &device,
+                                   .luns = &c->scratch[index].info};
+    HRESULT hr = conform_call(c, VSS_OP_FILL_IN_LUN_INFO, &in, &out, &arena, NULL);
+    provider_arena_free(&arena);
+    return SUCCEEDED(hr) && out.is_supported == 1;
+}
+
 struct lun *scratch_open(struct conform *c, size_t index, bool read_only)
 {
     struct error err = {0};
     struct lun *lun = NULL;
     if (conform_skip_offline(c, CONFORM_LOOKS)) {
+        return NULL;
+    }
+    if (!read_only && !c->scratch[index].is_own) {
+        conform_fail_op(c, VSS_OP_FILL_IN_LUN_INFO,
+                        "FillInLunInfo: the answer for %s was not 1: nothing is written to it",
+                        c->scratch[index].url);
         return NULL;
     }
     if (FAILED(lun_open(c->scratch[index].url, &c->env.lun, read_only, &lun, &err))) {

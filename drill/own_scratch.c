@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which LUNs a drill may write to: those that the configuration calls scratch, by address and by
- * identity. A URL that was mistyped names another LUN, and that one's identity is not written
- * there.
- */
+ * identity. */
 #include "common/buffer.h"
 #include "drill/own_internal.h"
+#include "lun/scratch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +20,8 @@ void own_forget(struct own_drill *o)
     }
 }
 
-static HRESULT look(struct own_drill *o, const char *name, struct own_lun *out, struct error *err)
+static HRESULT look(struct own_drill *o, const char *name, bool is_scratch, struct own_lun *out,
+                    struct error *err)
 {
     struct lun *lun = NULL;
     struct raw *raw = NULL;
@@ -32,6 +32,9 @@ static HRESULT look(struct own_drill *o, const char *name, struct own_lun *out, 
     if (SUCCEEDED(hr) && !lun_info_is_unique(&lun->identity.info, &reason)) {
         hr = error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
                        "%s has no page-83 identity that is its alone: %s", lun->url, reason);
+    }
+    if (SUCCEEDED(hr) && is_scratch) {
+        hr = scratch_check(o->config, lun, err);
     }
     if (SUCCEEDED(hr)) {
         (void)lun_info_key(&lun->identity.info, out->key);
@@ -53,37 +56,6 @@ static HRESULT look(struct own_drill *o, const char *name, struct own_lun *out, 
     raw_close(raw);
     lun_close(lun);
     return hr;
-}
-
-/* [scratch NAME] with this address and this identity? */
-static HRESULT check_is_scratch(const struct own_drill *o, const struct own_lun *lun,
-                                struct error *err)
-{
-    for (size_t i = 0; i < o->config->section_count; i++) {
-        const struct config_section *s = &o->config->sections[i];
-        struct lun_address address;
-        const char *url = config_value(s, "lun", "");
-        const char *identity = config_value(s, "identity", "");
-        if (strcmp(s->kind, "scratch") != 0 || FAILED(lun_address_parse(url, &address, NULL))) {
-            continue;
-        }
-        char *named = lun_address_text(&address);
-        bool is_it = named && strcmp(named, lun->url) == 0;
-        free(named);
-        if (is_it && strcmp(identity, lun->key) == 0) {
-            return S_OK;
-        }
-        if (is_it) {
-            return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
-                             "%s is %s, and [scratch %s] says that the scratch LUN there is %s: "
-                             "nothing is written to it",
-                             lun->url, lun->key, s->name, *identity ? identity : "(no identity)");
-        }
-    }
-    return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
-                     "%s is no scratch LUN of the configuration: nothing is written to it; where "
-                     "it is one, add a section [scratch NAME] with lun = %s and identity = %s",
-                     lun->url, lun->url, lun->key);
 }
 
 static HRESULT check_fits(const struct own_lun *scratch, const struct own_lun *volume,
@@ -123,12 +95,9 @@ HRESULT own_look(struct own_drill *o, struct error *err)
 {
     HRESULT hr = S_OK;
     for (size_t i = 0; i < o->options->count && SUCCEEDED(hr); i++) {
-        hr = look(o, o->options->volumes[i], &o->volumes[i], err);
+        hr = look(o, o->options->volumes[i], false, &o->volumes[i], err);
         if (SUCCEEDED(hr)) {
-            hr = look(o, o->options->onto[i], &o->scratch[i], err);
-        }
-        if (SUCCEEDED(hr)) {
-            hr = check_is_scratch(o, &o->scratch[i], err);
+            hr = look(o, o->options->onto[i], true, &o->scratch[i], err);
         }
         if (SUCCEEDED(hr)) {
             hr = check_fits(&o->scratch[i], &o->volumes[i], err);

@@ -51,6 +51,9 @@ tgtadm --op new --mode logicalunit --tid 1 --lun 4 --backing-store "$lab/disks/o
 tgtadm --op update --mode logicalunit --tid 1 --lun 4 --params "scsi_id=6001405$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')0,scsi_sn=CONFORM4"
 other_is_untouched() { cmp "$work/other.img" "$lab/disks/other.img" || die "a LUN that is not scratch was written to"; }
 
+key() { "$lunshadow" luns --json "$target/$1" | sed -n 's/.*"key": "\(.*\)",/\1/p'; }
+scratch_sections=$(for i in 1 2 3; do printf '[scratch s%s]\nlun = %s\nidentity = %s\n' $i "$target/$i" "$(key $i)"; done)
+
 # configure ARRAY PROVIDER [LINE...]: $work/conform.conf with this one array.
 configure() {
     local array=$1 provider=$2
@@ -60,5 +63,6 @@ configure() {
         for key in socket control_port directory; do printf '%s = %s\n' "$key" "$(setting "$key")"; done
         printf 'max_hold_ms = 3000\nscratch = %s %s\nscratch2 = %s\n' "$target/1" "$target/2" "$target/3"
         [ $# -eq 0 ] || printf '%s\n' "$@"
+        printf '\n%s\n' "$scratch_sections"
     } >"$work/conform.conf"
 }

@@ -53,6 +53,15 @@ out_has 'are one'
 sed "s|^scratch = .*|scratch = $target/1 $target/3|; /^scratch2/d" "$work/conform.conf" >"$work/sizes.conf"
 run 2 --config "$work/sizes.conf" --array tgt
 out_has 'of one size'
+disks() { sha256sum "$lab"/disks/*.img; }
+disks >"$work/before"
+sed "/^\[scratch s1\]/,/^\[scratch s2\]/s|^identity = .*|identity = $(key 2)|" "$work/conform.conf" >"$work/mapped.conf"
+run 2 --config "$work/mapped.conf" --array tgt
+out_has "$target/1 is $(key 1), and .scratch s1. says that the scratch LUN there is $(key 2): nothing is written"
+sed 's/^\[scratch s2\]/[spare s2]/' "$work/conform.conf" >"$work/unnamed.conf"
+run 2 --config "$work/unnamed.conf" --array tgt
+out_has "add a section .scratch NAME. with lun = $target/2 and identity = $(key 2)"
+disks | cmp -s - "$work/before" || die "a LUN that is not scratch by address and identity was written to"
 
 # ---- what conforms ----
 run 0 --config "$work/conform.conf" --array tgt
@@ -105,7 +114,9 @@ cd "$work"
 "$lunshadow" provider new acme >/dev/null
 "${CC:-cc}" -std=c11 -fPIC -shared -fvisibility=hidden "-I$source/include" -o acme.so acme/provider.c
 configure acme "$example"
+disks >"$work/before"
 run 1 --config "$work/conform.conf" --array acme --provider acme.so
+disks | cmp -s - "$work/before" || die "a LUN that the provider does not call its own was written to"
 out_has '^To do, in this order:$'
 out_has '^conform: [0-9]+ of [0-9]+ cases held'
 for word in 'AreLunsSupported: the answer' 'FillInLunInfo: the answer' 'begin_prepare: to do' 'end_prepare: to do' \
