@@ -70,7 +70,7 @@ const struct conform_case conform_cases[] = {
     {"commit.originals", NEEDS_NOTHING, CREATE "CommitSnapshots",
      "no byte of an original is written", case_commit_originals},
     {"commit.point-in-time", NEEDS_CONSISTENT_SET, PAGE "GetProviderCapabilities",
-     "all LUNs of a set are cut at one moment, while dependent writes go on",
+     "all LUNs of a set are cut at one moment of the commit, while dependent writes go on",
      case_commit_point_in_time},
 
     {"abort.every-stage", NEEDS_NOTHING, CREATE "AbortSnapshots",
@@ -138,7 +138,8 @@ const struct conform_case conform_cases[] = {
     {"resync.new-process", NEEDS_RESYNC, PAGE "ONE SHAPE",
      "each poll goes on from the last one's state, in a new process", case_resync_new_process},
     {"resync.labels-last", NEEDS_RESYNC, PAGE "ResyncLuns",
-     "while it is not done no label of the copy is on the destination", case_resync_labels_last},
+     "while the bodies are not done no block of an end of the copy is on its destination",
+     case_resync_labels_last},
     {"resync.cancel", NEEDS_RESYNC, PAGE "ResyncLuns",
      "cancel is harmless twice, and a new resync makes the destinations whole", case_resync_cancel},
     {"resync.cancel-unheard", NEEDS_RESYNC, PAGE "ResyncLuns",

@@ -34,6 +34,7 @@ struct conform {
     char *initiator;
     struct scratch scratch[SCRATCH_MAX];
     size_t scratch_count;
+    uint64_t fills;        /* of scratch LUNs; each has a content that was never there before */
     struct visible before; /* what was visible at the start: none of it is a copy of this run */
 
     const char *record_path;    /* the run is recorded there; NULL: nowhere */
@@ -113,8 +114,8 @@ struct lun *scratch_open(struct conform *c, size_t index, bool read_only);
 /* Asks the provider whether it is its array's. */
 bool scratch_is_own(struct conform *c, size_t index);
 
-/* Writes blocks that carry seed at both ends and in between; takes the digest anew. */
-void scratch_fill(struct conform *c, size_t index, unsigned seed);
+/* Writes what was never there before, at both ends and in between; takes the digest anew. */
+void scratch_fill(struct conform *c, size_t index);
 
 /* XXH64 of the whole LUN at url. */
 bool conform_digest(struct conform *c, const char *url, uint64_t *out);

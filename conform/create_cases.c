@@ -14,7 +14,6 @@
 #define HOLD_LIMIT_US   10000000u
 #define TRIES           3 /* a machine that was busy elsewhere is no finding */
 #define WRITES_AT_LEAST 20u
-#define WRITER_WAIT_MS  10000u
 
 void case_begin_same_lun(struct conform *c)
 {
@@ -204,22 +203,28 @@ void case_commit_quick(struct conform *c)
     }
 }
 
-/* Copies of this kind (0: the provider's choice). What is written after the cut must not be on
- * them.
- */
+static bool fill_both(struct conform *c)
+{
+    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+        scratch_fill(c, i);
+    }
+    return !conform_has_failed(c);
+}
+
+/* Copies of this kind (0: the provider's choice). What is written right before the cut must be on
+ * them, and nothing of what is written after it. */
 static void make_copies(struct conform *c, uint32_t kind)
 {
     struct trial t;
     uint64_t cut[TRIAL_LUNS];
     trial_start(&t, c);
     t.context |= kind;
+    bool is_made = trial_advance(&t, TRIAL_PRE_COMMITTED) && fill_both(c);
     for (size_t i = 0; i < TRIAL_LUNS; i++) {
         cut[i] = c->scratch[i].digest;
     }
-    bool is_made = trial_advance(&t, TRIAL_POST_COMMITTED);
-    for (size_t i = 0; is_made && i < TRIAL_LUNS; i++) {
-        scratch_fill(c, i, 2);
-    }
+    is_made = is_made && trial_advance(&t, TRIAL_COMMITTED) && fill_both(c) &&
+              trial_advance(&t, TRIAL_POST_COMMITTED) && fill_both(c);
     if (is_made && trial_advance(&t, TRIAL_SHOWN) && trial_expect_visible(&t)) {
         for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
             (void)trial_expect_content(&t, i, cut[i], "what its original was at the commit");
@@ -264,17 +269,28 @@ void case_commit_originals(struct conform *c)
     c->rewrites = true; /* it has been said */
 }
 
-static void expect_one_moment(struct trial *t, uint64_t written)
+/* What the writer had written of each LUN when CommitSnapshots was called, and when it returned. */
+struct moments {
+    uint64_t before[TRIAL_LUNS];
+    uint64_t after[TRIAL_LUNS];
+};
+
+/* One more record than was acknowledged may have been under way. */
+static void expect_one_moment(struct trial *t, const struct moments *m)
 {
     uint64_t on[TRIAL_LUNS] = {0};
     for (size_t i = 0; i < TRIAL_LUNS; i++) {
         if (!dependent_writer_read(t->c, t->urls[i], &on[i])) {
             return;
         }
-    }
-    if (on[0] < WRITES_AT_LEAST || on[0] > written) {
-        conform_fail(t->c, "the first copy has record %llu of %llu", (unsigned long long)on[0],
-                     (unsigned long long)written);
+        if (on[i] < m->before[i] || on[i] > m->after[i] + 1) {
+            conform_fail(
+                t->c,
+                "the copy of %s has record %llu; %llu was the last before the commit, %llu "
+                "when it was over",
+                t->luns[i].device, (unsigned long long)on[i], (unsigned long long)m->before[i],
+                (unsigned long long)m->after[i]);
+        }
     }
     if (on[1] > on[0] || on[0] - on[1] > 1) {
         conform_fail(t->c,
@@ -284,22 +300,31 @@ static void expect_one_moment(struct trial *t, uint64_t written)
     }
 }
 
+/* Cuts while the writer goes on, before and after. */
+static bool cut_under_writes(struct trial *t, struct dependent_writer *writer, struct moments *m)
+{
+    if (!dependent_writer_wait(t->c, writer, WRITES_AT_LEAST) ||
+        !trial_advance(t, TRIAL_PRE_COMMITTED) ||
+        !dependent_writer_wait(t->c, writer, WRITES_AT_LEAST)) {
+        return false;
+    }
+    dependent_writer_look(writer, m->before);
+    bool is_cut = trial_advance(t, TRIAL_COMMITTED);
+    dependent_writer_look(writer, m->after);
+    return is_cut && dependent_writer_wait(t->c, writer, WRITES_AT_LEAST) &&
+           trial_advance(t, TRIAL_POST_COMMITTED);
+}
+
 void case_commit_point_in_time(struct conform *c)
 {
     struct trial t;
-    uint64_t written = 0;
+    struct moments m = {0};
     trial_start(&t, c);
     struct dependent_writer *writer = dependent_writer_start(c);
-    if (writer && dependent_writer_wait(writer, WRITES_AT_LEAST, WRITER_WAIT_MS) &&
-        trial_advance(&t, TRIAL_POST_COMMITTED)) {
-        written = dependent_writer_stop(c, writer);
-        writer = NULL;
-        if (trial_advance(&t, TRIAL_SHOWN) && trial_expect_visible(&t)) {
-            expect_one_moment(&t, written);
-        }
-    } else if (writer && !conform_has_failed(c)) {
-        conform_fail(c, "the scratch LUNs take no writes");
+    bool is_cut = writer && cut_under_writes(&t, writer, &m);
+    dependent_writer_stop(c, writer);
+    if (is_cut && trial_advance(&t, TRIAL_SHOWN) && trial_expect_visible(&t)) {
+        expect_one_moment(&t, &m);
     }
-    (void)dependent_writer_stop(c, writer);
     trial_end(&t);
 }

@@ -100,7 +100,7 @@ void case_life_two_sets(struct conform *c)
     }
     bool has_first = trial_advance(&first, TRIAL_FINISHED);
     for (size_t i = 0; has_first && i < TRIAL_LUNS; i++) {
-        scratch_fill(c, i, 5);
+        scratch_fill(c, i);
     }
     if (has_first && trial_advance(&second, TRIAL_FINISHED) && trial_expect_visible(&second)) {
         for (uint32_t i = 0; i < TRIAL_LUNS; i++) {

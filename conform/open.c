@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a run begins and ends with. */
+#include "common/clock.h"
 #include "common/process.h"
 #include "conform/offline.h"
 #include "lun/host/in_use.h"
@@ -315,7 +316,7 @@ static HRESULT fill_scratch(struct conform *c, struct error *err)
         struct scratch *s = &c->scratch[i];
         s->is_own = scratch_is_own(c, i);
         if (s->is_own) {
-            scratch_fill(c, i, 1);
+            scratch_fill(c, i);
         } else {
             (void)conform_digest(c, s->url, &s->digest);
         }
@@ -342,7 +343,7 @@ static HRESULT open_recording(struct conform *c, const char *path, struct error 
 
 HRESULT conform_open(struct conform *c, const struct conform_options *options, struct error *err)
 {
-    *c = (struct conform){0};
+    *c = (struct conform){.fills = (uint64_t)clock_filetime()};
     HRESULT hr =
         options->offline ? open_recording(c, options->offline, err) : open_array(c, options, err);
     if (SUCCEEDED(hr)) {

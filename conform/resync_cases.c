@@ -176,7 +176,7 @@ void case_resync_copy_intact(struct conform *c)
     if (is_done && trial_expect_visible(&r.t)) {
         for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
             (void)trial_expect_content(&r.t, i, r.wanted[i], "what it was before the resync");
-            scratch_fill(c, i, TRIAL_FILL_AFTER + 1);
+            scratch_fill(c, i);
         }
         r.id = id_new();
         r.is_done = false;
@@ -196,40 +196,119 @@ void case_resync_new_process(struct conform *c)
     resync_end(&r);
 }
 
-static bool has_label_of_copy(struct conform *c, size_t index, const uint8_t *wanted,
-                              uint32_t bytes)
+/* First and last blocks of a LUN, one behind the other: on the copy, on its destination before. */
+struct edges {
+    uint8_t *copy;
+    uint8_t *old;
+    uint8_t *now;
+};
+
+static bool read_edges(struct conform *c, struct lun *lun, uint8_t *out)
 {
-    bool is_equal = false;
-    struct lun *lun = scratch_open(c, index, true);
-    uint8_t *data = malloc(bytes);
-    if (lun && data && SUCCEEDED(block_read(&lun->block, 0, 1, data, NULL))) {
-        is_equal = memcmp(data, wanted, bytes) == 0;
+    struct error err = {0};
+    uint32_t blocks = TRIAL_EDGE_BYTES / lun->block.block_bytes;
+    HRESULT hr = block_read(&lun->block, 0, blocks, out, &err);
+    if (SUCCEEDED(hr)) {
+        hr = block_read(&lun->block, lun->block.block_count - blocks, blocks,
+                        out + TRIAL_EDGE_BYTES, &err);
     }
-    free(data);
-    lun_close(lun);
-    return is_equal;
+    if (FAILED(hr)) {
+        conform_fail(c, "the ends of %s cannot be read: %s", lun->url, error_text(&err));
+    }
+    return SUCCEEDED(hr);
 }
 
-/* The first block of the copy must not be on the destination while the resync is not done. */
+static bool read_edges_of_scratch(struct conform *c, size_t index, uint8_t *out)
+{
+    struct lun *lun = scratch_open(c, index, true);
+    bool is_read = lun && read_edges(c, lun, out);
+    lun_close(lun);
+    return is_read;
+}
+
+static bool edges_open(struct resync *r, uint32_t i, struct edges *e)
+{
+    struct error err = {0};
+    struct lun *lun = NULL;
+    e->copy = malloc(2 * TRIAL_EDGE_BYTES);
+    e->old = malloc(2 * TRIAL_EDGE_BYTES);
+    e->now = malloc(2 * TRIAL_EDGE_BYTES);
+    HRESULT hr = e->copy && e->old && e->now ? trial_open_copy(&r->t, i, true, &lun, &err)
+                                             : error_set(&err, E_OUTOFMEMORY, "out of memory");
+    if (FAILED(hr)) {
+        conform_fail(r->t.c, "%s", error_text(&err));
+    }
+    bool is_read = lun && read_edges(r->t.c, lun, e->copy);
+    lun_close(lun);
+    return is_read && read_edges_of_scratch(r->t.c, i, e->old);
+}
+
+static void edges_close(struct edges *e)
+{
+    free(e->copy);
+    free(e->old);
+    free(e->now);
+}
+
+/* The first byte of a block that was not the copy's before and is now; UINT64_MAX: none. */
+static uint64_t find_label(const struct edges *e, uint32_t block, uint64_t lun_bytes)
+{
+    for (uint64_t at = 0; at < 2 * TRIAL_EDGE_BYTES; at += block) {
+        if (memcmp(e->copy + at, e->old + at, block) != 0 &&
+            memcmp(e->copy + at, e->now + at, block) == 0) {
+            return at < TRIAL_EDGE_BYTES ? at : lun_bytes - 2 * TRIAL_EDGE_BYTES + at;
+        }
+    }
+    return UINT64_MAX;
+}
+
+/* Looks, then asks: an array that works while nobody asks may have come to the ends by now, and
+ * then says so. */
+static bool poll_for_labels(struct resync *r, const struct edges *edges)
+{
+    struct conform *c = r->t.c;
+    uint64_t found[TRIAL_LUNS];
+    uint64_t bodies = 0;
+    for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
+        const struct scratch *s = &c->scratch[i];
+        uint64_t bytes = s->block_count * s->block_bytes;
+        if (!read_edges_of_scratch(c, i, edges[i].now)) {
+            return false;
+        }
+        found[i] = find_label(&edges[i], s->block_bytes, bytes);
+        bodies += bytes - 2 * TRIAL_EDGE_BYTES;
+    }
+    if (!must_call(r, VSS_OP_RESYNC_POLL)) {
+        return false;
+    }
+    for (uint32_t i = 0; !r->is_done && r->bytes_done < bodies && i < TRIAL_LUNS; i++) {
+        if (found[i] != UINT64_MAX) {
+            conform_fail(c,
+                         "byte %llu of %s is the copy's while the resync is at %llu of %llu bytes",
+                         (unsigned long long)found[i], c->scratch[i].url,
+                         (unsigned long long)r->bytes_done, (unsigned long long)r->bytes_total);
+        }
+    }
+    return !conform_has_failed(c);
+}
+
+/* No block of an end must become the copy's while the bodies are not done. */
 void case_resync_labels_last(struct conform *c)
 {
     struct resync r;
-    uint32_t bytes = c->scratch[0].block_bytes;
-    uint8_t *wanted = malloc(bytes);
-    scratch_fill(c, 0, TRIAL_FILL_BEFORE);
-    struct lun *lun = scratch_open(c, 0, true);
-    bool is_read = wanted && lun && SUCCEEDED(block_read(&lun->block, 0, 1, wanted, NULL));
-    lun_close(lun);
-    bool goes_on = resync_prepare(&r, c) && is_read && resync_start(&r);
+    struct edges edges[TRIAL_LUNS] = {{0}};
+    bool goes_on = resync_prepare(&r, c) && trial_expect_visible(&r.t);
+    for (uint32_t i = 0; goes_on && i < TRIAL_LUNS; i++) {
+        goes_on = edges_open(&r, i, &edges[i]);
+    }
+    goes_on = goes_on && resync_start(&r);
     while (goes_on && !r.is_done) {
-        if (has_label_of_copy(c, 0, wanted, bytes)) {
-            conform_fail(c, "the first block is copied while the resync is at %llu of %llu bytes",
-                         (unsigned long long)r.bytes_done, (unsigned long long)r.bytes_total);
-        }
-        goes_on = !conform_has_failed(c) && must_call(&r, VSS_OP_RESYNC_POLL);
+        goes_on = poll_for_labels(&r, edges);
+    }
+    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+        edges_close(&edges[i]);
     }
     resync_end(&r);
-    free(wanted);
 }
 
 static void start_again(struct resync *r)

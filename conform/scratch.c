@@ -101,17 +101,19 @@ bool conform_digest(struct conform *c, const char *url, uint64_t *out)
     return is_read;
 }
 
-static void make_mark(uint8_t *data, size_t index, unsigned seed, uint64_t lba)
+/* Of one fill and one place, no eight bytes of it like others. */
+static void make_mark(uint8_t *data, uint64_t fill, uint64_t lba)
 {
-    uint64_t start = (uint64_t)seed * 131 + index * 31 + lba * 7;
-    for (uint32_t i = 0; i < MARK_BYTES; i++) {
-        data[i] = (uint8_t)((start + i) ^ (i >> 8));
+    const uint64_t from[] = {fill, lba};
+    uint64_t value = XXH64(from, sizeof(from), 0);
+    for (uint32_t i = 0; i < MARK_BYTES; i += sizeof(value)) {
+        value = value * 6364136223846793005u + 1442695040888963407u;
+        memcpy(data + i, &value, sizeof(value));
     }
 }
 
 /* The first block of each mark, the last one ending with the LUN. */
-static HRESULT write_marks(struct lun *lun, size_t index, unsigned seed, uint8_t *data,
-                           struct error *err)
+static HRESULT write_marks(struct lun *lun, uint64_t fill, uint8_t *data, struct error *err)
 {
     uint64_t count = lun->block.block_count;
     uint32_t blocks = MARK_BYTES / lun->block.block_bytes;
@@ -123,13 +125,13 @@ static HRESULT write_marks(struct lun *lun, size_t index, unsigned seed, uint8_t
     for (uint64_t i = 0; SUCCEEDED(hr) && i < MARKS; i++) {
         uint64_t lba = (count - blocks) / (MARKS - 1) * i;
         lba = i == MARKS - 1 ? count - blocks : lba;
-        make_mark(data, index, seed, lba);
+        make_mark(data, fill, lba);
         hr = block_write(&lun->block, lba, blocks, data, err);
     }
     return SUCCEEDED(hr) ? block_flush(&lun->block, err) : hr;
 }
 
-void scratch_fill(struct conform *c, size_t index, unsigned seed)
+void scratch_fill(struct conform *c, size_t index)
 {
     struct error err = {0};
     if (c->is_offline) {
@@ -138,7 +140,7 @@ void scratch_fill(struct conform *c, size_t index, unsigned seed)
     uint8_t *data = malloc(MARK_BYTES);
     struct lun *lun = data ? scratch_open(c, index, false) : NULL;
     c->rewrites = true;
-    if (lun && FAILED(write_marks(lun, index, seed, data, &err))) {
+    if (lun && FAILED(write_marks(lun, ++c->fills, data, &err))) {
         conform_fail(c, "scratch LUN %s cannot be written: %s", lun->url, error_text(&err));
     } else if (lun) {
         (void)digest_lun(c, lun, &c->scratch[index].digest);

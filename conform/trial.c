@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EDGE_BYTES (1u << 20) /* that a resync takes for labels */
-
 void trial_start(struct trial *t, struct conform *c)
 {
     *t = (struct trial){.c = c,
@@ -231,18 +229,18 @@ bool trial_prepare_resync(struct trial *t, struct conform *c, struct vss_resync_
 {
     trial_start(t, c);
     for (size_t i = 0; i < TRIAL_LUNS; i++) {
-        scratch_fill(c, i, TRIAL_FILL_BEFORE);
+        scratch_fill(c, i);
         wanted[i] = c->scratch[i].digest;
     }
     if (conform_has_failed(c) || !trial_advance(t, TRIAL_FINISHED)) {
         return false;
     }
     for (size_t i = 0; i < TRIAL_LUNS; i++) {
-        scratch_fill(c, i, TRIAL_FILL_AFTER);
+        scratch_fill(c, i);
         luns[i] = (struct vss_resync_lun){.snapshot = t->luns[i].destination,
                                           .destination = c->scratch[i].info,
                                           .snapshot_state = t->luns[i].state,
-                                          .edge_bytes = EDGE_BYTES};
+                                          .edge_bytes = TRIAL_EDGE_BYTES};
     }
     return !conform_has_failed(c);
 }

@@ -66,8 +66,7 @@ bool trial_must_change(struct trial *t, uint32_t flag);
 /* Starts a set whose copies have one content and whose originals another by now, and fills in the
  * pairs that a resync would be told of; wanted: digests of the copies. trial_end() ends it also
  * where this is false, after a finding. */
-#define TRIAL_FILL_BEFORE 3 /* seed of what the copies have */
-#define TRIAL_FILL_AFTER  4 /* and of what the originals have */
+#define TRIAL_EDGE_BYTES (1u << 20) /* that a resync takes for labels */
 bool trial_prepare_resync(struct trial *t, struct conform *c, struct vss_resync_lun *luns,
                           uint64_t *wanted);
 
@@ -89,6 +88,11 @@ bool trial_expect_invisible(struct trial *t, const char *when);
 
 /* After the set's end: not visible, and the copies can neither be cut nor shown. */
 void trial_expect_gone(struct trial *t, uint32_t first, uint32_t count, const char *when);
+
+/* Opens copy i where trial_look() found it. Another LUN may have that address by now:
+ * VSS_E_OBJECT_NOT_FOUND where the identity is not the copy's. */
+HRESULT trial_open_copy(struct trial *t, uint32_t i, bool read_only, struct lun **out,
+                        struct error *err);
 
 /* The content of copy i must be this. */
 bool trial_expect_content(struct trial *t, uint32_t i, uint64_t digest, const char *what);

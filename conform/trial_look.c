@@ -95,19 +95,29 @@ bool trial_expect_content(struct trial *t, uint32_t i, uint64_t digest, const ch
     return found == digest;
 }
 
+HRESULT trial_open_copy(struct trial *t, uint32_t i, bool read_only, struct lun **out,
+                        struct error *err)
+{
+    HRESULT hr = lun_open(t->urls[i], &t->c->env.lun, read_only, out, err);
+    if (SUCCEEDED(hr) &&
+        lun_info_compare(&t->luns[i].destination, &(*out)->identity.info) != LUN_SAME) {
+        hr = error_set(err, VSS_E_OBJECT_NOT_FOUND, "%s is not the copy any more", (*out)->url);
+        lun_close(*out);
+        *out = NULL;
+    }
+    return hr;
+}
+
 enum access { READ, WRITE };
 
-/* One block of the copy, in a session of its own. At an address may be another LUN by now: nothing
- * is read or written before the identity was compared. */
+/* One block of the copy, in a session of its own. */
 static HRESULT reach_copy(struct trial *t, uint32_t i, uint64_t lba, enum access access,
                           uint8_t *block, struct error *err)
 {
     struct lun *lun = NULL;
-    HRESULT hr = lun_open(t->urls[i], &t->c->env.lun, access == READ, &lun, err);
-    if (SUCCEEDED(hr) &&
-        (lun_info_compare(&t->luns[i].destination, &lun->identity.info) != LUN_SAME ||
-         lun->block.block_bytes != t->c->scratch[i].block_bytes)) {
-        hr = error_set(err, VSS_E_OBJECT_NOT_FOUND, "%s is not the copy any more", lun->url);
+    HRESULT hr = trial_open_copy(t, i, access == READ, &lun, err);
+    if (SUCCEEDED(hr) && lun->block.block_bytes != t->c->scratch[i].block_bytes) {
+        hr = error_set(err, VSS_E_OBJECT_NOT_FOUND, "%s has blocks of another size", lun->url);
     }
     if (SUCCEEDED(hr)) {
         hr = access == READ ? block_read(&lun->block, lba, 1, block, err)

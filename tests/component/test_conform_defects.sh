@@ -10,7 +10,7 @@ plugins=${3:?}
 # shellcheck source=tests/component/conform_lab.sh
 . "$(dirname "$0")/conform_lab.sh"
 
-# DEFECT CASE, one to a line. Those of the table itself are plug-ins of their own.
+# DEFECT CASE [CASE BEFORE IT], one to a line. Those of the table itself are plug-ins of their own.
 defects() {
     cat <<'TEXT'
 table1 table.accepted
@@ -36,10 +36,14 @@ post-commits-anything commit.order
 no-figures commit.figures
 slow-commit commit.quick
 copies-late commit.content
+copies-early commit.content
 claims-differential commit.differential
 copies-late commit.plex
+plex-late commit.plex commit.content
 scribbles commit.originals
 torn commit.point-in-time
+evicts-and-tears commit.point-in-time
+copies-early commit.point-in-time
 aborts-later abort.every-stage
 aborts-once abort.twice
 aborts-by-state abort.without-states
@@ -94,12 +98,13 @@ diff <(grep '^[a-z]' "$work/list" | cut -d' ' -f1 | sort) <(defects | cut -d' ' 
 
 arguments=()
 failed=0
-while read -r defect name; do
+while read -r defect name before; do
     case $defect in
     table?) configure broken "$plugins/provider_broken_$defect.so" ;;
     *) configure broken "$plugins/provider_broken.so" "defect = $defect" "marker = $work/marker.$name" ;;
     esac
     arguments=(--config "$work/conform.conf" --array broken --case "$name")
+    [ -z "$before" ] || arguments+=(--case "$before")
     code=0
     "$conform" "${arguments[@]}" >"$work/out" 2>&1 </dev/null || code=$?
     if [ "$code" -ne 1 ] || ! grep -qx "FAIL         $name" "$work/out"; then

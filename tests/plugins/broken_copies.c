@@ -39,6 +39,79 @@ static HRESULT copy_late(const struct way *w)
     return SUCCEEDED(hr) ? forward(w) : hr;
 }
 
+static HRESULT copy_plex_late(const struct way *w)
+{
+    const struct vss_set_in *in = w->in;
+    return in->context & VSS_VOLSNAP_ATTR_PLEX ? copy_late(w) : forward(w);
+}
+
+/* Whoever writes to the originals is thrown out before they are cut. */
+static HRESULT evict_writers(const struct way *w)
+{
+    const struct vss_set_in *in = w->in;
+    struct files f;
+    struct files_view view;
+    if (in->lun_count && SUCCEEDED(files_begin(w->call, &f)) && SUCCEEDED(files_show(&f, &view))) {
+        const struct files_lun *lun = files_find(&view, &in->luns[0].source);
+        if (lun) {
+            (void)files_evict(&f, lun->target);
+        }
+    }
+    return forward(w);
+}
+
+/* What the copies were after PreCommitSnapshots, which in the example tries how long it takes. */
+#define EARLY_MAX 2
+static struct early {
+    char *bytes;
+    size_t count;
+} early[EARLY_MAX];
+
+static void move_early(const struct way *w, bool is_back)
+{
+    const struct vss_set_in *in = w->in;
+    struct files f;
+    for (uint32_t i = 0; i < in->lun_count && i < EARLY_MAX; i++) {
+        struct files_copy_state copy = {0};
+        if (SUCCEEDED(files_begin(w->call, &f))) {
+            copy = copy_of(&f, &in->luns[i].state);
+        }
+        int fd = copy.path ? open(copy.path, O_RDWR | O_CLOEXEC) : -1;
+        struct stat st = {0};
+        if (fd < 0 || fstat(fd, &st) != 0) {
+            abort();
+        }
+        if (!is_back) {
+            free(early[i].bytes);
+            early[i] = (struct early){malloc((size_t)st.st_size), (size_t)st.st_size};
+        }
+        ssize_t moved = is_back ? pwrite(fd, early[i].bytes, early[i].count, 0)
+                                : pread(fd, early[i].bytes, early[i].count, 0);
+        if (moved != (ssize_t)early[i].count) {
+            abort();
+        }
+        (void)close(fd);
+    }
+}
+
+static HRESULT keep_early(const struct way *w)
+{
+    HRESULT hr = forward(w);
+    if (SUCCEEDED(hr)) {
+        move_early(w, false);
+    }
+    return hr;
+}
+
+static HRESULT commit_early(const struct way *w)
+{
+    HRESULT hr = forward(w);
+    if (SUCCEEDED(hr)) {
+        move_early(w, true);
+    }
+    return hr;
+}
+
 static HRESULT original_identity(const struct way *w)
 {
     const struct vss_set_in *in = w->in;
@@ -331,9 +404,11 @@ static HRESULT done_but_unsaid(const struct way *w)
 
 static HRESULT say_if_started_here(const struct way *w)
 {
+    static int count;
     struct vss_resync_out *out = w->out;
-    out->is_done = 1;
-    out->bytes_done = out->bytes_total = started_bytes;
+    out->is_done = ++count > 1;
+    out->bytes_total = started_bytes;
+    out->bytes_done = out->is_done ? started_bytes : 0;
     return started_bytes ? S_OK : refuse(w);
 }
 
@@ -414,6 +489,10 @@ static HRESULT list_backwards(const struct way *w)
 
 const struct spoil copy_spoils[] = {
     {"copies-late", VSS_OP_LOCATE_LUNS, copy_late},
+    {"plex-late", VSS_OP_LOCATE_LUNS, copy_plex_late},
+    {"copies-early", VSS_OP_PRE_COMMIT_SNAPSHOTS, keep_early},
+    {"copies-early", VSS_OP_COMMIT_SNAPSHOTS, commit_early},
+    {"evicts-and-tears", VSS_OP_PRE_COMMIT_SNAPSHOTS, evict_writers},
     {"original-identity", VSS_OP_GET_TARGET_LUNS, original_identity},
     {"swaps-targets", VSS_OP_GET_TARGET_LUNS, swap_targets},
     {"describes-another", VSS_OP_GET_TARGET_LUNS, describe_another},

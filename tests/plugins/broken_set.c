@@ -344,6 +344,7 @@ const struct spoil set_spoils[] = {
     {"no-figures", VSS_OP_COMMIT_SNAPSHOTS, no_figures},
     {"slow-commit", VSS_OP_COMMIT_SNAPSHOTS, slow_commit},
     {"torn", VSS_OP_COMMIT_SNAPSHOTS, torn},
+    {"evicts-and-tears", VSS_OP_COMMIT_SNAPSHOTS, torn},
     {"prepared-in-memory", VSS_OP_END_PREPARE_SNAPSHOTS, note_prepared},
     {"prepared-in-memory", VSS_OP_COMMIT_SNAPSHOTS, only_if_prepared_here},
     {"commits-anything", VSS_OP_COMMIT_SNAPSHOTS, commit_anything},
