@@ -21,6 +21,7 @@ struct scratch {
     uint64_t block_count;
     uint64_t digest; /* of all its content, as last taken */
     bool is_own;     /* FillInLunInfo says 1 */
+    bool is_onto;    /* a resync of this case has started onto it: its content is no finding */
 };
 
 struct conform {
@@ -43,7 +44,6 @@ struct conform {
 
     /* Of the case that runs. */
     struct buffer seen;  /* what was not as it must be, one line each */
-    bool rewrites;       /* it wrote to scratch LUNs: their content is no finding */
     const char *skipped; /* why it cannot be judged offline; NULL: it was */
 
     /* What each operation said when it first failed where it must not: the way that is left to go.

@@ -264,9 +264,9 @@ void case_commit_originals(struct conform *c)
         uint64_t now = 0;
         if (conform_digest(c, c->scratch[i].url, &now) && now != c->scratch[i].digest) {
             conform_fail(c, "%s was written to", c->scratch[i].url);
+            c->scratch[i].digest = now; /* it has been said */
         }
     }
-    c->rewrites = true; /* it has been said */
 }
 
 /* What the writer had written of each LUN when CommitSnapshots was called, and when it returned. */

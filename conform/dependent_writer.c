@@ -53,7 +53,6 @@ struct dependent_writer *dependent_writer_start(struct conform *c)
     for (size_t i = 0; i < LUNS; i++) {
         w->luns[i] = scratch_open(c, i, false);
     }
-    c->rewrites = true;
     int rc = w->luns[0] && w->luns[1] ? pthread_create(&w->thread, NULL, write_records, w) : -1;
     w->is_running = rc == 0;
     if (rc > 0) {

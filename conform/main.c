@@ -143,7 +143,8 @@ static int parse(struct request *r, int argc, char **argv)
     return -1;
 }
 
-/* What is on the scratch LUNs changes only where a case said that it would. */
+/* What is on a scratch LUN is what the case itself wrote there, unless a resync had begun onto it.
+ */
 static void check_scratch(struct conform *c)
 {
     for (size_t i = 0; !c->is_offline && i < c->scratch_count; i++) {
@@ -151,10 +152,11 @@ static void check_scratch(struct conform *c)
         if (!conform_digest(c, c->scratch[i].url, &now)) {
             continue;
         }
-        if (now != c->scratch[i].digest && !c->rewrites) {
+        if (now != c->scratch[i].digest && !c->scratch[i].is_onto) {
             conform_fail(c, "%s was written to", c->scratch[i].url);
         }
         c->scratch[i].digest = now;
+        c->scratch[i].is_onto = false;
     }
 }
 
@@ -172,7 +174,6 @@ static enum conform_verdict run_case(struct conform *c, const struct conform_cas
 {
     bool is_first = what == &conform_cases[0];
     buffer_free(&c->seen);
-    c->rewrites = false;
     c->skipped = NULL;
     if (!c->provider && !is_first) {
         conform_fail(c, "not reached: %s", error_text(&c->refusal));

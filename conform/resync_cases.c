@@ -76,9 +76,14 @@ static bool destinations_are_scratch(struct resync *r)
 
 static bool resync_start(struct resync *r)
 {
-    return destinations_are_scratch(r) &&
-           trial_must_change_destinations(&r->t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY) &&
-           must_call(r, VSS_OP_RESYNC_START);
+    bool is_started =
+        destinations_are_scratch(r) &&
+        trial_must_change_destinations(&r->t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY) &&
+        must_call(r, VSS_OP_RESYNC_START);
+    for (size_t i = 0; is_started && i < TRIAL_LUNS; i++) {
+        r->t.c->scratch[i].is_onto = true;
+    }
+    return is_started;
 }
 
 /* Polls to the end; renews: each in a process of its own. */
@@ -406,6 +411,7 @@ static void resync_larger(struct resync *r, size_t index)
         (void)conform_refused(c, VSS_OP_RESYNC_START, hr, &err,
                               "a larger destination (resize is not claimed)");
     } else if (conform_succeeded(c, VSS_OP_RESYNC_START, hr, &err)) {
+        c->scratch[index].is_onto = true;
         expect_resized(r, index);
     }
 }

@@ -139,7 +139,6 @@ void scratch_fill(struct conform *c, size_t index)
     }
     uint8_t *data = malloc(MARK_BYTES);
     struct lun *lun = data ? scratch_open(c, index, false) : NULL;
-    c->rewrites = true;
     if (lun && FAILED(write_marks(lun, ++c->fills, data, &err))) {
         conform_fail(c, "scratch LUN %s cannot be written: %s", lun->url, error_text(&err));
     } else if (lun) {

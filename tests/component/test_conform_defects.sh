@@ -70,6 +70,7 @@ deletes-set delete.only-that
 deletes-once delete.twice
 deletes-by-identity delete.original
 spoils-destination resync.content
+resyncs-neighbour resync.content
 overshoots resync.progress
 new-identity resync.identity
 spoils-copy resync.copy-intact
@@ -78,6 +79,7 @@ labels-first resync.labels-last
 cancels-once resync.cancel
 cancels-by-state resync.cancel-unheard
 takes-any resync.foreign
+writes-then-refuses resync.foreign
 leaves-sessions resync.ends-sessions
 lists-backwards changes.form
 lists-nothing changes.cover
@@ -89,6 +91,7 @@ commits-anything life.unknown-set
 odd-code life.foreign-states
 counts-on-luns life.no-luns
 takes-any resync.size
+writes-then-refuses resync.size
 TEXT
 }
 

@@ -351,6 +351,33 @@ static HRESULT spoil_destination(const struct way *w)
     return hr;
 }
 
+/* The LUN behind the destination's, too: 3 where the second is 2. */
+static HRESULT spoil_neighbour(const struct way *w)
+{
+    struct files f;
+    struct files_view view;
+    HRESULT hr = forward(w);
+    const struct files_lun *lun = SUCCEEDED(hr) ? destination_of(w, &f, &view) : NULL;
+    for (const struct files_lun *n = lun ? view.luns : NULL; n; n = n->next) {
+        if (n->target == lun->target && n->number == 3) {
+            write_to(n->path, 2 << 20);
+        }
+    }
+    return hr;
+}
+
+/* Whatever the destination is, the LUN that the copy was made of is written to. */
+static HRESULT write_then_refuse(const struct way *w)
+{
+    const struct vss_resync_in *in = w->in;
+    struct files f;
+    HRESULT hr = forward(w);
+    if (FAILED(hr) && SUCCEEDED(files_begin(w->call, &f))) {
+        write_to(copy_of(&f, &in->luns[0].snapshot_state).source, 2 << 20);
+    }
+    return hr;
+}
+
 static HRESULT spoil_copy(const struct way *w)
 {
     const struct vss_resync_in *in = w->in;
@@ -511,6 +538,8 @@ const struct spoil copy_spoils[] = {
     {"deletes-once", VSS_OP_ON_LUN_EMPTY, delete_once},
     {"deletes-by-identity", VSS_OP_ON_LUN_EMPTY, delete_by_identity},
     {"spoils-destination", VSS_OP_RESYNC_START, spoil_destination},
+    {"resyncs-neighbour", VSS_OP_RESYNC_START, spoil_neighbour},
+    {"writes-then-refuses", VSS_OP_RESYNC_START, write_then_refuse},
     {"spoils-copy", VSS_OP_RESYNC_START, spoil_copy},
     {"overshoots", VSS_OP_RESYNC_START, overshoot},
     {"new-identity", VSS_OP_RESYNC_START, new_identity},
