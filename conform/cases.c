@@ -141,9 +141,11 @@ const struct conform_case conform_cases[] = {
      "while the bodies are not done no block of an end of the copy is on its destination",
      case_resync_labels_last},
     {"resync.cancel", NEEDS_RESYNC, PAGE "ResyncLuns",
-     "cancel is harmless twice, and a new resync makes the destinations whole", case_resync_cancel},
+     "cancel stops it and is harmless twice, and a new resync makes the destinations whole",
+     case_resync_cancel},
     {"resync.cancel-unheard", NEEDS_RESYNC, PAGE "ResyncLuns",
-     "cancel needs no state, where the answer to start was lost", case_resync_cancel_unheard},
+     "cancel needs no state to stop it, where the answer to start was lost",
+     case_resync_cancel_unheard},
     {"resync.foreign", NEEDS_RESYNC, EX "ResyncLuns", "a destination of another array is refused",
      case_resync_foreign},
     {"resync.ends-sessions", NEEDS_RESYNC, PAGE "OnLunStateChange",
@@ -154,7 +156,8 @@ const struct conform_case conform_cases[] = {
      "extent_max",
      case_changes_form},
     {"changes.cover", NEEDS_CHANGES, PAGE "ListChanges",
-     "every block that differs between a copy and its original is named, or is_known is 0",
+     "every block that differs between a copy and its original is named, whichever of them was "
+     "written, or is_known is 0",
      case_changes_cover},
     {"changes.foreign", NEEDS_CHANGES, PAGE "ListChanges",
      "of a destination of another array nothing is known", case_changes_foreign},
@@ -176,7 +179,7 @@ const struct conform_case conform_cases[] = {
 
     /* Last: the destination is smaller afterwards. */
     {"resync.size", NEEDS_OTHER_SIZE, EX "ResyncLuns",
-     "a larger destination becomes as large as the copy, or is refused where resize is not claimed",
+     "a larger destination becomes what the copy is, or is refused where resize is not claimed",
      case_resync_size},
 };
 

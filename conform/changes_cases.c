@@ -24,11 +24,25 @@ struct list {
     bool is_known;
 };
 
-static bool changed_prepare(struct changed *k, struct conform *c)
+/* As what recovers a copy does: a block that nobody has written on the original. */
+static bool change_copies(struct changed *k, const uint64_t *wanted)
 {
-    uint64_t unused[TRIAL_LUNS];
+    bool is_done = trial_expect_visible(&k->t);
+    for (uint32_t i = 0; is_done && i < TRIAL_LUNS; i++) {
+        uint64_t lba = scratch_gap(&k->t.c->scratch[i]);
+        is_done = lba == 0 ||
+                  (trial_expect_content(&k->t, i, wanted[i], "its original's: it is not written") &&
+                   trial_invert_block(&k->t, i, lba));
+    }
+    return is_done;
+}
+
+static bool changed_prepare(struct changed *k, struct conform *c, bool changes_copies)
+{
+    uint64_t wanted[TRIAL_LUNS];
     *k = (struct changed){0};
-    if (!trial_prepare_resync(&k->t, c, k->pairs, unused)) {
+    if (!trial_prepare_copies(&k->t, c, wanted) || (changes_copies && !change_copies(k, wanted)) ||
+        !trial_prepare_pairs(&k->t, k->pairs)) {
         return false;
     }
     for (size_t i = 0; i < TRIAL_LUNS; i++) {
@@ -131,7 +145,7 @@ void case_changes_form(struct conform *c)
     struct changed k;
     struct list lists[3] = {
         {.extents = BUFFER_INIT}, {.extents = BUFFER_INIT}, {.extents = BUFFER_INIT}};
-    bool goes_on = changed_prepare(&k, c);
+    bool goes_on = changed_prepare(&k, c, false);
     for (size_t i = 0; goes_on && i < 3; i++) {
         goes_on = ask(&k, 0, sizes[i], &lists[i]);
         const struct buffer *first = &lists[0].extents;
@@ -216,7 +230,7 @@ static void expect_covered(struct changed *k, size_t index, const struct list *l
     struct error err = {0};
     struct lun *copy = NULL;
     struct lun *original = scratch_open(c, index, true);
-    if (original && FAILED(lun_open(k->t.urls[index], &c->env.lun, true, &copy, &err))) {
+    if (original && FAILED(trial_open_copy(&k->t, (uint32_t)index, true, &copy, &err))) {
         conform_fail(c, "%s cannot be opened: %s", k->t.urls[index], error_text(&err));
     } else if (original) {
         compare(c, copy, original, list);
@@ -228,7 +242,7 @@ static void expect_covered(struct changed *k, size_t index, const struct list *l
 void case_changes_cover(struct conform *c)
 {
     struct changed k;
-    bool goes_on = changed_prepare(&k, c) && trial_expect_visible(&k.t);
+    bool goes_on = changed_prepare(&k, c, true) && trial_expect_visible(&k.t);
     for (size_t i = 0; goes_on && i < TRIAL_LUNS; i++) {
         struct list list;
         goes_on = ask(&k, i, VSS_PROVIDER_EXTENTS_MAX, &list);
@@ -246,7 +260,7 @@ void case_changes_foreign(struct conform *c)
     struct changed k;
     struct error err = {0};
     struct vss_lun_info foreign = conform_foreign_lun();
-    if (changed_prepare(&k, c)) {
+    if (changed_prepare(&k, c, false)) {
         struct provider_arena arena = PROVIDER_ARENA_INIT;
         struct vss_changes_out out = {0};
         k.pairs[0].destination = foreign;

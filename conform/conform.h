@@ -8,6 +8,8 @@
 #include "provider/shims/recording.h"
 #include "registry/locks.h"
 
+#include <signal.h>
+
 /* One run: a provider, the LUNs that it may be tried on, and what the case at hand has seen. */
 
 #define SCRATCH_MAX 8
@@ -38,7 +40,8 @@ struct conform {
     uint64_t fills;        /* of scratch LUNs; each has a content that was never there before */
     struct visible before; /* what was visible at the start: none of it is a copy of this run */
 
-    const char *record_path;    /* the run is recorded there; NULL: nowhere */
+    const char *record_path;                  /* the run is recorded there; NULL: nowhere */
+    const volatile sig_atomic_t *interrupted; /* not 0: the case under way is to end */
     bool is_offline;            /* a recording answers, and there are no LUNs to look at */
     struct recording recording; /* that one */
 
@@ -55,7 +58,8 @@ struct conform_options {
     const char *plugin; /* FILE.so; NULL: the section's own */
     const char *array;
     const char *config_path;
-    const char *record;  /* a file to record to; NULL: none */
+    const char *record;                       /* a file to record to; NULL: none */
+    const volatile sig_atomic_t *interrupted; /* not 0: end soon */
     const char *offline; /* a recording instead of array, plug-in and configuration; NULL: none */
 };
 
@@ -67,6 +71,9 @@ struct conform_options {
  * is no failure here. *c must be ended by conform_close() also then. */
 HRESULT conform_open(struct conform *c, const struct conform_options *options, struct error *err);
 void conform_close(struct conform *c);
+
+/* What waits for long looks at it. */
+bool conform_is_interrupted(const struct conform *c);
 
 /* Lets the next call meet a new process; or ends the one and starts the other, where something has
  * to be done in between. */
@@ -116,6 +123,9 @@ bool scratch_is_own(struct conform *c, size_t index);
 
 /* Writes what was never there before, at both ends and in between; takes the digest anew. */
 void scratch_fill(struct conform *c, size_t index);
+
+/* A block that no fill writes; 0: they write all of it. */
+uint64_t scratch_gap(const struct scratch *s);
 
 /* XXH64 of the whole LUN at url. */
 bool conform_digest(struct conform *c, const char *url, uint64_t *out);

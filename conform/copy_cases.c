@@ -290,14 +290,25 @@ static bool is_alive(struct lun *lun)
 void case_mask_ends_sessions(struct conform *c)
 {
     struct trial t;
-    struct lun *lun = NULL;
+    struct error err = {0};
+    struct lun *luns[TRIAL_LUNS] = {NULL};
     trial_start(&t, c);
-    if (trial_advance(&t, TRIAL_FINISHED) && trial_expect_visible(&t) &&
-        SUCCEEDED(lun_open(t.urls[0], &c->env.lun, true, &lun, NULL)) &&
-        trial_must_change(&t, VSS_ONLUNSTATECHANGE_DO_MASK_LUNS) && is_alive(lun)) {
-        conform_fail(c, "a session on %s is still served after DO_MASK_LUNS", t.urls[0]);
+    bool goes_on = trial_advance(&t, TRIAL_FINISHED) && trial_expect_visible(&t);
+    for (uint32_t i = 0; goes_on && i < TRIAL_LUNS; i++) {
+        goes_on = SUCCEEDED(trial_open_copy(&t, i, true, &luns[i], &err));
+        if (!goes_on) {
+            conform_fail(c, "%s cannot be opened: %s", t.urls[i], error_text(&err));
+        }
     }
-    lun_close(lun);
+    goes_on = goes_on && trial_must_change(&t, VSS_ONLUNSTATECHANGE_DO_MASK_LUNS);
+    for (uint32_t i = 0; goes_on && i < TRIAL_LUNS; i++) {
+        if (is_alive(luns[i])) {
+            conform_fail(c, "a session on %s is still served after DO_MASK_LUNS", luns[i]->url);
+        }
+    }
+    for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
+        lun_close(luns[i]);
+    }
     trial_end(&t);
 }
 

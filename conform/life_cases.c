@@ -43,8 +43,7 @@ void case_life_whole(struct conform *c)
         hr = call_any(&t, set_ops[n], TRIAL_LUNS, &err);
         must(&t, set_ops[n], hr, &err);
     }
-    hr =
-        trial_change(&t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY, false, 0, TRIAL_LUNS, &err);
+    hr = trial_change(&t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY, 0, TRIAL_LUNS, &err);
     must(&t, VSS_OP_ON_LUN_STATE_CHANGE, hr, &err);
     hr = S_OK;
     for (uint32_t i = 0; SUCCEEDED(hr) && i < TRIAL_LUNS; i++) {

@@ -246,7 +246,8 @@ static int open_and_run(const struct request *r)
 
 int main(int argc, char **argv)
 {
-    struct request r = {.wanted = calloc(conform_case_count, sizeof(bool))};
+    struct request r = {.options.interrupted = &was_interrupted,
+                        .wanted = calloc(conform_case_count, sizeof(bool))};
     if (!r.wanted) {
         return NOT_RUN;
     }

@@ -241,6 +241,11 @@ static HRESULT open_provider(struct conform *c, struct error *err)
     return hr;
 }
 
+bool conform_is_interrupted(const struct conform *c)
+{
+    return c->interrupted && *c->interrupted;
+}
+
 void conform_stop(struct conform *c)
 {
     providers_close(c->env.providers);
@@ -343,7 +348,7 @@ static HRESULT open_recording(struct conform *c, const char *path, struct error 
 
 HRESULT conform_open(struct conform *c, const struct conform_options *options, struct error *err)
 {
-    *c = (struct conform){.fills = (uint64_t)clock_filetime()};
+    *c = (struct conform){.fills = (uint64_t)clock_filetime(), .interrupted = options->interrupted};
     HRESULT hr =
         options->offline ? open_recording(c, options->offline, err) : open_array(c, options, err);
     if (SUCCEEDED(hr)) {

@@ -1,137 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ResyncLuns: copies over the originals again. */
 #include "common/clock.h"
-#include "common/id.h"
 #include "conform/cases.h"
-#include "conform/trial.h"
+#include "conform/resync.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define POLL_MS   20u
-#define WHOLE_MIN 30u /* of a whole resync */
-
-/* One resync of the set's copies over the LUNs they were made of. */
-struct resync {
-    struct trial t;
-    VSS_ID id;
-    struct vss_resync_lun luns[TRIAL_LUNS];
-    uint32_t lun_count;
-    struct vss_state state; /* owned */
-    uint64_t bytes_total;
-    uint64_t bytes_done;
-    bool is_done;
-    uint64_t wanted[TRIAL_LUNS]; /* digests of the copies */
-};
-
-static HRESULT resync_call(struct resync *r, enum vss_provider_op op, struct error *err)
-{
-    struct provider_arena arena = PROVIDER_ARENA_INIT;
-    struct vss_resync_out out = {0};
-    struct vss_resync_in in = {
-        .struct_size = sizeof(in), .lun_count = r->lun_count, .resync_id = r->id, .luns = r->luns};
-    if (op != VSS_OP_RESYNC_START) {
-        in.state = r->state;
-    }
-    error_clear(err);
-    HRESULT hr = conform_call(r->t.c, op, &in, &out, &arena, err);
-    uint8_t *state =
-        SUCCEEDED(hr) && out.state.data ? malloc(out.state.bytes ? out.state.bytes : 1) : NULL;
-    if (state) {
-        memcpy(state, out.state.data, out.state.bytes);
-        free((void *)(uintptr_t)r->state.data);
-        r->state = (struct vss_state){.bytes = out.state.bytes, .data = state};
-    }
-    if (SUCCEEDED(hr) && op != VSS_OP_RESYNC_CANCEL) {
-        r->bytes_total = out.bytes_total;
-        r->bytes_done = out.bytes_done;
-        r->is_done = out.is_done != 0;
-    }
-    provider_arena_free(&arena);
-    return hr;
-}
-
-static bool must_call(struct resync *r, enum vss_provider_op op)
-{
-    struct error err = {0};
-    HRESULT hr = resync_call(r, op, &err);
-    return conform_succeeded(r->t.c, op, hr, &err);
-}
-
-/* A set whose originals have other content by now, and everything set for start. */
-static bool resync_prepare(struct resync *r, struct conform *c)
-{
-    *r = (struct resync){.id = id_new(), .lun_count = TRIAL_LUNS};
-    return trial_prepare_resync(&r->t, c, r->luns, r->wanted);
-}
-
-/* The array is about to write: to those LUNs still? */
-static bool destinations_are_scratch(struct resync *r)
-{
-    for (size_t i = 0; !r->t.c->is_offline && i < TRIAL_LUNS; i++) {
-        lun_close(scratch_open(r->t.c, i, true));
-    }
-    return !conform_has_failed(r->t.c);
-}
-
-static bool resync_start(struct resync *r)
-{
-    bool is_started =
-        destinations_are_scratch(r) &&
-        trial_must_change_destinations(&r->t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY) &&
-        must_call(r, VSS_OP_RESYNC_START);
-    for (size_t i = 0; is_started && i < TRIAL_LUNS; i++) {
-        r->t.c->scratch[i].is_onto = true;
-    }
-    return is_started;
-}
-
-/* Polls to the end; renews: each in a process of its own. */
-static bool resync_finish(struct resync *r, bool renews)
-{
-    uint64_t end_us = clock_monotonic_us() + 60000000ull * WHOLE_MIN;
-    while (!r->is_done) {
-        if (renews) {
-            conform_renew(r->t.c);
-        }
-        if (!must_call(r, VSS_OP_RESYNC_POLL)) {
-            return false;
-        }
-        if (!r->is_done && clock_monotonic_us() > end_us) {
-            conform_fail(r->t.c, "the resync is not done after %u minutes", WHOLE_MIN);
-            return false;
-        }
-        if (!r->is_done) {
-            clock_sleep_ms(POLL_MS);
-        }
-    }
-    return trial_must_change_destinations(&r->t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY);
-}
-
-static void expect_destinations(struct resync *r)
-{
-    struct conform *c = r->t.c;
-    for (size_t i = 0; i < TRIAL_LUNS; i++) {
-        uint64_t found = 0;
-        if (conform_digest(c, c->scratch[i].url, &found) && found != r->wanted[i]) {
-            conform_fail(c, "after the resync %s is not what its copy is", c->scratch[i].url);
-        }
-    }
-}
-
-static void resync_end(struct resync *r)
-{
-    trial_end(&r->t);
-    free((void *)(uintptr_t)r->state.data);
-}
-
-/* ---- cases ----------------------------------------------------------------------------------- */
+#define STOPPED_MS 1200u /* after which what was not stopped has written again */
 
 void case_resync_content(struct conform *c)
 {
     struct resync r;
     if (resync_prepare(&r, c) && resync_start(&r) && resync_finish(&r, false)) {
-        expect_destinations(&r);
+        resync_expect_content(&r);
     }
     resync_end(&r);
 }
@@ -148,7 +30,7 @@ void case_resync_progress(struct conform *c)
                          (unsigned long long)last);
         }
         last = r.bytes_done;
-        goes_on = !r.is_done && !conform_has_failed(c) && must_call(&r, VSS_OP_RESYNC_POLL);
+        goes_on = !r.is_done && !conform_has_failed(c) && resync_poll(&r);
     }
     if (r.is_done && (r.bytes_total == 0 || r.bytes_done != r.bytes_total)) {
         conform_fail(c, "at the end %llu of %llu bytes are done", (unsigned long long)r.bytes_done,
@@ -183,10 +65,8 @@ void case_resync_copy_intact(struct conform *c)
             (void)trial_expect_content(&r.t, i, r.wanted[i], "what it was before the resync");
             scratch_fill(c, i);
         }
-        r.id = id_new();
-        r.is_done = false;
         if (!conform_has_failed(c) && resync_start(&r) && resync_finish(&r, false)) {
-            expect_destinations(&r);
+            resync_expect_content(&r);
         }
     }
     resync_end(&r);
@@ -196,7 +76,7 @@ void case_resync_new_process(struct conform *c)
 {
     struct resync r;
     if (resync_prepare(&r, c) && resync_start(&r) && resync_finish(&r, true)) {
-        expect_destinations(&r);
+        resync_expect_content(&r);
     }
     resync_end(&r);
 }
@@ -283,7 +163,7 @@ static bool poll_for_labels(struct resync *r, const struct edges *edges)
         found[i] = find_label(&edges[i], s->block_bytes, bytes);
         bodies += bytes - 2 * TRIAL_EDGE_BYTES;
     }
-    if (!must_call(r, VSS_OP_RESYNC_POLL)) {
+    if (!resync_poll(r)) {
         return false;
     }
     for (uint32_t i = 0; !r->is_done && r->bytes_done < bodies && i < TRIAL_LUNS; i++) {
@@ -316,13 +196,33 @@ void case_resync_labels_last(struct conform *c)
     resync_end(&r);
 }
 
+/* Nothing is written any more to what was to be overwritten. */
+static bool expect_stopped(struct resync *r)
+{
+    struct conform *c = r->t.c;
+    if (!trial_must_change_destinations(&r->t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY)) {
+        return false;
+    }
+    for (size_t i = 0; i < r->t.onto_count; i++) {
+        scratch_fill(c, r->t.onto[i]);
+    }
+    clock_sleep_ms(c->is_offline ? 0 : STOPPED_MS);
+    for (size_t i = 0; !c->is_offline && i < r->t.onto_count; i++) {
+        struct scratch *s = &c->scratch[r->t.onto[i]];
+        uint64_t found = 0;
+        if (conform_digest(c, s->url, &found) && found != s->digest) {
+            conform_fail(c, "%s is still written to after the resync was cancelled", s->url);
+            s->digest = found; /* it has been said */
+        }
+    }
+    return !conform_has_failed(c);
+}
+
 static void start_again(struct resync *r)
 {
     conform_renew(r->t.c);
-    r->id = id_new();
-    r->is_done = false;
     if (resync_start(r) && resync_finish(r, false)) {
-        expect_destinations(r);
+        resync_expect_content(r);
     }
 }
 
@@ -330,8 +230,8 @@ static void start_again(struct resync *r)
 void case_resync_cancel(struct conform *c)
 {
     struct resync r;
-    if (resync_prepare(&r, c) && resync_start(&r) && must_call(&r, VSS_OP_RESYNC_CANCEL) &&
-        must_call(&r, VSS_OP_RESYNC_CANCEL)) {
+    if (resync_prepare(&r, c) && resync_start(&r) && resync_must_cancel(&r) &&
+        resync_must_cancel(&r) && expect_stopped(&r)) {
         start_again(&r);
     }
     resync_end(&r);
@@ -343,10 +243,11 @@ void case_resync_cancel_unheard(struct conform *c)
     struct resync r;
     struct error err = {0};
     if (resync_prepare(&r, c) && resync_start(&r)) {
-        free((void *)(uintptr_t)r.state.data);
-        r.state = (struct vss_state){0};
-        HRESULT hr = resync_call(&r, VSS_OP_RESYNC_CANCEL, &err);
-        if (hr == VSS_E_OBJECT_NOT_FOUND || conform_succeeded(c, VSS_OP_RESYNC_CANCEL, hr, &err)) {
+        resync_forget_state(&r);
+        HRESULT hr = resync_cancel(&r, &err);
+        bool is_cancelled =
+            hr == VSS_E_OBJECT_NOT_FOUND || conform_succeeded(c, VSS_OP_RESYNC_CANCEL, hr, &err);
+        if (is_cancelled && expect_stopped(&r)) {
             start_again(&r);
         }
     }
@@ -360,26 +261,35 @@ void case_resync_foreign(struct conform *c)
     struct vss_lun_info foreign = conform_foreign_lun();
     if (resync_prepare(&r, c)) {
         r.luns[0].destination = foreign;
-        r.lun_count = 1;
-        HRESULT hr = resync_call(&r, VSS_OP_RESYNC_START, &err);
+        r.t.onto_count = 1;
+        HRESULT hr = resync_try_start(&r, &err);
+        c->scratch[0].is_onto = false; /* it is not the destination */
         (void)conform_refused(c, VSS_OP_RESYNC_START, hr, &err, "a destination of another array");
     }
     resync_end(&r);
     lun_info_free(&foreign);
 }
 
+/* A session on each LUN, which must be over after PRE_RECOVERY. */
 void case_resync_ends_sessions(struct conform *c)
 {
     struct resync r;
-    struct error err = {0};
-    if (resync_prepare(&r, c)) {
-        struct lun *lun = scratch_open(c, 0, true);
-        if (lun &&
-            trial_must_change_destinations(&r.t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY) &&
-            SUCCEEDED(lun_identify(lun, &err))) {
-            conform_fail(c, "a session on %s is still served after PRE_RECOVERY", lun->url);
+    struct lun *luns[TRIAL_LUNS] = {NULL};
+    bool goes_on = resync_prepare(&r, c);
+    for (size_t i = 0; goes_on && i < TRIAL_LUNS; i++) {
+        luns[i] = scratch_open(c, i, true);
+        goes_on = luns[i] != NULL;
+    }
+    goes_on = goes_on &&
+              trial_must_change_destinations(&r.t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY);
+    for (size_t i = 0; goes_on && i < TRIAL_LUNS; i++) {
+        struct error err = {0};
+        if (SUCCEEDED(lun_identify(luns[i], &err))) {
+            conform_fail(c, "a session on %s is still served after PRE_RECOVERY", luns[i]->url);
         }
-        lun_close(lun);
+    }
+    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+        lun_close(luns[i]);
     }
     resync_end(&r);
 }
@@ -392,6 +302,8 @@ static void expect_resized(struct resync *r, size_t index)
         conform_fail(c, "%s has %llu blocks after the resync, the copy %llu", lun->url,
                      (unsigned long long)lun->block.block_count,
                      (unsigned long long)c->scratch[0].block_count);
+    } else if (lun) {
+        resync_expect_content(r);
     }
     if (lun) {
         c->scratch[index].block_count = lun->block.block_count;
@@ -399,32 +311,23 @@ static void expect_resized(struct resync *r, size_t index)
     lun_close(lun);
 }
 
-static void resync_larger(struct resync *r, size_t index)
-{
-    struct conform *c = r->t.c;
-    struct error err = {0};
-    bool resizes = provider_capabilities(c->provider)->resize == VSS_CAPABILITY_NATIVE;
-    r->luns[0].destination = c->scratch[index].info;
-    r->lun_count = 1;
-    HRESULT hr = resync_call(r, VSS_OP_RESYNC_START, &err);
-    if (!resizes) {
-        (void)conform_refused(c, VSS_OP_RESYNC_START, hr, &err,
-                              "a larger destination (resize is not claimed)");
-    } else if (conform_succeeded(c, VSS_OP_RESYNC_START, hr, &err)) {
-        c->scratch[index].is_onto = true;
-        expect_resized(r, index);
-    }
-}
-
+/* The first copy, and no other, over the larger LUN. */
 void case_resync_size(struct conform *c)
 {
     struct resync r;
+    struct error err = {0};
     size_t index = conform_larger_lun(c);
-    if (resync_prepare(&r, c)) {
-        lun_close(scratch_open(c, index, true));
-        if (!conform_has_failed(c)) {
-            resync_larger(&r, index);
-        }
+    bool resizes = provider_capabilities(c->provider)->resize == VSS_CAPABILITY_NATIVE;
+    bool goes_on = resync_prepare(&r, c);
+    r.t.onto[0] = index;
+    r.t.onto_count = 1;
+    r.luns[0].destination = c->scratch[index].info;
+    if (goes_on && resizes && resync_start(&r)) {
+        expect_resized(&r, index);
+    } else if (goes_on && !resizes &&
+               trial_must_change_destinations(&r.t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY)) {
+        (void)conform_refused(c, VSS_OP_RESYNC_START, resync_try_start(&r, &err), &err,
+                              "a larger destination (resize is not claimed)");
     }
     resync_end(&r);
 }

@@ -131,6 +131,13 @@ static HRESULT write_marks(struct lun *lun, uint64_t fill, uint8_t *data, struct
     return SUCCEEDED(hr) ? block_flush(&lun->block, err) : hr;
 }
 
+uint64_t scratch_gap(const struct scratch *s)
+{
+    uint64_t blocks = MARK_BYTES / s->block_bytes;
+    uint64_t step = (s->block_count - blocks) / (MARKS - 1);
+    return step > blocks ? blocks + (step - blocks) / 2 : 0;
+}
+
 void scratch_fill(struct conform *c, size_t index)
 {
     struct error err = {0};
@@ -139,6 +146,7 @@ void scratch_fill(struct conform *c, size_t index)
     }
     uint8_t *data = malloc(MARK_BYTES);
     struct lun *lun = data ? scratch_open(c, index, false) : NULL;
+    c->scratch[index].is_onto = false;
     if (lun && FAILED(write_marks(lun, ++c->fills, data, &err))) {
         conform_fail(c, "scratch LUN %s cannot be written: %s", lun->url, error_text(&err));
     } else if (lun) {

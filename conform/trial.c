@@ -11,8 +11,10 @@ void trial_start(struct trial *t, struct conform *c)
 {
     *t = (struct trial){.c = c,
                         .set_id = id_new(),
-                        .context = VSS_CTX_APP_ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE};
+                        .context = VSS_CTX_APP_ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE,
+                        .onto_count = TRIAL_LUNS};
     for (size_t i = 0; i < TRIAL_LUNS; i++) {
+        t->onto[i] = i;
         t->luns[i] = (struct vss_set_lun){
             .snapshot_id = id_new(), .device = c->scratch[i].url, .source = c->scratch[i].info};
     }
@@ -49,6 +51,9 @@ static void take_away(struct trial *t)
 
 void trial_end(struct trial *t)
 {
+    if (t->c->provider && t->is_recovering) {
+        (void)trial_must_change_destinations(t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY);
+    }
     if (t->c->provider && t->may_hold_copies) {
         take_away(t);
     }
@@ -200,39 +205,54 @@ HRESULT trial_describe(struct trial *t, struct error *err)
     return hr;
 }
 
-HRESULT trial_change(struct trial *t, uint32_t flag, bool is_resync, uint32_t first, uint32_t count,
+HRESULT trial_change(struct trial *t, uint32_t flag, uint32_t first, uint32_t count,
                      struct error *err)
 {
-    struct vss_state_change_in in = {.struct_size = sizeof(in),
-                                     .flags = flag,
-                                     .is_resync = is_resync,
-                                     .set = set_in(t, first, count)};
-    struct vss_set_lun destinations[TRIAL_LUNS];
-    for (uint32_t i = 0; is_resync && i < count; i++) {
-        destinations[i] = (struct vss_set_lun){.snapshot_id = t->luns[first + i].snapshot_id,
-                                               .device = t->luns[first + i].device,
-                                               .source = t->luns[first + i].source};
-    }
-    in.set.luns = is_resync ? destinations : in.set.luns;
-    return call_with_states(t, VSS_OP_ON_LUN_STATE_CHANGE, &in, first, is_resync ? 0 : count, err);
+    const struct vss_state_change_in in = {
+        .struct_size = sizeof(in), .flags = flag, .set = set_in(t, first, count)};
+    return call_with_states(t, VSS_OP_ON_LUN_STATE_CHANGE, &in, first, count, err);
 }
 
 bool trial_must_change(struct trial *t, uint32_t flag)
 {
     struct error err = {0};
-    HRESULT hr = trial_change(t, flag, false, 0, TRIAL_LUNS, &err);
+    HRESULT hr = trial_change(t, flag, 0, TRIAL_LUNS, &err);
     return conform_succeeded(t->c, VSS_OP_ON_LUN_STATE_CHANGE, hr, &err);
 }
 
-bool trial_prepare_resync(struct trial *t, struct conform *c, struct vss_resync_lun *luns,
-                          uint64_t *wanted)
+bool trial_must_change_destinations(struct trial *t, uint32_t flag)
+{
+    struct error err = {0};
+    struct vss_set_lun destinations[TRIAL_LUNS];
+    struct vss_state_change_in in = {.struct_size = sizeof(in),
+                                     .flags = flag,
+                                     .is_resync = 1,
+                                     .set = set_in(t, 0, t->onto_count)};
+    for (uint32_t i = 0; i < t->onto_count; i++) {
+        const struct scratch *s = &t->c->scratch[t->onto[i]];
+        destinations[i] = (struct vss_set_lun){
+            .snapshot_id = t->luns[i].snapshot_id, .device = s->url, .source = s->info};
+    }
+    in.set.luns = destinations;
+    HRESULT hr = call_with_states(t, VSS_OP_ON_LUN_STATE_CHANGE, &in, 0, 0, &err);
+    t->is_recovering = SUCCEEDED(hr) && flag == VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY;
+    return conform_succeeded(t->c, VSS_OP_ON_LUN_STATE_CHANGE, hr, &err);
+}
+
+bool trial_prepare_copies(struct trial *t, struct conform *c, uint64_t *wanted)
 {
     trial_start(t, c);
     for (size_t i = 0; i < TRIAL_LUNS; i++) {
         scratch_fill(c, i);
         wanted[i] = c->scratch[i].digest;
     }
-    if (conform_has_failed(c) || !trial_advance(t, TRIAL_FINISHED)) {
+    return !conform_has_failed(c) && trial_advance(t, TRIAL_SHOWN);
+}
+
+bool trial_prepare_pairs(struct trial *t, struct vss_resync_lun *luns)
+{
+    struct conform *c = t->c;
+    if (!trial_advance(t, TRIAL_FINISHED)) {
         return false;
     }
     for (size_t i = 0; i < TRIAL_LUNS; i++) {
@@ -243,13 +263,6 @@ bool trial_prepare_resync(struct trial *t, struct conform *c, struct vss_resync_
                                           .edge_bytes = TRIAL_EDGE_BYTES};
     }
     return !conform_has_failed(c);
-}
-
-bool trial_must_change_destinations(struct trial *t, uint32_t flag)
-{
-    struct error err = {0};
-    HRESULT hr = trial_change(t, flag, true, 0, TRIAL_LUNS, &err);
-    return conform_succeeded(t->c, VSS_OP_ON_LUN_STATE_CHANGE, hr, &err);
 }
 
 /* ---- stages ---------------------------------------------------------------------------------- */

@@ -32,7 +32,10 @@ struct trial {
     uint64_t called_at_us; /* of the last call */
     uint64_t taken_us;
     struct vss_states_out times; /* what CommitSnapshots reported, without states */
-    char *urls[TRIAL_LUNS];      /* where trial_look() found the copies; NULL: nowhere */
+    size_t onto[TRIAL_LUNS]; /* scratch LUNs that a resync overwrites; the originals unless set */
+    uint32_t onto_count;
+    bool is_recovering;     /* PRE_RECOVERY was told of them, POST_RECOVERY not yet */
+    char *urls[TRIAL_LUNS]; /* where trial_look() found the copies; NULL: nowhere */
 };
 
 void trial_start(struct trial *t, struct conform *c);
@@ -58,19 +61,20 @@ HRESULT trial_begin(struct trial *t, uint32_t lun, struct error *err);
  * kept, where one is that of a LUN that was there before and is not scratch. */
 HRESULT trial_describe(struct trial *t, struct error *err);
 
-/* OnLunStateChange of the copies; with is_resync of the originals as destinations. */
-HRESULT trial_change(struct trial *t, uint32_t flag, bool is_resync, uint32_t first, uint32_t count,
+/* OnLunStateChange of the copies. */
+HRESULT trial_change(struct trial *t, uint32_t flag, uint32_t first, uint32_t count,
                      struct error *err);
 bool trial_must_change(struct trial *t, uint32_t flag);
 
-/* Starts a set whose copies have one content and whose originals another by now, and fills in the
- * pairs that a resync would be told of; wanted: digests of the copies. trial_end() ends it also
- * where this is false, after a finding. */
+/* Starts a set of LUNs that were just filled, up to TRIAL_SHOWN; wanted: digests of the copies.
+ * Then finishes it, gives the originals another content, and fills in the pairs that a resync would
+ * be told of. trial_end() ends it also where one of them is false, after a finding. */
+bool trial_prepare_copies(struct trial *t, struct conform *c, uint64_t *wanted);
 #define TRIAL_EDGE_BYTES (1u << 20) /* that a resync takes for labels */
-bool trial_prepare_resync(struct trial *t, struct conform *c, struct vss_resync_lun *luns,
-                          uint64_t *wanted);
+bool trial_prepare_pairs(struct trial *t, struct vss_resync_lun *luns);
 
-/* OnLunStateChange of the originals as destinations of a resync, which must succeed. */
+/* OnLunStateChange of the LUNs of onto, as destinations of a resync, which must succeed. What
+ * PRE_RECOVERY began trial_end() ends. */
 bool trial_must_change_destinations(struct trial *t, uint32_t flag);
 
 /* LocateLuns for this initiator name; NULL: this host's. */
@@ -96,6 +100,9 @@ HRESULT trial_open_copy(struct trial *t, uint32_t i, bool read_only, struct lun 
 
 /* The content of copy i must be this. */
 bool trial_expect_content(struct trial *t, uint32_t i, uint64_t digest, const char *what);
+
+/* Inverts a block of copy i, which must be writable. False after a finding. */
+bool trial_invert_block(struct trial *t, uint32_t i, uint64_t lba);
 
 /* Writes to copy i, compares the outcome, and puts back what was there. Nothing is written where
  * the copy has not the content that its original has now. */

@@ -137,6 +137,23 @@ static void invert(const struct trial *t, uint32_t i, uint8_t *block)
     }
 }
 
+bool trial_invert_block(struct trial *t, uint32_t i, uint64_t lba)
+{
+    struct error err = {0};
+    uint8_t *block = malloc(t->c->scratch[i].block_bytes);
+    HRESULT hr = block ? reach_copy(t, i, lba, READ, block, &err)
+                       : error_set(&err, E_OUTOFMEMORY, "out of memory");
+    if (SUCCEEDED(hr)) {
+        invert(t, i, block);
+        hr = reach_copy(t, i, lba, WRITE, block, &err);
+    }
+    if (FAILED(hr)) {
+        conform_fail(t->c, "%s cannot be written: %s", t->urls[i], error_text(&err));
+    }
+    free(block);
+    return SUCCEEDED(hr);
+}
+
 /* Inverts the block, looks whether that was kept, and puts it back. A failure: it could not be read
  * or not put back. *out_refusal: what the write itself came to. */
 static HRESULT try_write(struct trial *t, uint32_t i, bool *out_is_kept, struct error *out_refusal,

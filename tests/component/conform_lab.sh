@@ -7,7 +7,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/lunshadow-conform-test.XXXXXX")
 lab=
 umask 022
 export LUNSHADOW_STATE_DIR=$work/state LUNSHADOW_LOCK_DIR=$work/locks LUNSHADOW_CONFIG=$work/empty.conf
-mkdir "$LUNSHADOW_LOCK_DIR"
+mkdir "$LUNSHADOW_LOCK_DIR" "$work/tmp"
 : >"$LUNSHADOW_CONFIG"
 
 cleanup() {
@@ -30,6 +30,7 @@ if ! command -v tgtd >/dev/null && [ ! -x /usr/sbin/tgtd ]; then
 fi
 "$lunshadow" lab up --luns 2 --size 4M "$work/lab" >"$work/out" 2>&1 || die "lab up"
 lab=$work/lab
+export TMPDIR=$work/tmp
 # Of the array or its portal.
 setting() {
     awk -v key="$1 = " '/^\[/ { is_other = /^\[writers/ } !is_other && index($0, key) == 1 { print substr($0, length(key) + 1); exit }' \
@@ -65,4 +66,13 @@ configure() {
         [ $# -eq 0 ] || printf '%s\n' "$@"
         printf '\n%s\n' "$scratch_sections"
     } >"$work/conform.conf"
+}
+nothing_left() {
+    local left
+    left=$(find "$lab/disks" -name '.*' -type f)
+    [ -z "$left" ] || die "left behind: $left"
+    tgtadm --op show --mode target >"$work/out"
+    [ "$(grep -c '^Target' "$work/out")" -eq 1 ] || die "a target is left behind"
+    left=$(ls "$TMPDIR")
+    [ -z "$left" ] || die "left behind in TMPDIR: $left"
 }

@@ -11,23 +11,12 @@ source=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=tests/component/conform_lab.sh
 . "$source/tests/component/conform_lab.sh"
 
-mkdir "$work/tmp"
-export TMPDIR=$work/tmp
 # run CODE ARGUMENT...
 run() {
     local expected=$1 code=0
     shift
     "$conform" "$@" >"$work/out" 2>&1 </dev/null || code=$?
     [ "$code" -eq "$expected" ] || die "lunshadow-conform $*: exit code $code, not $expected"
-}
-nothing_left() {
-    local left
-    left=$(find "$lab/disks" -name '.*' -type f)
-    [ -z "$left" ] || die "left behind: $left"
-    tgtadm --op show --mode target >"$work/out"
-    [ "$(grep -c '^Target' "$work/out")" -eq 1 ] || die "a target is left behind"
-    left=$(ls "$TMPDIR")
-    [ -z "$left" ] || die "left behind in TMPDIR: $left"
 }
 
 # ---- what cannot be run ----

@@ -76,13 +76,17 @@ new-identity resync.identity
 spoils-copy resync.copy-intact
 labels-first resync.new-process
 labels-first resync.labels-last
+end-first resync.labels-last
 cancels-once resync.cancel
+pretends-cancel resync.cancel
+pretends-cancel resync.cancel-unheard
 cancels-by-state resync.cancel-unheard
 takes-any resync.foreign
 writes-then-refuses resync.foreign
 leaves-sessions resync.ends-sessions
 lists-backwards changes.form
 lists-nothing changes.cover
+lists-written changes.cover
 lists-any changes.foreign
 no-final life.whole
 prepared-in-memory life.new-processes
@@ -92,6 +96,7 @@ odd-code life.foreign-states
 counts-on-luns life.no-luns
 takes-any resync.size
 writes-then-refuses resync.size
+resizes-only resync.size
 TEXT
 }
 
@@ -131,6 +136,20 @@ code=0
 [ "$code" -eq 1 ] || die "describes-another: exit code $code"
 out_has 'was there before the set'
 other_is_untouched
+
+# Interrupted within a resync that never ends, it ends that.
+configure broken "$plugins/provider_broken.so" "defect = never-done"
+code=0
+timeout --preserve-status --kill-after=20 --signal=INT 3 "$conform" --config "$work/conform.conf" --array broken \
+    --case resync.progress >"$work/out" 2>&1 </dev/null || code=$?
+[ "$code" -eq 2 ] || die "never-done: exit code $code"
+nothing_left
+
+# An array that is strict about PRE_RECOVERY and POST_RECOVERY is in order.
+reset_larger
+configure broken "$plugins/provider_broken.so" "defect = none-but-strict"
+"$conform" --config "$work/conform.conf" --array broken >"$work/out" 2>&1 </dev/null || die "what is only strict"
+nothing_left
 
 # It is the defect that is noticed, not what stands around it.
 reset_larger

@@ -4,9 +4,11 @@
 #include "files.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define LISTED_BYTES (1u << 20) /* in one answer to ListChanges */
@@ -439,6 +441,128 @@ static HRESULT say_if_started_here(const struct way *w)
     return started_bytes ? S_OK : refuse(w);
 }
 
+/* Only polls are to copy; but a child does, again and again while this process lives. */
+static HRESULT start_child(const struct way *w)
+{
+    struct vss_resync_out *out = w->out;
+    struct files f;
+    struct files_view view;
+    const struct files_lun *lun = destination_of(w, &f, &view);
+    out->state = (struct vss_state){.bytes = 1, .data = (const uint8_t *)"0"};
+    out->bytes_total = 1;
+    if (lun && fork() == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)close_range(0, ~0U, 0);
+        for (int i = 0; i < 8; i++) {
+            (void)usleep(300000);
+            write_to(lun->path, 2 << 20);
+        }
+        _exit(0);
+    }
+    return S_OK;
+}
+
+static HRESULT never_done(const struct way *w)
+{
+    struct vss_resync_out *out = w->out;
+    out->state = (struct vss_state){.bytes = 1, .data = (const uint8_t *)"0"};
+    out->bytes_total = 1;
+    return S_OK;
+}
+
+/* The last page of the second LUN, before all else. */
+static HRESULT end_first(const struct way *w)
+{
+    const struct vss_resync_in *in = w->in;
+    struct files f;
+    struct files_view view;
+    struct stat st;
+    char page[4096];
+    (void)destination_of(w, &f, &view);
+    const struct files_lun *lun = files_find(&view, &in->luns[in->lun_count - 1].destination);
+    const char *copy = copy_of(&f, &in->luns[in->lun_count - 1].snapshot_state).path;
+    int from = copy ? open(copy, O_RDONLY | O_CLOEXEC) : -1;
+    int to = lun ? open(lun->path, O_WRONLY | O_CLOEXEC) : -1;
+    if (from < 0 || to < 0 || fstat(from, &st) != 0 ||
+        pread(from, page, sizeof(page), st.st_size - (off_t)sizeof(page)) != sizeof(page) ||
+        pwrite(to, page, sizeof(page), st.st_size - (off_t)sizeof(page)) != sizeof(page)) {
+        abort();
+    }
+    (void)close(from);
+    (void)close(to);
+    return never_done(w);
+}
+
+static HRESULT take_time(const struct way *w)
+{
+    static int count;
+    return ++count < 3 ? never_done(w) : forward(w);
+}
+
+/* Makes the LUN as large as the copy, and copies nothing. */
+static HRESULT resize_only(const struct way *w)
+{
+    const struct vss_resync_in *in = w->in;
+    struct vss_resync_out *out = w->out;
+    struct files f;
+    struct files_view view;
+    struct stat st;
+    const struct files_lun *lun = destination_of(w, &f, &view);
+    const char *copy = copy_of(&f, &in->luns[0].snapshot_state).path;
+    if (!lun || !copy || stat(copy, &st) != 0 || truncate(lun->path, st.st_size) != 0) {
+        return refuse(w);
+    }
+    out->is_done = 1;
+    out->bytes_total = out->bytes_done = (uint64_t)st.st_size;
+    return files_tgtadm(&f, false,
+                        (const char *const[]){"--op", "update", "--mode", "logicalunit", "--tid",
+                                              files_text(&f, "%u", lun->target->tid), "--lun",
+                                              files_text(&f, "%u", lun->number), "--params",
+                                              files_text(&f, "online=0,path=%s", lun->path), NULL},
+                        NULL);
+}
+
+/* ---- what is in order, of an array that keeps everybody out between PRE_ and POST_RECOVERY ----
+ */
+
+static char recovering[4][64]; /* serial numbers */
+static uint32_t recovering_count;
+
+static HRESULT note_recovery(const struct way *w)
+{
+    const struct vss_state_change_in *in = w->in;
+    if (in->is_resync) {
+        recovering_count = 0;
+    }
+    for (uint32_t i = 0; in->is_resync && i < in->set.lun_count && i < 4 &&
+                         in->flags == VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY;
+         i++) {
+        (void)snprintf(recovering[recovering_count++], 64, "%s",
+                       in->set.luns[i].source.serial_number);
+    }
+    return forward(w);
+}
+
+static HRESULT only_outside_recovery(const struct way *w)
+{
+    return recovering_count ? refuse(w) : forward(w);
+}
+
+static HRESULT only_within_recovery(const struct way *w)
+{
+    const struct vss_resync_in *in = w->in;
+    for (uint32_t i = 0; i < in->lun_count; i++) {
+        bool is_told = false;
+        for (uint32_t n = 0; n < recovering_count; n++) {
+            is_told = is_told || strcmp(recovering[n], in->luns[i].destination.serial_number) == 0;
+        }
+        if (!is_told) {
+            return refuse(w);
+        }
+    }
+    return forward(w);
+}
+
 static HRESULT cancel_once(const struct way *w)
 {
     static int count;
@@ -502,6 +626,38 @@ static HRESULT list_nothing(const struct way *w)
     return hr;
 }
 
+/* What was never written of the original is not looked at, whatever is on the copy. */
+static HRESULT list_written(const struct way *w)
+{
+    static const uint8_t zeros[4096];
+    const struct vss_changes_in *in = w->in;
+    struct vss_changes_out *out = w->out;
+    struct files f;
+    struct files_view view;
+    uint8_t page[sizeof(zeros)];
+    uint64_t at = in->from_byte;
+    const struct files_lun *lun = NULL;
+    if (SUCCEEDED(files_begin(w->call, &f)) && SUCCEEDED(files_show(&f, &view))) {
+        lun = files_find(&view, &in->lun->destination);
+    }
+    int fd = lun ? open(lun->path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0) {
+        return refuse(w);
+    }
+    out->extents = call_memory(w, in->extent_max * sizeof(*out->extents));
+    while (out->extent_count < in->extent_max &&
+           pread(fd, page, sizeof(page), (off_t)at) == (ssize_t)sizeof(page)) {
+        if (memcmp(page, zeros, sizeof(page)) != 0) {
+            out->extents[out->extent_count++] = (struct vss_extent){at, sizeof(page)};
+        }
+        at += sizeof(page);
+    }
+    (void)close(fd);
+    out->is_known = 1;
+    out->next_byte = at;
+    return S_OK;
+}
+
 static HRESULT list_backwards(const struct way *w)
 {
     HRESULT hr = list_own(w);
@@ -545,11 +701,22 @@ const struct spoil copy_spoils[] = {
     {"new-identity", VSS_OP_RESYNC_START, new_identity},
     {"labels-first", VSS_OP_RESYNC_START, done_but_unsaid},
     {"labels-first", VSS_OP_RESYNC_POLL, say_if_started_here},
+    {"end-first", VSS_OP_RESYNC_START, end_first},
+    {"end-first", VSS_OP_RESYNC_POLL, take_time},
+    {"never-done", VSS_OP_RESYNC_START, never_done},
+    {"never-done", VSS_OP_RESYNC_POLL, never_done},
+    {"pretends-cancel", VSS_OP_RESYNC_START, start_child},
+    {"pretends-cancel", VSS_OP_RESYNC_CANCEL, pretend},
+    {"resizes-only", VSS_OP_RESYNC_START, resize_only},
+    {"none-but-strict", VSS_OP_ON_LUN_STATE_CHANGE, note_recovery},
+    {"none-but-strict", VSS_OP_BEGIN_PREPARE_SNAPSHOT, only_outside_recovery},
+    {"none-but-strict", VSS_OP_RESYNC_START, only_within_recovery},
     {"cancels-once", VSS_OP_RESYNC_CANCEL, cancel_once},
     {"cancels-by-state", VSS_OP_RESYNC_CANCEL, cancel_by_state},
     {"takes-any", VSS_OP_RESYNC_START, take_any},
     {"leaves-sessions", VSS_OP_ON_LUN_STATE_CHANGE, leave_sessions},
     {"lists-nothing", VSS_OP_LIST_CHANGES, list_nothing},
+    {"lists-written", VSS_OP_LIST_CHANGES, list_written},
     {"lists-backwards", VSS_OP_LIST_CHANGES, list_backwards},
     {"lists-any", VSS_OP_LIST_CHANGES, list_all},
     {0},

@@ -38,6 +38,14 @@ static HRESULT unclaimed_resync(const struct way *w)
     return hr;
 }
 
+static HRESULT claim_resize(const struct way *w)
+{
+    struct vss_capabilities_out *out = w->out;
+    HRESULT hr = forward(w);
+    out->resize = VSS_CAPABILITY_NATIVE;
+    return hr;
+}
+
 static HRESULT claim_differential(const struct way *w)
 {
     struct vss_capabilities_out *out = w->out;
@@ -323,6 +331,7 @@ static HRESULT abort_first(const struct way *w)
 const struct spoil set_spoils[] = {
     {"odd-claim", VSS_OP_GET_CAPABILITIES, odd_claim},
     {"unclaimed-resync", VSS_OP_GET_CAPABILITIES, unclaimed_resync},
+    {"resizes-only", VSS_OP_GET_CAPABILITIES, claim_resize},
     {"claims-differential", VSS_OP_GET_CAPABILITIES, claim_differential},
     {"changing-claim", VSS_OP_GET_CAPABILITIES, changing_claim},
     {"stays-loaded", VSS_OP_ON_UNLOAD, stay},
