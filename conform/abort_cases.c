@@ -7,7 +7,7 @@
 
 static HRESULT abort_set(struct trial *t, struct error *err)
 {
-    return trial_call(t, VSS_OP_ABORT_SNAPSHOTS, 0, TRIAL_LUNS, err);
+    return trial_call(t, VSS_OP_ABORT_SNAPSHOTS, 0, t->lun_count, err);
 }
 
 void case_abort_every_stage(struct conform *c)
@@ -30,7 +30,7 @@ void case_abort_every_stage(struct conform *c)
             if (conform_succeeded(c, VSS_OP_ABORT_SNAPSHOTS, hr, &err)) {
                 char when[64];
                 (void)snprintf(when, sizeof(when), "after an abort behind %s", names[stage]);
-                trial_expect_gone(&t, 0, TRIAL_LUNS, when);
+                trial_expect_gone(&t, 0, t.lun_count, when);
             }
         }
         trial_end(&t);
@@ -72,7 +72,7 @@ void case_abort_without_states(struct conform *c)
         conform_renew(c);
         HRESULT hr = abort_set(&bare, &err);
         if (conform_succeeded(c, VSS_OP_ABORT_SNAPSHOTS, hr, &err)) {
-            trial_expect_gone(&t, 0, TRIAL_LUNS, "after an abort by the set's id alone");
+            trial_expect_gone(&t, 0, t.lun_count, "after an abort by the set's id alone");
         }
     }
     trial_end(&t);

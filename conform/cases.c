@@ -23,7 +23,8 @@ const struct conform_case conform_cases[] = {
      "a forced OnUnload gives S_OK, never S_FALSE", case_unload_forced},
 
     {"supported.scratch", NEEDS_NOTHING, HARDWARE "AreLunsSupported",
-     "1 for each scratch LUN, and for a volume on two of them", case_supported_scratch},
+     "1 for each scratch LUN, and for a volume on two of them where consistent-set is claimed",
+     case_supported_scratch},
     {"supported.foreign", NEEDS_NOTHING, HARDWARE "AreLunsSupported",
      "S_OK and 0 for a LUN of another array: an answer, not an error", case_supported_foreign},
     {"supported.all-or-nothing", NEEDS_NOTHING, HARDWARE "AreLunsSupported",
@@ -55,7 +56,9 @@ const struct conform_case conform_cases[] = {
     {"commit.order", NEEDS_NOTHING, CREATE "PostCommitSnapshots",
      "PostCommitSnapshots of a set that was not committed is refused", case_commit_order},
     {"commit.figures", NEEDS_NOTHING, PAGE "CommitSnapshots",
-     "first and last cut lie within the call, in that order, and within the hold",
+     "first and last cut lie within the call, in that order, and within the hold, which several "
+     "LUNs "
+     "need unless consistent-set is native",
      case_commit_figures},
     {"commit.quick", NEEDS_NOTHING, CREATE "CommitSnapshots", "it takes at most 1 s",
      case_commit_quick},
@@ -120,7 +123,7 @@ const struct conform_case conform_cases[] = {
 
     {"delete.gone", NEEDS_NOTHING, HARDWARE "OnLunEmpty",
      "the copy is away, and LocateLuns has nothing to show", case_delete_gone},
-    {"delete.only-that", NEEDS_NOTHING, HARDWARE "OnLunEmpty",
+    {"delete.only-that", NEEDS_CONSISTENT_SET, HARDWARE "OnLunEmpty",
      "the other copies of the set stay as they are", case_delete_only_that},
     {"delete.twice", NEEDS_NOTHING, HARDWARE "OnLunEmpty",
      "the second time S_OK or VSS_E_OBJECT_NOT_FOUND", case_delete_twice},

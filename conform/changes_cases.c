@@ -28,7 +28,7 @@ struct list {
 static bool change_copies(struct changed *k, const uint64_t *wanted)
 {
     bool is_done = trial_expect_visible(&k->t);
-    for (uint32_t i = 0; is_done && i < TRIAL_LUNS; i++) {
+    for (uint32_t i = 0; is_done && i < k->t.lun_count; i++) {
         uint64_t lba = scratch_gap(&k->t.c->scratch[i]);
         is_done = lba == 0 ||
                   (trial_expect_content(&k->t, i, wanted[i], "its original's: it is not written") &&
@@ -45,7 +45,7 @@ static bool changed_prepare(struct changed *k, struct conform *c, bool changes_c
         !trial_prepare_pairs(&k->t, k->pairs)) {
         return false;
     }
-    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+    for (size_t i = 0; i < k->t.lun_count; i++) {
         k->bytes[i] = c->scratch[i].block_count * c->scratch[i].block_bytes;
     }
     return trial_must_change_destinations(&k->t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY);
@@ -243,7 +243,7 @@ void case_changes_cover(struct conform *c)
 {
     struct changed k;
     bool goes_on = changed_prepare(&k, c, true) && trial_expect_visible(&k.t);
-    for (size_t i = 0; goes_on && i < TRIAL_LUNS; i++) {
+    for (size_t i = 0; goes_on && i < k.t.lun_count; i++) {
         struct list list;
         goes_on = ask(&k, i, VSS_PROVIDER_EXTENTS_MAX, &list);
         if (goes_on && list.is_known) {

@@ -38,7 +38,7 @@ void case_targets_unique(struct conform *c)
     struct trial t;
     trial_start(&t, c);
     bool is_described = trial_advance(&t, TRIAL_DESCRIBED);
-    for (uint32_t i = 0; is_described && i < TRIAL_LUNS; i++) {
+    for (uint32_t i = 0; is_described && i < t.lun_count; i++) {
         const struct vss_lun_info *copy = &t.luns[i].destination;
         expect_unique(&t, i);
         if (copy->version != 1 || copy->device_type != 0) {
@@ -57,7 +57,7 @@ void case_targets_order(struct conform *c)
     struct trial t;
     trial_start(&t, c);
     if (trial_advance(&t, TRIAL_SHOWN) && trial_expect_visible(&t)) {
-        for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
+        for (uint32_t i = 0; i < t.lun_count; i++) {
             (void)trial_expect_content(&t, i, c->scratch[i].digest, "that LUN's");
         }
     }
@@ -82,7 +82,7 @@ void case_targets_live(struct conform *c)
     struct trial t;
     trial_start(&t, c);
     if (trial_advance(&t, TRIAL_SHOWN) && trial_expect_visible(&t)) {
-        for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
+        for (uint32_t i = 0; i < t.lun_count; i++) {
             expect_match(&t, i);
         }
     }
@@ -136,7 +136,7 @@ void case_targets_size(struct conform *c)
     struct trial t;
     trial_start(&t, c);
     if (trial_advance(&t, TRIAL_SHOWN) && trial_expect_visible(&t)) {
-        for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
+        for (uint32_t i = 0; i < t.lun_count; i++) {
             expect_size(&t, i);
         }
     }
@@ -160,7 +160,7 @@ void case_locate_writable(struct conform *c)
     struct trial t;
     trial_start(&t, c);
     if (trial_advance(&t, TRIAL_SHOWN) && trial_expect_visible(&t)) {
-        for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
+        for (uint32_t i = 0; i < t.lun_count; i++) {
             trial_expect_writable(&t, i, true, "after LocateLuns");
         }
     }
@@ -183,7 +183,7 @@ void case_locate_alone(struct conform *c)
     struct trial t;
     trial_start(&t, c);
     if (trial_advance(&t, TRIAL_SHOWN) && trial_expect_visible(&t)) {
-        for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
+        for (uint32_t i = 0; i < t.lun_count; i++) {
             expect_hidden_from_stranger(&t, i);
         }
     }
@@ -209,9 +209,9 @@ void case_locate_other_host(struct conform *c)
     struct error err = {0};
     trial_start(&t, c);
     if (trial_advance(&t, TRIAL_SHOWN) && trial_expect_visible(&t)) {
-        HRESULT hr = trial_locate(&t, STRANGER, 0, TRIAL_LUNS, &err);
+        HRESULT hr = trial_locate(&t, STRANGER, 0, t.lun_count, &err);
         bool is_done = conform_succeeded(c, VSS_OP_LOCATE_LUNS, hr, &err);
-        for (uint32_t i = 0; is_done && i < TRIAL_LUNS; i++) {
+        for (uint32_t i = 0; is_done && i < t.lun_count; i++) {
             expect_shown_to_stranger(&t, i);
         }
     }
@@ -239,7 +239,7 @@ void case_final_read_only(struct conform *c)
     trial_start(&t, c);
     if (trial_advance(&t, TRIAL_SHOWN) && trial_expect_visible(&t) &&
         trial_advance(&t, TRIAL_FINISHED)) {
-        for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
+        for (uint32_t i = 0; i < t.lun_count; i++) {
             trial_expect_writable(&t, i, false, "after POST_RECOVERY and PostFinalCommitSnapshots");
         }
     }
@@ -253,7 +253,7 @@ static void make_writable(struct conform *c, uint32_t flag, const char *when)
     trial_start(&t, c);
     if (trial_advance(&t, TRIAL_FINISHED) && trial_expect_visible(&t) &&
         trial_must_change(&t, flag)) {
-        for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
+        for (uint32_t i = 0; i < t.lun_count; i++) {
             trial_expect_writable(&t, i, true, when);
         }
     }
@@ -294,19 +294,19 @@ void case_mask_ends_sessions(struct conform *c)
     struct lun *luns[TRIAL_LUNS] = {NULL};
     trial_start(&t, c);
     bool goes_on = trial_advance(&t, TRIAL_FINISHED) && trial_expect_visible(&t);
-    for (uint32_t i = 0; goes_on && i < TRIAL_LUNS; i++) {
+    for (uint32_t i = 0; goes_on && i < t.lun_count; i++) {
         goes_on = SUCCEEDED(trial_open_copy(&t, i, true, &luns[i], &err));
         if (!goes_on) {
             conform_fail(c, "%s cannot be opened: %s", t.urls[i], error_text(&err));
         }
     }
     goes_on = goes_on && trial_must_change(&t, VSS_ONLUNSTATECHANGE_DO_MASK_LUNS);
-    for (uint32_t i = 0; goes_on && i < TRIAL_LUNS; i++) {
+    for (uint32_t i = 0; goes_on && i < t.lun_count; i++) {
         if (is_alive(luns[i])) {
             conform_fail(c, "a session on %s is still served after DO_MASK_LUNS", luns[i]->url);
         }
     }
-    for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
+    for (uint32_t i = 0; i < t.lun_count; i++) {
         lun_close(luns[i]);
     }
     trial_end(&t);
@@ -320,7 +320,7 @@ void case_mask_keeps(struct conform *c)
         trial_must_change(&t, VSS_ONLUNSTATECHANGE_DO_MASK_LUNS)) {
         conform_renew(c);
         if (trial_do(&t, VSS_OP_LOCATE_LUNS) && trial_expect_visible(&t)) {
-            for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
+            for (uint32_t i = 0; i < t.lun_count; i++) {
                 (void)trial_expect_content(&t, i, c->scratch[i].digest,
                                            "what it was before it was masked");
             }

@@ -24,8 +24,8 @@ void case_begin_same_lun(struct conform *c)
     if (SUCCEEDED(hr)) {
         hr = trial_begin(&t, 0, &err); /* a second volume on it */
     }
-    if (SUCCEEDED(hr)) {
-        hr = trial_begin(&t, 1, &err);
+    for (uint32_t i = 1; SUCCEEDED(hr) && i < t.lun_count; i++) {
+        hr = trial_begin(&t, i, &err);
     }
     if (conform_succeeded(c, VSS_OP_BEGIN_PREPARE_SNAPSHOT, hr, &err)) {
         t.stage = TRIAL_BEGUN;
@@ -59,7 +59,7 @@ void case_begin_many_volumes(struct conform *c)
     trial_start(&t, c);
     HRESULT hr = S_OK;
     for (uint32_t i = 0; SUCCEEDED(hr) && i < VOLUMES_MAX; i++) {
-        hr = trial_begin(&t, i % TRIAL_LUNS, &err);
+        hr = trial_begin(&t, i % t.lun_count, &err);
     }
     if (FAILED(hr) && hr != VSS_E_MAXIMUM_NUMBER_OF_VOLUMES_REACHED) {
         conform_fail_op(c, VSS_OP_BEGIN_PREPARE_SNAPSHOT, "%s", error_text(&err));
@@ -79,10 +79,9 @@ static uint64_t time_preparation(struct conform *c)
     struct error err = {0};
     uint64_t taken_us = 0;
     trial_start(&t, c);
-    HRESULT hr = trial_begin(&t, 0, &err);
-    taken_us = t.taken_us;
-    if (SUCCEEDED(hr)) {
-        hr = trial_begin(&t, 1, &err);
+    HRESULT hr = S_OK;
+    for (uint32_t i = 0; SUCCEEDED(hr) && i < t.lun_count; i++) {
+        hr = trial_begin(&t, i, &err);
         taken_us = slower(taken_us, t.taken_us);
     }
     if (conform_succeeded(c, VSS_OP_BEGIN_PREPARE_SNAPSHOT, hr, &err)) {
@@ -115,14 +114,14 @@ void case_prepare_foreign(struct conform *c)
     struct error err = {0};
     struct vss_lun_info foreign = conform_foreign_lun();
     trial_start(&t, c);
-    t.luns[1].source = foreign;
-    t.luns[1].device = CONFORM_FOREIGN_DEVICE;
-    HRESULT hr = trial_begin(&t, 0, &err);
-    if (SUCCEEDED(hr)) {
-        hr = trial_begin(&t, 1, &err);
+    t.luns[t.lun_count - 1].source = foreign;
+    t.luns[t.lun_count - 1].device = CONFORM_FOREIGN_DEVICE;
+    HRESULT hr = S_OK;
+    for (uint32_t i = 0; SUCCEEDED(hr) && i < t.lun_count; i++) {
+        hr = trial_begin(&t, i, &err);
     }
     if (SUCCEEDED(hr)) {
-        hr = trial_call(&t, VSS_OP_END_PREPARE_SNAPSHOTS, 0, TRIAL_LUNS, &err);
+        hr = trial_call(&t, VSS_OP_END_PREPARE_SNAPSHOTS, 0, t.lun_count, &err);
     }
     (void)conform_refused(c, VSS_OP_END_PREPARE_SNAPSHOTS, hr, &err,
                           "a set with a LUN of another array");
@@ -140,7 +139,7 @@ void case_prepare_states(struct conform *c)
         conform_renew(c);
         (void)trial_advance(&t, TRIAL_POST_COMMITTED);
     }
-    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+    for (size_t i = 0; i < t.lun_count; i++) {
         if (t.luns[i].state.bytes > VSS_PROVIDER_STATE_BYTES_MAX) {
             conform_fail(c, "a state of %u bytes", t.luns[i].state.bytes);
         }
@@ -154,7 +153,7 @@ void case_commit_order(struct conform *c)
     struct error err = {0};
     trial_start(&t, c);
     if (trial_advance(&t, TRIAL_PRE_COMMITTED)) {
-        HRESULT hr = trial_call(&t, VSS_OP_POST_COMMIT_SNAPSHOTS, 0, TRIAL_LUNS, &err);
+        HRESULT hr = trial_call(&t, VSS_OP_POST_COMMIT_SNAPSHOTS, 0, t.lun_count, &err);
         (void)conform_refused(c, VSS_OP_POST_COMMIT_SNAPSHOTS, hr, &err,
                               "a set that was never committed");
     }
@@ -177,6 +176,13 @@ void case_commit_figures(struct conform *c)
                 c, "the cut is said to have been from %lld to %lld us of a call of %llu us",
                 (long long)(times->first_cut_us - t.called_at_us),
                 (long long)(times->last_cut_us - t.called_at_us), (unsigned long long)t.taken_us);
+        }
+        if (!has_hold && t.lun_count > 1 &&
+            provider_capabilities(c->provider)->consistent_set != VSS_CAPABILITY_NATIVE) {
+            conform_fail_op(c, VSS_OP_COMMIT_SNAPSHOTS,
+                            "CommitSnapshots of %u LUNs reports no hold, and consistent-set is not "
+                            "native: such a set is refused",
+                            t.lun_count);
         }
         if (has_hold && (times->hold.held_at_us > times->first_cut_us ||
                          times->hold.released_at_us < times->last_cut_us)) {
@@ -203,12 +209,12 @@ void case_commit_quick(struct conform *c)
     }
 }
 
-static bool fill_both(struct conform *c)
+static bool fill_originals(struct trial *t)
 {
-    for (size_t i = 0; i < TRIAL_LUNS; i++) {
-        scratch_fill(c, i);
+    for (size_t i = 0; i < t->lun_count; i++) {
+        scratch_fill(t->c, i);
     }
-    return !conform_has_failed(c);
+    return !conform_has_failed(t->c);
 }
 
 /* Copies of this kind (0: the provider's choice). What is written right before the cut must be on
@@ -219,14 +225,14 @@ static void make_copies(struct conform *c, uint32_t kind)
     uint64_t cut[TRIAL_LUNS];
     trial_start(&t, c);
     t.context |= kind;
-    bool is_made = trial_advance(&t, TRIAL_PRE_COMMITTED) && fill_both(c);
-    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+    bool is_made = trial_advance(&t, TRIAL_PRE_COMMITTED) && fill_originals(&t);
+    for (size_t i = 0; i < t.lun_count; i++) {
         cut[i] = c->scratch[i].digest;
     }
-    is_made = is_made && trial_advance(&t, TRIAL_COMMITTED) && fill_both(c) &&
-              trial_advance(&t, TRIAL_POST_COMMITTED) && fill_both(c);
+    is_made = is_made && trial_advance(&t, TRIAL_COMMITTED) && fill_originals(&t) &&
+              trial_advance(&t, TRIAL_POST_COMMITTED) && fill_originals(&t);
     if (is_made && trial_advance(&t, TRIAL_SHOWN) && trial_expect_visible(&t)) {
-        for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
+        for (uint32_t i = 0; i < t.lun_count; i++) {
             (void)trial_expect_content(&t, i, cut[i], "what its original was at the commit");
         }
     }
@@ -279,7 +285,7 @@ struct moments {
 static void expect_one_moment(struct trial *t, const struct moments *m)
 {
     uint64_t on[TRIAL_LUNS] = {0};
-    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+    for (size_t i = 0; i < t->lun_count; i++) {
         if (!dependent_writer_read(t->c, t->urls[i], &on[i])) {
             return;
         }

@@ -35,22 +35,22 @@ void case_life_whole(struct conform *c)
     struct error err = {0};
     trial_start(&t, c);
     HRESULT hr = S_OK;
-    for (uint32_t i = 0; SUCCEEDED(hr) && i < TRIAL_LUNS; i++) {
+    for (uint32_t i = 0; SUCCEEDED(hr) && i < t.lun_count; i++) {
         hr = trial_begin(&t, i, &err);
     }
     must(&t, VSS_OP_BEGIN_PREPARE_SNAPSHOT, hr, &err);
     for (size_t n = 0; n < SET_OPS; n++) {
-        hr = call_any(&t, set_ops[n], TRIAL_LUNS, &err);
+        hr = call_any(&t, set_ops[n], t.lun_count, &err);
         must(&t, set_ops[n], hr, &err);
     }
-    hr = trial_change(&t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY, 0, TRIAL_LUNS, &err);
+    hr = trial_change(&t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY, 0, t.lun_count, &err);
     must(&t, VSS_OP_ON_LUN_STATE_CHANGE, hr, &err);
     hr = S_OK;
-    for (uint32_t i = 0; SUCCEEDED(hr) && i < TRIAL_LUNS; i++) {
+    for (uint32_t i = 0; SUCCEEDED(hr) && i < t.lun_count; i++) {
         hr = trial_call(&t, VSS_OP_ON_LUN_EMPTY, i, 1, &err);
     }
     must(&t, VSS_OP_ON_LUN_EMPTY, hr, &err);
-    hr = trial_call(&t, VSS_OP_ABORT_SNAPSHOTS, 0, TRIAL_LUNS, &err);
+    hr = trial_call(&t, VSS_OP_ABORT_SNAPSHOTS, 0, t.lun_count, &err);
     must(&t, VSS_OP_ABORT_SNAPSHOTS, hr, &err);
     trial_end(&t);
 }
@@ -66,13 +66,13 @@ void case_life_new_processes(struct conform *c)
         conform_renew(c);
     }
     if (goes_on && trial_expect_visible(&t)) {
-        for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
+        for (uint32_t i = 0; i < t.lun_count; i++) {
             (void)trial_expect_content(&t, i, c->scratch[i].digest, "what its original is");
             HRESULT hr = trial_call(&t, VSS_OP_ON_LUN_EMPTY, i, 1, &err);
             must(&t, VSS_OP_ON_LUN_EMPTY, hr, &err);
             conform_renew(c);
         }
-        trial_expect_gone(&t, 0, TRIAL_LUNS, "after OnLunEmpty");
+        trial_expect_gone(&t, 0, t.lun_count, "after OnLunEmpty");
     }
     trial_end(&t);
 }
@@ -80,7 +80,7 @@ void case_life_new_processes(struct conform *c)
 static void delete_set(struct trial *t)
 {
     struct error err = {0};
-    for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
+    for (uint32_t i = 0; i < t->lun_count; i++) {
         HRESULT hr = trial_call(t, VSS_OP_ON_LUN_EMPTY, i, 1, &err);
         must(t, VSS_OP_ON_LUN_EMPTY, hr, &err);
     }
@@ -94,20 +94,20 @@ void case_life_two_sets(struct conform *c)
     uint64_t cut[TRIAL_LUNS];
     trial_start(&first, c);
     trial_start(&second, c);
-    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+    for (size_t i = 0; i < first.lun_count; i++) {
         cut[i] = c->scratch[i].digest;
     }
     bool has_first = trial_advance(&first, TRIAL_FINISHED);
-    for (size_t i = 0; has_first && i < TRIAL_LUNS; i++) {
+    for (size_t i = 0; has_first && i < first.lun_count; i++) {
         scratch_fill(c, i);
     }
     if (has_first && trial_advance(&second, TRIAL_FINISHED) && trial_expect_visible(&second)) {
-        for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
+        for (uint32_t i = 0; i < first.lun_count; i++) {
             (void)trial_expect_content(&second, i, c->scratch[i].digest, "the second set's");
         }
         delete_set(&second);
         if (trial_expect_visible(&first)) {
-            for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
+            for (uint32_t i = 0; i < first.lun_count; i++) {
                 (void)trial_expect_content(&first, i, cut[i], "the first set's");
             }
         }
@@ -126,7 +126,7 @@ void case_life_unknown_set(struct conform *c)
                                                VSS_OP_POST_COMMIT_SNAPSHOTS, VSS_OP_GET_TARGET_LUNS,
                                                VSS_OP_LOCATE_LUNS};
     for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
-        HRESULT hr = call_any(&t, ops[i], TRIAL_LUNS, &err);
+        HRESULT hr = call_any(&t, ops[i], t.lun_count, &err);
         (void)conform_refused(c, ops[i], hr, &err, "a set that was never prepared");
     }
     t.may_hold_copies = true;
@@ -143,14 +143,14 @@ void case_life_foreign_states(struct conform *c)
     for (size_t n = 1; n < SET_OPS; n++) {
         struct vss_set_lun kept[TRIAL_LUNS];
         memcpy(kept, t.luns, sizeof(kept));
-        for (size_t i = 0; i < TRIAL_LUNS; i++) {
+        for (size_t i = 0; i < t.lun_count; i++) {
             t.luns[i].state = (struct vss_state){.bytes = sizeof(garbage), .data = garbage};
         }
         struct vss_set_in in = {.struct_size = sizeof(in),
                                 .context = t.context,
                                 .set_id = t.set_id,
-                                .lun_count = TRIAL_LUNS,
-                                .snapshot_count = TRIAL_LUNS,
+                                .lun_count = t.lun_count,
+                                .snapshot_count = t.lun_count,
                                 .luns = t.luns,
                                 .initiator = c->initiator};
         struct provider_arena arena = PROVIDER_ARENA_INIT;

@@ -43,7 +43,7 @@ void case_resync_identity(struct conform *c)
 {
     struct resync r;
     if (resync_prepare(&r, c) && resync_start(&r) && resync_finish(&r, false)) {
-        for (size_t i = 0; i < TRIAL_LUNS; i++) {
+        for (size_t i = 0; i < r.t.lun_count; i++) {
             const char *reason = NULL;
             struct lun *lun = scratch_open(c, i, true);
             if (lun && !lun_info_matches(&c->scratch[i].info, &lun->identity.info, &reason)) {
@@ -61,7 +61,7 @@ void case_resync_copy_intact(struct conform *c)
     struct resync r;
     bool is_done = resync_prepare(&r, c) && resync_start(&r) && resync_finish(&r, false);
     if (is_done && trial_expect_visible(&r.t)) {
-        for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
+        for (uint32_t i = 0; i < r.t.lun_count; i++) {
             (void)trial_expect_content(&r.t, i, r.wanted[i], "what it was before the resync");
             scratch_fill(c, i);
         }
@@ -154,7 +154,7 @@ static bool poll_for_labels(struct resync *r, const struct edges *edges)
     struct conform *c = r->t.c;
     uint64_t found[TRIAL_LUNS];
     uint64_t bodies = 0;
-    for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
+    for (uint32_t i = 0; i < r->t.lun_count; i++) {
         const struct scratch *s = &c->scratch[i];
         uint64_t bytes = s->block_count * s->block_bytes;
         if (!read_edges_of_scratch(c, i, edges[i].now)) {
@@ -166,7 +166,7 @@ static bool poll_for_labels(struct resync *r, const struct edges *edges)
     if (!resync_poll(r)) {
         return false;
     }
-    for (uint32_t i = 0; !r->is_done && r->bytes_done < bodies && i < TRIAL_LUNS; i++) {
+    for (uint32_t i = 0; !r->is_done && r->bytes_done < bodies && i < r->t.lun_count; i++) {
         if (found[i] != UINT64_MAX) {
             conform_fail(c,
                          "byte %llu of %s is the copy's while the resync is at %llu of %llu bytes",
@@ -183,14 +183,14 @@ void case_resync_labels_last(struct conform *c)
     struct resync r;
     struct edges edges[TRIAL_LUNS] = {{0}};
     bool goes_on = resync_prepare(&r, c) && trial_expect_visible(&r.t);
-    for (uint32_t i = 0; goes_on && i < TRIAL_LUNS; i++) {
+    for (uint32_t i = 0; goes_on && i < r.t.lun_count; i++) {
         goes_on = edges_open(&r, i, &edges[i]);
     }
     goes_on = goes_on && resync_start(&r);
     while (goes_on && !r.is_done) {
         goes_on = poll_for_labels(&r, edges);
     }
-    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+    for (size_t i = 0; i < r.t.lun_count; i++) {
         edges_close(&edges[i]);
     }
     resync_end(&r);
@@ -276,19 +276,19 @@ void case_resync_ends_sessions(struct conform *c)
     struct resync r;
     struct lun *luns[TRIAL_LUNS] = {NULL};
     bool goes_on = resync_prepare(&r, c);
-    for (size_t i = 0; goes_on && i < TRIAL_LUNS; i++) {
+    for (size_t i = 0; goes_on && i < r.t.lun_count; i++) {
         luns[i] = scratch_open(c, i, true);
         goes_on = luns[i] != NULL;
     }
     goes_on = goes_on &&
               trial_must_change_destinations(&r.t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY);
-    for (size_t i = 0; goes_on && i < TRIAL_LUNS; i++) {
+    for (size_t i = 0; goes_on && i < r.t.lun_count; i++) {
         struct error err = {0};
         if (SUCCEEDED(lun_identify(luns[i], &err))) {
             conform_fail(c, "a session on %s is still served after PRE_RECOVERY", luns[i]->url);
         }
     }
-    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+    for (size_t i = 0; i < r.t.lun_count; i++) {
         lun_close(luns[i]);
     }
     resync_end(&r);

@@ -3,16 +3,20 @@
 
 #include "common/clock.h"
 #include "common/id.h"
+#include "conform/cases.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 void trial_start(struct trial *t, struct conform *c)
 {
+    uint32_t lun_count =
+        c->provider && !conform_is_claimed(c, NEEDS_CONSISTENT_SET) ? 1 : TRIAL_LUNS;
     *t = (struct trial){.c = c,
+                        .lun_count = lun_count,
                         .set_id = id_new(),
                         .context = VSS_CTX_APP_ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE,
-                        .onto_count = TRIAL_LUNS};
+                        .onto_count = lun_count};
     for (size_t i = 0; i < TRIAL_LUNS; i++) {
         t->onto[i] = i;
         t->luns[i] = (struct vss_set_lun){
@@ -38,10 +42,10 @@ static void take_away(struct trial *t)
 {
     struct error err = {0};
     bool is_deleted = t->stage >= TRIAL_POST_COMMITTED;
-    for (uint32_t i = 0; t->stage >= TRIAL_POST_COMMITTED && i < TRIAL_LUNS; i++) {
+    for (uint32_t i = 0; t->stage >= TRIAL_POST_COMMITTED && i < t->lun_count; i++) {
         is_deleted = is_ended(trial_call(t, VSS_OP_ON_LUN_EMPTY, i, 1, &err)) && is_deleted;
     }
-    bool is_aborted = is_ended(trial_call(t, VSS_OP_ABORT_SNAPSHOTS, 0, TRIAL_LUNS, &err));
+    bool is_aborted = is_ended(trial_call(t, VSS_OP_ABORT_SNAPSHOTS, 0, t->lun_count, &err));
     if (!is_deleted && !is_aborted) {
         char id[ID_TEXT_BYTES];
         conform_fail(t->c, "copies of set %s may be left behind: %s", id_text(&t->set_id, id),
@@ -143,7 +147,7 @@ HRESULT trial_locate(struct trial *t, const char *initiator, uint32_t first, uin
 bool trial_do(struct trial *t, enum vss_provider_op op)
 {
     struct error err = {0};
-    HRESULT hr = trial_call(t, op, 0, TRIAL_LUNS, &err);
+    HRESULT hr = trial_call(t, op, 0, t->lun_count, &err);
     return conform_succeeded(t->c, op, hr, &err);
 }
 
@@ -154,10 +158,11 @@ HRESULT trial_begin(struct trial *t, uint32_t lun, struct error *err)
     struct vss_luns_in in = {.struct_size = sizeof(in),
                              .context = t->context,
                              .set_id = t->set_id,
-                             .snapshot_id = id_new(),
+                             .snapshot_id = t->has_begun[lun] ? id_new() : t->luns[lun].snapshot_id,
                              .lun_count = 1,
                              .devices = &t->luns[lun].device,
                              .luns = &t->luns[lun].source};
+    t->has_begun[lun] = true;
     HRESULT hr = timed_call(t, VSS_OP_BEGIN_PREPARE_SNAPSHOT, &in, &out, &arena, err);
     if (SUCCEEDED(hr)) {
         hr = keep_states(t, &out, lun, 1);
@@ -189,16 +194,16 @@ HRESULT trial_describe(struct trial *t, struct error *err)
 {
     struct provider_arena arena = PROVIDER_ARENA_INIT;
     struct vss_target_luns_out out = {0};
-    struct vss_set_in in = set_in(t, 0, TRIAL_LUNS);
+    struct vss_set_in in = set_in(t, 0, t->lun_count);
     HRESULT hr = timed_call(t, VSS_OP_GET_TARGET_LUNS, &in, &out, &arena, err);
     if (SUCCEEDED(hr) && !out.luns) {
         hr = error_set(err, VSS_E_UNEXPECTED_PROVIDER_ERROR, "GetTargetLuns returned no LUNs");
     }
-    for (size_t i = 0; SUCCEEDED(hr) && i < TRIAL_LUNS; i++) {
+    for (size_t i = 0; SUCCEEDED(hr) && i < t->lun_count; i++) {
         lun_info_free(&t->luns[i].destination);
         hr = lun_info_copy(&out.luns[i], &t->luns[i].destination);
     }
-    for (uint32_t i = 0; SUCCEEDED(hr) && i < TRIAL_LUNS; i++) {
+    for (uint32_t i = 0; SUCCEEDED(hr) && i < t->lun_count; i++) {
         hr = check_is_new(t, i, err);
     }
     provider_arena_free(&arena);
@@ -216,7 +221,7 @@ HRESULT trial_change(struct trial *t, uint32_t flag, uint32_t first, uint32_t co
 bool trial_must_change(struct trial *t, uint32_t flag)
 {
     struct error err = {0};
-    HRESULT hr = trial_change(t, flag, 0, TRIAL_LUNS, &err);
+    HRESULT hr = trial_change(t, flag, 0, t->lun_count, &err);
     return conform_succeeded(t->c, VSS_OP_ON_LUN_STATE_CHANGE, hr, &err);
 }
 
@@ -242,7 +247,7 @@ bool trial_must_change_destinations(struct trial *t, uint32_t flag)
 bool trial_prepare_copies(struct trial *t, struct conform *c, uint64_t *wanted)
 {
     trial_start(t, c);
-    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+    for (size_t i = 0; i < t->lun_count; i++) {
         scratch_fill(c, i);
         wanted[i] = c->scratch[i].digest;
     }
@@ -255,7 +260,7 @@ bool trial_prepare_pairs(struct trial *t, struct vss_resync_lun *luns)
     if (!trial_advance(t, TRIAL_FINISHED)) {
         return false;
     }
-    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+    for (size_t i = 0; i < t->lun_count; i++) {
         scratch_fill(c, i);
         luns[i] = (struct vss_resync_lun){.snapshot = t->luns[i].destination,
                                           .destination = c->scratch[i].info,
@@ -271,7 +276,7 @@ static bool begin_all(struct trial *t)
 {
     struct error err = {0};
     bool is_done = true;
-    for (uint32_t i = 0; is_done && i < TRIAL_LUNS; i++) {
+    for (uint32_t i = 0; is_done && i < t->lun_count; i++) {
         HRESULT hr = trial_begin(t, i, &err);
         is_done = conform_succeeded(t->c, VSS_OP_BEGIN_PREPARE_SNAPSHOT, hr, &err);
     }

@@ -7,7 +7,7 @@
 /* A snapshot set of the first scratch LUNs, made step by step as the set sequence makes one, and
  * taken away again whatever became of it. */
 
-#define TRIAL_LUNS 2
+#define TRIAL_LUNS 2 /* at most: of an array that cuts no two at one moment, one */
 
 /* What was done last, in order. */
 enum trial_stage {
@@ -27,6 +27,8 @@ struct trial {
     VSS_ID set_id;
     uint32_t context;
     struct vss_set_lun luns[TRIAL_LUNS]; /* states are owned, destinations too */
+    uint32_t lun_count;
+    bool has_begun[TRIAL_LUNS];
     enum trial_stage stage;
     bool may_hold_copies;  /* EndPrepareSnapshots was called */
     uint64_t called_at_us; /* of the last call */
@@ -54,7 +56,8 @@ HRESULT trial_call(struct trial *t, enum vss_provider_op op, uint32_t first, uin
 /* trial_call() for the whole set, which must succeed. */
 bool trial_do(struct trial *t, enum vss_provider_op op);
 
-/* BeginPrepareSnapshot of one LUN as a volume of its own. */
+/* BeginPrepareSnapshot of one LUN as a volume of its own: of the snapshot that later calls name,
+ * and from the second time on of another. */
 HRESULT trial_begin(struct trial *t, uint32_t lun, struct error *err);
 
 /* GetTargetLuns; keeps the infos as destinations. VSS_E_UNEXPECTED_PROVIDER_ERROR, and none is

@@ -28,7 +28,7 @@ void trial_look(struct trial *t)
         return;
     }
     (void)conform_scan(t->c, &visible);
-    for (uint32_t i = 0; i < TRIAL_LUNS; i++) {
+    for (uint32_t i = 0; i < t->lun_count; i++) {
         const char *url = find_copy(t, &visible, i);
         t->urls[i] = url ? text_copy(url) : NULL;
     }
@@ -39,7 +39,7 @@ bool trial_expect_visible(struct trial *t)
 {
     bool all = true;
     trial_look(t);
-    for (size_t i = 0; i < TRIAL_LUNS; i++) {
+    for (size_t i = 0; i < t->lun_count; i++) {
         if (!t->urls[i]) {
             char key[LUN_KEY_BYTES];
             conform_fail_op(t->c, VSS_OP_LOCATE_LUNS,
@@ -67,7 +67,7 @@ static bool expect_invisible(struct trial *t, uint32_t first, uint32_t count, co
 
 bool trial_expect_invisible(struct trial *t, const char *when)
 {
-    return expect_invisible(t, 0, TRIAL_LUNS, when);
+    return expect_invisible(t, 0, t->lun_count, when);
 }
 
 void trial_expect_gone(struct trial *t, uint32_t first, uint32_t count, const char *when)

@@ -34,6 +34,7 @@ adopts-foreign prepare.foreign
 huge-state prepare.states
 post-commits-anything commit.order
 no-figures commit.figures
+hides-hold commit.figures
 slow-commit commit.quick
 copies-late commit.content
 copies-early commit.content
@@ -145,11 +146,13 @@ timeout --preserve-status --kill-after=20 --signal=INT 3 "$conform" --config "$w
 [ "$code" -eq 2 ] || die "never-done: exit code $code"
 nothing_left
 
-# An array that is strict about PRE_RECOVERY and POST_RECOVERY is in order.
-reset_larger
-configure broken "$plugins/provider_broken.so" "defect = none-but-strict"
-"$conform" --config "$work/conform.conf" --array broken >"$work/out" 2>&1 </dev/null || die "what is only strict"
-nothing_left
+# Arrays that are in order: one that is strict about snapshots and recovery, and one that cuts one LUN at a time.
+for array in none-but-strict none-but-single; do
+    reset_larger
+    configure broken "$plugins/provider_broken.so" "defect = $array" "marker = $work/marker.$array"
+    "$conform" --config "$work/conform.conf" --array broken >"$work/out" 2>&1 </dev/null || die "$array"
+    nothing_left
+done
 
 # It is the defect that is noticed, not what stands around it.
 reset_larger

@@ -43,6 +43,9 @@ bool is_same_id(const VSS_ID *a, const VSS_ID *b);
 /* True where the last call that asked was not for this set. */
 bool is_first_for(const struct vss_set_in *in);
 
+/* Between PRE_ and POST_RECOVERY of destinations, as the array of none-but-strict sees it. */
+bool is_recovering(void);
+
 /* A block of the LUN at this address. */
 void write_to_lun(const struct way *w, const char *device);
 

@@ -543,9 +543,9 @@ static HRESULT note_recovery(const struct way *w)
     return forward(w);
 }
 
-static HRESULT only_outside_recovery(const struct way *w)
+bool is_recovering(void)
 {
-    return recovering_count ? refuse(w) : forward(w);
+    return recovering_count > 0;
 }
 
 static HRESULT only_within_recovery(const struct way *w)
@@ -709,7 +709,6 @@ const struct spoil copy_spoils[] = {
     {"pretends-cancel", VSS_OP_RESYNC_CANCEL, pretend},
     {"resizes-only", VSS_OP_RESYNC_START, resize_only},
     {"none-but-strict", VSS_OP_ON_LUN_STATE_CHANGE, note_recovery},
-    {"none-but-strict", VSS_OP_BEGIN_PREPARE_SNAPSHOT, only_outside_recovery},
     {"none-but-strict", VSS_OP_RESYNC_START, only_within_recovery},
     {"cancels-once", VSS_OP_RESYNC_CANCEL, cancel_once},
     {"cancels-by-state", VSS_OP_RESYNC_CANCEL, cancel_by_state},

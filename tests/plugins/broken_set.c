@@ -38,6 +38,14 @@ static HRESULT unclaimed_resync(const struct way *w)
     return hr;
 }
 
+static HRESULT claim_emulated(const struct way *w)
+{
+    struct vss_capabilities_out *out = w->out;
+    HRESULT hr = forward(w);
+    out->consistent_set = VSS_CAPABILITY_EMULATED;
+    return hr;
+}
+
 static HRESULT claim_resize(const struct way *w)
 {
     struct vss_capabilities_out *out = w->out;
@@ -229,6 +237,14 @@ static HRESULT no_figures(const struct way *w)
     return hr;
 }
 
+static HRESULT hide_hold(const struct way *w)
+{
+    struct vss_states_out *out = w->out;
+    HRESULT hr = forward(w);
+    out->hold = (struct vss_hold_report){0};
+    return hr;
+}
+
 static HRESULT slow_commit(const struct way *w)
 {
     sleep_ms(1100);
@@ -328,10 +344,85 @@ static HRESULT abort_first(const struct way *w)
     return forward_to(w, w->op, &in, w->out);
 }
 
+/* ---- what is in order ---- */
+
+/* An array that cuts no two LUNs at one moment: a set of two is no set. */
+static HRESULT claim_no_set(const struct way *w)
+{
+    struct vss_capabilities_out *out = w->out;
+    HRESULT hr = forward(w);
+    out->consistent_set = VSS_CAPABILITY_NO;
+    return hr;
+}
+
+static HRESULT support_one(const struct way *w)
+{
+    const struct vss_luns_in *in = w->in;
+    struct vss_supported_out *out = w->out;
+    HRESULT hr = forward(w);
+    out->is_supported = out->is_supported && in->lun_count == 1;
+    return hr;
+}
+
+static HRESULT begin_one(const struct way *w)
+{
+    static VSS_ID set;
+    static char serial[64];
+    const struct vss_luns_in *in = w->in;
+    const char *now = in->luns[0].serial_number ? in->luns[0].serial_number : "";
+    if (is_same_id(&set, &in->set_id) && strcmp(serial, now) != 0) {
+        return refuse(w);
+    }
+    set = in->set_id;
+    (void)snprintf(serial, sizeof(serial), "%s", now);
+    return forward(w);
+}
+
+/* An array that keeps in its own memory, which outlives the process, what BeginPrepareSnapshot
+ * named, and that takes nothing new while somebody recovers. */
+static HRESULT begin_strictly(const struct way *w)
+{
+    const struct vss_luns_in *in = w->in;
+    int fd = open(setting(w, "marker"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    bool is_kept = fd >= 0 && write(fd, &in->snapshot_id, sizeof(VSS_ID)) == sizeof(VSS_ID);
+    (void)close(fd);
+    return is_kept && !is_recovering() ? forward(w) : refuse(w);
+}
+
+static bool has_begun(const struct way *w, const VSS_ID *snapshot_id)
+{
+    VSS_ID found;
+    bool is_found = false;
+    int fd = open(setting(w, "marker"), O_RDONLY | O_CLOEXEC);
+    while (fd >= 0 && !is_found && read(fd, &found, sizeof(found)) == sizeof(found)) {
+        is_found = is_same_id(&found, snapshot_id);
+    }
+    (void)close(fd);
+    return is_found;
+}
+
+static HRESULT end_prepare_strictly(const struct way *w)
+{
+    const struct vss_set_in *in = w->in;
+    for (uint32_t i = 0; i < in->lun_count; i++) {
+        if (!has_begun(w, &in->luns[i].snapshot_id)) {
+            return refuse(w);
+        }
+    }
+    return forward(w);
+}
+
 const struct spoil set_spoils[] = {
     {"odd-claim", VSS_OP_GET_CAPABILITIES, odd_claim},
     {"unclaimed-resync", VSS_OP_GET_CAPABILITIES, unclaimed_resync},
     {"resizes-only", VSS_OP_GET_CAPABILITIES, claim_resize},
+    {"hides-hold", VSS_OP_GET_CAPABILITIES, claim_emulated},
+    {"hides-hold", VSS_OP_COMMIT_SNAPSHOTS, hide_hold},
+    {"none-but-single", VSS_OP_GET_CAPABILITIES, claim_no_set},
+    {"none-but-single", VSS_OP_ARE_LUNS_SUPPORTED, support_one},
+    {"none-but-single", VSS_OP_BEGIN_PREPARE_SNAPSHOT, begin_one},
+    {"none-but-strict", VSS_OP_BEGIN_PREPARE_SNAPSHOT, begin_strictly},
+    {"none-but-strict", VSS_OP_END_PREPARE_SNAPSHOTS, end_prepare_strictly},
     {"claims-differential", VSS_OP_GET_CAPABILITIES, claim_differential},
     {"changing-claim", VSS_OP_GET_CAPABILITIES, changing_claim},
     {"stays-loaded", VSS_OP_ON_UNLOAD, stay},
