@@ -39,7 +39,7 @@ static bool change_copies(struct changed *k, const uint64_t *wanted)
 
 static bool changed_prepare(struct changed *k, struct conform *c, bool changes_copies)
 {
-    uint64_t wanted[TRIAL_LUNS];
+    uint64_t wanted[TRIAL_LUNS] = {0};
     *k = (struct changed){0};
     if (!trial_prepare_copies(&k->t, c, wanted) || (changes_copies && !change_copies(k, wanted)) ||
         !trial_prepare_pairs(&k->t, k->pairs)) {

@@ -302,7 +302,7 @@ void case_mask_ends_sessions(struct conform *c)
     }
     goes_on = goes_on && trial_must_change(&t, VSS_ONLUNSTATECHANGE_DO_MASK_LUNS);
     for (uint32_t i = 0; goes_on && i < t.lun_count; i++) {
-        if (is_alive(luns[i])) {
+        if (luns[i] && is_alive(luns[i])) {
             conform_fail(c, "a session on %s is still served after DO_MASK_LUNS", luns[i]->url);
         }
     }

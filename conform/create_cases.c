@@ -222,7 +222,7 @@ static bool fill_originals(struct trial *t)
 static void make_copies(struct conform *c, uint32_t kind)
 {
     struct trial t;
-    uint64_t cut[TRIAL_LUNS];
+    uint64_t cut[TRIAL_LUNS] = {0};
     trial_start(&t, c);
     t.context |= kind;
     bool is_made = trial_advance(&t, TRIAL_PRE_COMMITTED) && fill_originals(&t);

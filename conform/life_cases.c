@@ -91,7 +91,7 @@ void case_life_two_sets(struct conform *c)
 {
     struct trial first;
     struct trial second;
-    uint64_t cut[TRIAL_LUNS];
+    uint64_t cut[TRIAL_LUNS] = {0};
     trial_start(&first, c);
     trial_start(&second, c);
     for (size_t i = 0; i < first.lun_count; i++) {

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STOPPED_MS 1200u /* after which what was not stopped has written again */
+#define EDGES_BYTES ((size_t)2 * TRIAL_EDGE_BYTES) /* of both ends */
+#define STOPPED_MS  1200u /* after which what was not stopped has written again */
 
 void case_resync_content(struct conform *c)
 {
@@ -83,9 +84,9 @@ void case_resync_new_process(struct conform *c)
 
 /* First and last blocks of a LUN, one behind the other: on the copy, on its destination before. */
 struct edges {
-    uint8_t *copy;
-    uint8_t *old;
-    uint8_t *now;
+    uint8_t copy[EDGES_BYTES];
+    uint8_t old[EDGES_BYTES];
+    uint8_t now[EDGES_BYTES];
 };
 
 static bool read_edges(struct conform *c, struct lun *lun, uint8_t *out)
@@ -111,16 +112,11 @@ static bool read_edges_of_scratch(struct conform *c, size_t index, uint8_t *out)
     return is_read;
 }
 
-static bool edges_open(struct resync *r, uint32_t i, struct edges *e)
+static bool read_old_edges(struct resync *r, uint32_t i, struct edges *e)
 {
     struct error err = {0};
     struct lun *lun = NULL;
-    e->copy = malloc(2 * TRIAL_EDGE_BYTES);
-    e->old = malloc(2 * TRIAL_EDGE_BYTES);
-    e->now = malloc(2 * TRIAL_EDGE_BYTES);
-    HRESULT hr = e->copy && e->old && e->now ? trial_open_copy(&r->t, i, true, &lun, &err)
-                                             : error_set(&err, E_OUTOFMEMORY, "out of memory");
-    if (FAILED(hr)) {
+    if (FAILED(trial_open_copy(&r->t, i, true, &lun, &err))) {
         conform_fail(r->t.c, "%s", error_text(&err));
     }
     bool is_read = lun && read_edges(r->t.c, lun, e->copy);
@@ -128,20 +124,13 @@ static bool edges_open(struct resync *r, uint32_t i, struct edges *e)
     return is_read && read_edges_of_scratch(r->t.c, i, e->old);
 }
 
-static void edges_close(struct edges *e)
-{
-    free(e->copy);
-    free(e->old);
-    free(e->now);
-}
-
 /* The first byte of a block that was not the copy's before and is now; UINT64_MAX: none. */
 static uint64_t find_label(const struct edges *e, uint32_t block, uint64_t lun_bytes)
 {
-    for (uint64_t at = 0; at < 2 * TRIAL_EDGE_BYTES; at += block) {
+    for (uint64_t at = 0; at < EDGES_BYTES; at += block) {
         if (memcmp(e->copy + at, e->old + at, block) != 0 &&
             memcmp(e->copy + at, e->now + at, block) == 0) {
-            return at < TRIAL_EDGE_BYTES ? at : lun_bytes - 2 * TRIAL_EDGE_BYTES + at;
+            return at < TRIAL_EDGE_BYTES ? at : lun_bytes - EDGES_BYTES + at;
         }
     }
     return UINT64_MAX;
@@ -149,10 +138,10 @@ static uint64_t find_label(const struct edges *e, uint32_t block, uint64_t lun_b
 
 /* Looks, then asks: an array that works while nobody asks may have come to the ends by now, and
  * then says so. */
-static bool poll_for_labels(struct resync *r, const struct edges *edges)
+static bool poll_for_labels(struct resync *r, struct edges *edges)
 {
     struct conform *c = r->t.c;
-    uint64_t found[TRIAL_LUNS];
+    uint64_t found[TRIAL_LUNS] = {0};
     uint64_t bodies = 0;
     for (uint32_t i = 0; i < r->t.lun_count; i++) {
         const struct scratch *s = &c->scratch[i];
@@ -161,7 +150,7 @@ static bool poll_for_labels(struct resync *r, const struct edges *edges)
             return false;
         }
         found[i] = find_label(&edges[i], s->block_bytes, bytes);
-        bodies += bytes - 2 * TRIAL_EDGE_BYTES;
+        bodies += bytes - EDGES_BYTES;
     }
     if (!resync_poll(r)) {
         return false;
@@ -181,18 +170,20 @@ static bool poll_for_labels(struct resync *r, const struct edges *edges)
 void case_resync_labels_last(struct conform *c)
 {
     struct resync r;
-    struct edges edges[TRIAL_LUNS] = {{0}};
+    struct edges *edges = calloc(TRIAL_LUNS, sizeof(*edges));
     bool goes_on = resync_prepare(&r, c) && trial_expect_visible(&r.t);
+    if (!edges) {
+        conform_fail(c, "out of memory");
+        goes_on = false;
+    }
     for (uint32_t i = 0; goes_on && i < r.t.lun_count; i++) {
-        goes_on = edges_open(&r, i, &edges[i]);
+        goes_on = read_old_edges(&r, i, &edges[i]);
     }
     goes_on = goes_on && resync_start(&r);
     while (goes_on && !r.is_done) {
         goes_on = poll_for_labels(&r, edges);
     }
-    for (size_t i = 0; i < r.t.lun_count; i++) {
-        edges_close(&edges[i]);
-    }
+    free(edges);
     resync_end(&r);
 }
 
@@ -284,7 +275,7 @@ void case_resync_ends_sessions(struct conform *c)
               trial_must_change_destinations(&r.t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY);
     for (size_t i = 0; goes_on && i < r.t.lun_count; i++) {
         struct error err = {0};
-        if (SUCCEEDED(lun_identify(luns[i], &err))) {
+        if (luns[i] && SUCCEEDED(lun_identify(luns[i], &err))) {
             conform_fail(c, "a session on %s is still served after PRE_RECOVERY", luns[i]->url);
         }
     }

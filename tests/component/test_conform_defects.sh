@@ -57,6 +57,7 @@ short-copy targets.size
 locates-nothing locate.visible
 locates-read-only locate.writable
 describes-another locate.writable
+swaps-targets locate.writable
 open-to-all locate.alone
 locates-once locate.again
 first-host-only locate.other-host
