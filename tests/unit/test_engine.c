@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Comparing and copying LUNs whose blocks and limits are not alike. */
+#include "unit/fake_session.h"
+
 #include "lun/big_endian.h"
 #include "lun/lun.h"
 #include "resync/compare.h"
@@ -12,11 +14,7 @@
 
 #include <cmocka.h>
 
-#define BYTES    (512u << 10)
-#define INQUIRY  0x12
-#define READ_16  0x88
-#define WRITE_16 0x8a
-#define FLUSH    0x35
+#define BYTES (512u << 10)
 
 /* A LUN of BYTES bytes; its number is its index. */
 struct disk {
@@ -31,58 +29,6 @@ static struct disk disks[2];
 static unsigned remark_every; /* command: RECOVERED ERROR where GOOD would be; 0: none */
 static unsigned commands;
 
-/* One session. One command is done in each poll. */
-struct session {
-    struct scsi_transport transport; /* first */
-    struct scsi_command *queue[256];
-    size_t queued;
-};
-
-static void session_submit(struct scsi_transport *transport, struct scsi_command *command)
-{
-    struct session *s = (struct session *)transport;
-    assert_true(s->queued < 256);
-    s->queue[s->queued++] = command;
-}
-
-static void give(struct scsi_command *c, const void *data, size_t bytes)
-{
-    size_t given = bytes < c->data_bytes ? bytes : c->data_bytes;
-    memcpy(c->data, data, given);
-    c->transferred_bytes = (uint32_t)given;
-}
-
-static void answer_inquiry(struct scsi_command *c, const struct disk *d)
-{
-    uint8_t standard[36] = {0, 0, 6, 2, 31};
-    static const uint8_t pages[] = {0, 0, 0, 4, 0x00, 0x80, 0x83, 0xb0};
-    static const uint8_t serial[] = {0, 0x80, 0, 4, 's', 'n', '1', '2'};
-    uint8_t ids[24] = {0, 0x83, 0, 20, 0x01, 0x03, 0, 16, 0x60, 0x01, 0x40, 0x5a};
-    uint8_t limits[64] = {0, 0xb0, 0, 60};
-    memcpy(standard + 8, "VENDOR  PRODUCT         0001", 28);
-    ids[23] = (uint8_t)(c->lun + 1);
-    be32_put(limits + 8, d->most_blocks);
-    if ((c->cdb[1] & 1) == 0) {
-        give(c, standard, sizeof(standard));
-    } else if (c->cdb[2] == 0x00) {
-        give(c, pages, sizeof(pages));
-    } else if (c->cdb[2] == 0x80) {
-        give(c, serial, sizeof(serial));
-    } else if (c->cdb[2] == 0x83) {
-        give(c, ids, sizeof(ids));
-    } else {
-        give(c, limits, sizeof(limits));
-    }
-}
-
-static void answer_capacity(struct scsi_command *c, const struct disk *d)
-{
-    uint8_t capacity[32] = {0};
-    be64_put(capacity, BYTES / d->block_bytes - 1);
-    be32_put(capacity + 8, d->block_bytes);
-    give(c, capacity, sizeof(capacity));
-}
-
 static void move(struct scsi_command *c, struct disk *d)
 {
     uint64_t at = be64_get(c->cdb + 2) * d->block_bytes;
@@ -90,7 +36,7 @@ static void move(struct scsi_command *c, struct disk *d)
     assert_true(d->most_blocks == 0 || blocks <= d->most_blocks);
     assert_int_equal(c->data_bytes, blocks * d->block_bytes);
     assert_true(at + c->data_bytes <= BYTES);
-    if (c->cdb[0] == WRITE_16) {
+    if (c->cdb[0] == FAKE_WRITE_16) {
         memcpy(d->bytes + at, c->data, c->data_bytes);
     } else {
         memcpy(c->data, d->bytes + at, c->data_bytes);
@@ -100,20 +46,10 @@ static void move(struct scsi_command *c, struct disk *d)
     d->moves++;
 }
 
-static HRESULT session_poll(struct scsi_transport *transport, uint32_t timeout_ms,
-                            struct error *err)
+static void answer(struct scsi_command *c)
 {
-    struct session *s = (struct session *)transport;
-    (void)timeout_ms;
-    (void)err;
-    if (s->queued == 0) {
-        return S_OK;
-    }
-    struct scsi_command *c = s->queue[0];
-    memmove(s->queue, s->queue + 1, --s->queued * sizeof(c));
-    c->result = S_OK;
-    c->status = SCSI_STATUS_GOOD;
     struct disk *d = &disks[c->lun];
+    const struct fake_disk disk = {.id = (uint8_t)(c->lun + 1), .most_blocks = d->most_blocks};
     bool has_remark = remark_every && ++commands % remark_every == 0;
     if (has_remark) {
         c->status = SCSI_STATUS_CHECK_CONDITION;
@@ -121,41 +57,13 @@ static HRESULT session_poll(struct scsi_transport *transport, uint32_t timeout_m
     }
     if (has_remark && c->direction == SCSI_DATA_IN) {
         memset(c->data, 0xee, c->data_bytes); /* no data of the LUN's */
-    } else if (c->cdb[0] == INQUIRY) {
-        answer_inquiry(c, d);
-    } else if (c->cdb[0] == READ_16 || c->cdb[0] == WRITE_16) {
+    } else if (c->cdb[0] == FAKE_INQUIRY) {
+        fake_answer_inquiry(c, &disk);
+    } else if (c->cdb[0] == FAKE_READ_16 || c->cdb[0] == FAKE_WRITE_16) {
         move(c, d);
-    } else if (c->cdb[0] != FLUSH) {
-        answer_capacity(c, d);
+    } else if (c->cdb[0] != FAKE_SYNCHRONIZE) {
+        fake_answer_capacity(c, BYTES / d->block_bytes, d->block_bytes);
     }
-    scsi_finish(transport, c);
-    return S_OK;
-}
-
-static void session_close(struct scsi_transport *transport)
-{
-    free(transport);
-}
-
-static const struct scsi_transport_ops session_ops = {session_submit, session_poll, session_close,
-                                                      NULL};
-
-HRESULT __wrap_lun_open_session(const struct lun_address *address,
-                                const struct lun_options *options, struct scsi_transport **out,
-                                struct error *err);
-
-HRESULT __wrap_lun_open_session(const struct lun_address *address,
-                                const struct lun_options *options, struct scsi_transport **out,
-                                struct error *err)
-{
-    (void)address;
-    (void)options;
-    (void)err;
-    struct session *s = calloc(1, sizeof(*s));
-    assert_non_null(s);
-    s->transport = (struct scsi_transport){&session_ops, "fake://array", 32, 0, false};
-    *out = &s->transport;
-    return S_OK;
 }
 
 static const char *const urls[] = {"iscsi://array/iqn.2026-11.lunshadow:fake/0",
@@ -309,6 +217,7 @@ static void test_no_whole_blocks_are_refused(void **state)
 
 int main(void)
 {
+    fake_answer = answer;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_small_commands_beside_large_blocks),
         cmocka_unit_test(test_copies_are_whole),

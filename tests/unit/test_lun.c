@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An opened LUN behind whose number another one appears: a unit attention is all the notice. */
+#include "unit/fake_session.h"
+
 #include "lun/lun.h"
 #include "lun/pipeline.h"
 
@@ -14,16 +16,8 @@
 #define BLOCK  512u
 #define BLOCKS 256u
 
-#define INQUIRY    0x12
-#define READ_16    0x88
-#define WRITE_16   0x8a
-#define SERVICE_IN 0x9e
-
-/* An array with one LUN number, 0. One command is done in each poll. */
+/* An array with one LUN number, 0. */
 struct array {
-    struct scsi_transport transport; /* first */
-    struct scsi_command *queue[64];
-    size_t queued;
     uint8_t id; /* the last byte of the LUN's NAA */
     uint8_t next_id;
     uint32_t blocks;
@@ -42,62 +36,18 @@ struct array {
 
 static struct array array;
 
-static void array_submit(struct scsi_transport *transport, struct scsi_command *command)
-{
-    (void)transport;
-    assert_true(array.queued < 64);
-    array.queue[array.queued++] = command;
-}
-
-static void give(struct scsi_command *c, const void *data, size_t bytes)
-{
-    size_t given = bytes < c->data_bytes ? bytes : c->data_bytes;
-    memcpy(c->data, data, given);
-    c->transferred_bytes = (uint32_t)given;
-}
-
-static void answer_inquiry(struct scsi_command *c)
-{
-    uint8_t standard[36] = {0, 0, 6, 2, 31};
-    static const uint8_t pages[] = {0, 0, 0, 4, 0x00, 0x80, 0x83, 0xb0};
-    static const uint8_t serial[] = {0, 0x80, 0, 4, 's', 'n', '1', '2'};
-    uint8_t ids[24] = {0, 0x83, 0, 20, 0x01, 0x03, 0, 16, 0x60, 0x01, 0x40, 0x5a};
-    uint8_t limits[64] = {0, 0xb0, 0, 60, [11] = 1}; /* one block in a command */
-    memcpy(standard + 8, "VENDOR  PRODUCT         0001", 28);
-    ids[23] = array.id;
-    if ((c->cdb[1] & 1) == 0) {
-        give(c, standard, sizeof(standard));
-    } else if (c->cdb[2] == 0x00) {
-        give(c, pages, sizeof(pages));
-    } else if (c->cdb[2] == 0x80) {
-        give(c, serial, sizeof(serial));
-    } else if (c->cdb[2] == 0x83) {
-        array.identified++;
-        give(c, ids, sizeof(ids));
-    } else if (c->cdb[2] == 0xb0) {
-        give(c, limits, sizeof(limits));
-    } else {
-        c->status = SCSI_STATUS_CHECK_CONDITION;
-        c->sense = (struct scsi_sense_code){SCSI_SENSE_ILLEGAL_REQUEST, 0x24, 0, false};
-    }
-}
-
 /* READ CAPACITY(16), and GET LBA STATUS: all is a hole. */
 static void answer_service(struct scsi_command *c)
 {
-    uint8_t capacity[32] = {[6] = (uint8_t)((array.blocks - 1) >> 8),
-                            [7] = (uint8_t)(array.blocks - 1),
-                            [10] = BLOCK >> 8,
-                            [14] = 0xc0};
     uint8_t status[24] = {
         [3] = 20, [18] = (uint8_t)(array.blocks >> 8), [19] = (uint8_t)array.blocks, [20] = 1};
-    if ((c->cdb[1] & 0x1f) == 0x10) {
-        give(c, capacity, sizeof(capacity));
+    if ((c->cdb[1] & 0x1f) == FAKE_CAPACITY_16) {
+        fake_answer_capacity(c, array.blocks, BLOCK);
     } else if (array.busy_status > 0) {
         array.busy_status--;
         c->status = SCSI_STATUS_BUSY;
     } else {
-        give(c, status, sizeof(status));
+        fake_give(c, status, sizeof(status));
     }
 }
 
@@ -105,7 +55,7 @@ static void move(struct scsi_command *c)
 {
     size_t lba = (size_t)c->cdb[8] << 8 | c->cdb[9];
     uint8_t *at = array.bytes + lba * BLOCK;
-    if (c->cdb[0] == WRITE_16) {
+    if (c->cdb[0] == FAKE_WRITE_16) {
         array.written[array.id] += c->data_bytes / BLOCK;
         memcpy(at, c->data, c->data_bytes);
     } else {
@@ -123,61 +73,26 @@ static void change(void)
 
 static void answer(struct scsi_command *c)
 {
-    bool is_write = c->cdb[0] == WRITE_16;
-    bool is_status = c->cdb[0] == SERVICE_IN && (c->cdb[1] & 0x1f) == 0x12;
+    bool is_write = c->cdb[0] == FAKE_WRITE_16;
+    bool is_status = c->cdb[0] == FAKE_SERVICE_IN && (c->cdb[1] & 0x1f) == 0x12;
     array.status_ms = is_status ? c->timeout_ms : array.status_ms;
-    array.read_ms = c->cdb[0] == READ_16 ? c->timeout_ms : array.read_ms;
+    array.read_ms = c->cdb[0] == FAKE_READ_16 ? c->timeout_ms : array.read_ms;
     if (is_write && (++array.writes == array.change_at || array.is_restless)) {
         change();
     }
-    if (array.is_pending && c->cdb[0] != INQUIRY) {
+    if (array.is_pending && c->cdb[0] != FAKE_INQUIRY) {
         array.is_pending = false;
         c->status = SCSI_STATUS_CHECK_CONDITION;
         c->sense = (struct scsi_sense_code){SCSI_SENSE_UNIT_ATTENTION, 0x3f, 0x0e, false};
-    } else if (c->cdb[0] == INQUIRY) {
-        answer_inquiry(c);
-    } else if (c->cdb[0] == SERVICE_IN) {
+    } else if (c->cdb[0] == FAKE_INQUIRY) {
+        const struct fake_disk disk = {.id = array.id, .most_blocks = 1};
+        array.identified += (c->cdb[1] & 1) && c->cdb[2] == 0x83;
+        fake_answer_inquiry(c, &disk);
+    } else if (c->cdb[0] == FAKE_SERVICE_IN) {
         answer_service(c);
-    } else if (is_write || c->cdb[0] == READ_16) {
+    } else if (is_write || c->cdb[0] == FAKE_READ_16) {
         move(c);
     }
-}
-
-static HRESULT array_poll(struct scsi_transport *transport, uint32_t timeout_ms, struct error *err)
-{
-    (void)timeout_ms;
-    (void)err;
-    if (array.queued > 0) {
-        struct scsi_command *c = array.queue[0];
-        memmove(array.queue, array.queue + 1, --array.queued * sizeof(c));
-        c->result = S_OK;
-        answer(c);
-        scsi_finish(transport, c);
-    }
-    return S_OK;
-}
-
-static void array_close(struct scsi_transport *transport)
-{
-    (void)transport;
-    array.queued = 0;
-}
-
-static const struct scsi_transport_ops array_ops = {array_submit, array_poll, array_close, NULL};
-
-HRESULT __wrap_lun_open_session(const struct lun_address *address,
-                                const struct lun_options *options, struct scsi_transport **out,
-                                struct error *err);
-
-HRESULT __wrap_lun_open_session(const struct lun_address *address,
-                                const struct lun_options *options, struct scsi_transport **out,
-                                struct error *err)
-{
-    (void)address;
-    (void)options;
-    (void)err;
-    *out = &array.transport;
-    return S_OK;
 }
 
 static const char url[] = "iscsi://array/iqn.2026-11.lunshadow:fake/0";
@@ -188,7 +103,6 @@ static int setup(void **state)
     struct lun *lun = NULL;
     struct error err = {0};
     memset(&array, 0, sizeof(array));
-    array.transport = (struct scsi_transport){&array_ops, "fake://array", 32, 0, false};
     array.id = array.next_id = 1;
     array.blocks = array.next_blocks = BLOCKS;
     array.is_pending = true;
@@ -353,6 +267,7 @@ static void test_a_map_waits_as_long_as_data(void **state)
 
 int main(void)
 {
+    fake_answer = answer;
     const struct CMUnitTest tests[] = {
         TEST(test_the_same_lun_is_written_on), TEST(test_another_lun_is_not_written_to),
         TEST(test_whoever_met_the_attention),  TEST(test_what_else_is_no_more_the_same),

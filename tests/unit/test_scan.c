@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a target lists that cannot be addressed: a target without a network. */
+#include "unit/fake_session.h"
+
 #include "lun/scan.h"
 
 #include <setjmp.h>
@@ -10,102 +12,24 @@
 
 #include <cmocka.h>
 
-#define INQUIRY     0x12
-#define REPORT_LUNS 0xa0
-#define TARGET      "iqn.2026-11.lunshadow:fake"
+#define TARGET "iqn.2026-11.lunshadow:fake"
 
-/* One command is done in each poll. */
-static struct target {
-    struct scsi_transport transport; /* first */
-    struct scsi_command *queue[64];
-    size_t queued;
-    const char *list; /* of its LUNs, eight bytes each */
-    size_t list_bytes;
-} fake;
-
-static void fake_submit(struct scsi_transport *transport, struct scsi_command *command)
-{
-    (void)transport;
-    assert_true(fake.queued < 64);
-    fake.queue[fake.queued++] = command;
-}
-
-static void give(struct scsi_command *c, const void *data, size_t bytes)
-{
-    size_t given = bytes < c->data_bytes ? bytes : c->data_bytes;
-    memcpy(c->data, data, given);
-    c->transferred_bytes = (uint32_t)given;
-}
+static const char *listed; /* the target's LUNs, eight bytes each */
+static size_t listed_bytes;
 
 /* Every LUN is a disk of its own. */
-static void answer_inquiry(struct scsi_command *c)
-{
-    static const char standard[36] = "\0\0\6\2\37\0\0\0VENDOR  PRODUCT         0001";
-    static const uint8_t pages[] = {0, 0, 0, 2, 0x00, 0x83};
-    uint8_t ids[24] = {0, 0x83, 0, 20, 0x01, 0x03, 0, 16, 0x60, 0x01, 0x40, 0x5a};
-    ids[23] = (uint8_t)c->lun;
-    if ((c->cdb[1] & 1) == 0) {
-        give(c, standard, sizeof(standard));
-    } else if (c->cdb[2] == 0x00) {
-        give(c, pages, sizeof(pages));
-    } else if (c->cdb[2] == 0x83) {
-        give(c, ids, sizeof(ids));
-    } else {
-        c->status = SCSI_STATUS_CHECK_CONDITION;
-        c->sense = (struct scsi_sense_code){.key = SCSI_SENSE_ILLEGAL_REQUEST, .asc = 0x24};
-    }
-}
-
 static void answer(struct scsi_command *c)
 {
-    uint8_t capacity[32] = {[7] = 0xff, [10] = 2};
-    uint8_t list[512] = {[3] = (uint8_t)fake.list_bytes};
-    if (c->cdb[0] == INQUIRY) {
-        answer_inquiry(c);
-    } else if (c->cdb[0] == REPORT_LUNS) {
-        memcpy(list + 8, fake.list, fake.list_bytes);
-        give(c, list, 8 + fake.list_bytes);
+    const struct fake_disk disk = {.id = (uint8_t)c->lun};
+    uint8_t list[512] = {[3] = (uint8_t)listed_bytes};
+    if (c->cdb[0] == FAKE_INQUIRY) {
+        fake_answer_inquiry(c, &disk);
+    } else if (c->cdb[0] == FAKE_REPORT_LUNS) {
+        memcpy(list + 8, listed, listed_bytes);
+        fake_give(c, list, 8 + listed_bytes);
     } else {
-        give(c, capacity, sizeof(capacity));
+        fake_answer_capacity(c, 256, 512);
     }
-}
-
-static HRESULT fake_poll(struct scsi_transport *transport, uint32_t timeout_ms, struct error *err)
-{
-    (void)timeout_ms;
-    (void)err;
-    if (fake.queued > 0) {
-        struct scsi_command *c = fake.queue[0];
-        memmove(fake.queue, fake.queue + 1, --fake.queued * sizeof(c));
-        c->result = S_OK;
-        answer(c);
-        scsi_finish(transport, c);
-    }
-    return S_OK;
-}
-
-static void fake_close(struct scsi_transport *transport)
-{
-    (void)transport;
-    fake.queued = 0;
-}
-
-static const struct scsi_transport_ops fake_ops = {fake_submit, fake_poll, fake_close, NULL};
-
-HRESULT __wrap_lun_open_session(const struct lun_address *address,
-                                const struct lun_options *options, struct scsi_transport **out,
-                                struct error *err);
-
-HRESULT __wrap_lun_open_session(const struct lun_address *address,
-                                const struct lun_options *options, struct scsi_transport **out,
-                                struct error *err)
-{
-    (void)address;
-    (void)options;
-    (void)err;
-    fake.transport = (struct scsi_transport){&fake_ops, "fake://array", 32, 0, false};
-    *out = &fake.transport;
-    return S_OK;
 }
 
 /* LUNs 1 and 300 are rows, whatever else the list has; words NULL: nothing is amiss. */
@@ -113,8 +37,8 @@ static void assert_scanned(const char *list, size_t bytes, const char *words)
 {
     struct scan *scan = NULL;
     struct error err = {0};
-    fake.list = list;
-    fake.list_bytes = bytes;
+    listed = list;
+    listed_bytes = bytes;
     if (FAILED(scan_portal("127.0.0.1", TARGET, SCAN_NO_LABEL, NULL, &scan, &err))) {
         fail_msg("%s", err.text);
     }
@@ -157,6 +81,7 @@ static void test_well_known_luns_are_no_disks(void **state)
 
 int main(void)
 {
+    fake_answer = answer;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_left_out_is_told),
         cmocka_unit_test(test_well_known_luns_are_no_disks),
