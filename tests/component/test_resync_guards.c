@@ -96,17 +96,28 @@ static HRESULT write_before_eviction(void *self, const struct vss_call *call, co
     return real[VSS_OP_ON_LUN_STATE_CHANGE](self, call, in, out);
 }
 
+static void run_shell(const char *line)
+{
+    struct error err = {0};
+    const char *const argv[] = {"sh", "-ec", line, NULL};
+    assert_ok(process_run(argv, 10000, NULL, &err), &err);
+}
+
+/* Of the second LUN. */
+static void drop_partition(struct array *a, int number)
+{
+    char line[512];
+    (void)snprintf(line, sizeof(line), "PATH=$PATH:/usr/sbin:/sbin; sgdisk -d %d '%s'", number,
+                   a->files[1]);
+    run_shell(line);
+}
+
 static HRESULT relabel_before_eviction(void *self, const struct vss_call *call, const void *in,
                                        void *out)
 {
     const struct vss_state_change_in *change = in;
-    struct error err = {0};
-    char line[512];
-    (void)snprintf(line, sizeof(line), "PATH=$PATH:/usr/sbin:/sbin; sgdisk -d 2 '%s'",
-                   running->files[1]);
-    const char *const argv[] = {"sh", "-ec", line, NULL};
     if (change->flags == VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY) {
-        assert_ok(process_run(argv, 10000, NULL, &err), &err);
+        drop_partition(running, 2);
     }
     return real[VSS_OP_ON_LUN_STATE_CHANGE](self, call, in, out);
 }
@@ -179,7 +190,6 @@ static void what_is_left_of_scratch_luns_is_closed(void **state)
 /* What an array's targets do to a session that is silent for the hours of a copy. */
 static void cut_sessions(struct array *a)
 {
-    struct error err = {0};
     char line[1024];
     (void)snprintf(
         line, sizeof(line),
@@ -188,8 +198,7 @@ static void cut_sessions(struct array *a)
         "do tgtadm -C %u --lld iscsi --op delete --mode conn --tid 1 --sid $s --cid $c || true; "
         "done",
         a->lab->socket, a->lab->control_port, a->lab->control_port);
-    const char *const argv[] = {"sh", "-ec", line, NULL};
-    assert_ok(process_run(argv, 10000, NULL, &err), &err);
+    run_shell(line);
 }
 
 static HRESULT cut_then_poll(void *self, const struct vss_call *call, const void *in, void *out)
@@ -356,12 +365,7 @@ static void a_label_that_changed_until_the_fence_ends_it(void **state)
 static HRESULT repartition_then_prepare(void *self, const struct vss_call *call, const void *in,
                                         void *out)
 {
-    struct error err = {0};
-    char line[512];
-    (void)snprintf(line, sizeof(line), "PATH=$PATH:/usr/sbin:/sbin; sgdisk -d 3 '%s'",
-                   running->files[1]);
-    const char *const argv[] = {"sh", "-ec", line, NULL};
-    assert_ok(process_run(argv, 10000, NULL, &err), &err);
+    drop_partition(running, 3);
     return real[VSS_OP_END_PREPARE_SNAPSHOTS](self, call, in, out);
 }
 
