@@ -162,7 +162,6 @@ static HRESULT copy_body(struct host_copy *c, bool is_again, struct error *err)
     o.from = is_again ? c->begin : c->resumed_from;
     o.changes = !is_again && has_list(c) ? &c->changes : NULL;
     o.mark = on_mark;
-    c->is_by_list = o.changes != NULL;
     HRESULT hr = engine_run(&c->source, &c->destination, &o, &report, err);
     c->total.read_bytes += report.read_bytes;
     c->total.written_bytes += report.written_bytes;
@@ -238,6 +237,7 @@ static HRESULT whole_body(struct host_copy *c, bool is_again, struct error *err)
         is_again = is_again || hr == S_FALSE;
         if (SUCCEEDED(hr)) {
             c->is_distrusted = false; /* it is compared from the beginning now */
+            c->is_by_list = !is_again && has_list(c);
             /* the first one ends the notes of whatever was copied to it before */
             hr = host_copy_note(c, is_again ? c->begin : c->resumed_from, err);
         }

@@ -77,6 +77,12 @@ static bool has_partitions(const struct vss_disk_ids *ids, const struct vss_disk
     return is_same;
 }
 
+/* Those of an imported copy, and of no original. */
+static uint64_t without_shadow_bits(uint64_t attributes)
+{
+    return attributes & GPT_ATTR_SHADOW_COPY ? attributes & ~GPT_ATTR_SHADOW_BITS : attributes;
+}
+
 /* The wanted ids on the partitions that were found. One that nobody had planned for keeps the
  * original's id where the disk gets those, and gets a new one elsewhere. */
 static HRESULT fit(struct recovery_disk *disk, struct vss_disk_ids *found, struct error *err)
@@ -87,6 +93,7 @@ static HRESULT fit(struct recovery_disk *disk, struct vss_disk_ids *found, struc
         struct vss_partition_id *p = &found->partitions[i];
         const struct vss_partition_id *planned = find_partition(wanted, p->number);
         p->guid = planned ? planned->guid : is_originals ? p->guid : id_new();
+        p->attributes = planned ? planned->attributes : without_shadow_bits(p->attributes);
     }
     found->disk_guid = wanted->disk_guid;
     found->mbr_signature = wanted->mbr_signature;

@@ -407,9 +407,7 @@ static HRESULT conclude_done(struct recovery *r, struct error *err)
     }
     hr = journal_close(r->env->store, &r->journal_id, err);
     for (size_t i = 0; SUCCEEDED(hr) && i < r->adopted_kept; i++) {
-        if (!r->adopted[i].destination_invalid) { /* it had taken one, and overwritten nothing */
-            undo_drop_of(r->env, &r->adopted[i]);
-        }
+        undo_drop_of(r->env, r, &r->adopted[i]);
     }
     return hr;
 }

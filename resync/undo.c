@@ -447,39 +447,52 @@ HRESULT undo_of_entry(const struct journal_entry *entry, VSS_ID *out_set_id)
     return id_parse(text, out_set_id) ? S_OK : S_FALSE;
 }
 
-/* The safety copy that a resync took of what it then did not overwrite, and that no other open
- * entry has. S_FALSE: none. */
-static HRESULT find_needless(struct store *store, const struct journal_entry *entry, VSS_ID *out)
+static bool have_it(const struct journal_entry *entries, size_t count,
+                    const struct journal_entry *but, const VSS_ID *set_id)
 {
-    VSS_ID other;
+    for (size_t i = 0; i < count; i++) {
+        VSS_ID other;
+        if (undo_of_entry(&entries[i], &other) == S_OK && id_equal(&other, set_id) &&
+            !id_equal(&entries[i].entry_id, &but->entry_id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The safety copy that a resync took of what it then did not overwrite, and that no other one has:
+ * one that goes on with another's has that one's. S_FALSE: none. */
+static HRESULT find_needless(struct store *store, const struct recovery *r,
+                             const struct journal_entry *entry, VSS_ID *out)
+{
     struct journal_entry *entries = NULL;
     size_t count = 0;
     if (entry->destination_invalid || undo_of_entry(entry, out) != S_OK ||
         journal_find_step(entry, RESYNC_STEP_DONE, NULL)) {
         return S_FALSE;
     }
-    bool is_free = SUCCEEDED(journal_load_open(store, false, &entries, &count, NULL));
-    for (size_t i = 0; i < count; i++) {
-        bool has_it = undo_of_entry(&entries[i], &other) == S_OK && id_equal(&other, out);
-        is_free = is_free && (!has_it || id_equal(&entries[i].entry_id, &entry->entry_id));
-    }
+    bool is_needed = FAILED(journal_load_open(store, false, &entries, &count, NULL)) ||
+                     have_it(entries, count, entry, out) ||
+                     (r && have_it(r->adopted, r->adopted_count, entry, out));
     journal_free_all(entries, count);
-    return is_free ? S_OK : S_FALSE;
+    return is_needed ? S_FALSE : S_OK;
 }
 
-HRESULT undo_close(struct store *store, const struct journal_entry *entry, struct error *err)
+HRESULT undo_close(struct store *store, const struct recovery *r, const struct journal_entry *entry,
+                   struct error *err)
 {
     VSS_ID set_id;
-    HRESULT hr = find_needless(store, entry, &set_id) == S_OK
+    HRESULT hr = find_needless(store, r, entry, &set_id) == S_OK
                      ? set_marks_drop_safety(store, &set_id, err)
                      : S_OK;
     return SUCCEEDED(hr) ? journal_close(store, &entry->entry_id, err) : hr;
 }
 
-void undo_drop_of(struct set_environment *env, const struct journal_entry *entry)
+void undo_drop_of(struct set_environment *env, const struct recovery *r,
+                  const struct journal_entry *entry)
 {
     VSS_ID set_id;
-    if (find_needless(env->store, entry, &set_id) == S_OK) {
+    if (find_needless(env->store, r, entry, &set_id) == S_OK) {
         (void)drop(env, &set_id);
     }
 }

@@ -18,11 +18,14 @@ HRESULT undo_prepare(struct recovery *r, struct error *err);
  * data. The journal entry is closed by then; what cannot be deleted is logged, and stays as a set
  * that is no safety copy. */
 void undo_drop(struct recovery *r);
-/* The same for a resync that died before its wipe, unless another open one has that copy too. */
-void undo_drop_of(struct set_environment *env, const struct journal_entry *entry);
+/* The same for a resync that died before its wipe, unless another one has that copy too, which is
+ * open or (r is not NULL) is ended by r together with this one. */
+void undo_drop_of(struct set_environment *env, const struct recovery *r,
+                  const struct journal_entry *entry);
 /* Closes a resync's entry; that copy is no safety copy from then on, so that a death before it is
  * deleted leaves none that would put back older data. Within a transaction. */
-HRESULT undo_close(struct store *store, const struct journal_entry *entry, struct error *err);
+HRESULT undo_close(struct store *store, const struct recovery *r, const struct journal_entry *entry,
+                   struct error *err);
 
 /* The safety copy of what a dead resync was overwriting. S_FALSE: it has none. */
 HRESULT undo_of_entry(const struct journal_entry *entry, VSS_ID *out_set_id);

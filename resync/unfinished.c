@@ -64,15 +64,17 @@ static HRESULT check_open(const struct journal_entry *entries, size_t count, con
                      id_text(entry_id, id));
 }
 
-/* What r does not take over. A resync that failed in a process that lives is no less unfinished: it
- * would be run again, or taken back, over what is brought back now. */
+/* What r does not take over. A resync that left its destinations half-written in a process that
+ * lives is no less unfinished: it would be run again, or taken back, over what is brought back now.
+ */
 static HRESULT refuse_other(const struct recovery *r, const struct journal_entry *entry,
                             struct error *err)
 {
     if (entry->is_dead) {
         return journal_refuse(entry, 1, err);
     }
-    for (size_t i = 0; entry->operation == JOURNAL_RESYNC && i < r->disk_count; i++) {
+    bool is_half = entry->operation == JOURNAL_RESYNC && entry->destination_invalid;
+    for (size_t i = 0; is_half && i < r->disk_count; i++) {
         if (journal_speaks_of(entry, r->disks[i].key)) {
             return error_set(err, VSS_E_BAD_STATE,
                              "%s is a destination of a resync that process %lld did not end, and "
@@ -211,7 +213,7 @@ HRESULT unfinished_close(struct recovery *r, struct error *err)
 {
     HRESULT hr = S_OK;
     for (size_t i = 0; i < r->adopted_kept && SUCCEEDED(hr); i++) {
-        hr = undo_close(r->env->store, &r->adopted[i], err);
+        hr = undo_close(r->env->store, r, &r->adopted[i], err);
     }
     return hr;
 }
@@ -353,7 +355,7 @@ static HRESULT close_entry(struct store *store, const struct journal_entry *entr
                            struct error *err)
 {
     HRESULT hr = store_begin(store, err);
-    return SUCCEEDED(hr) ? store_end(store, undo_close(store, entry, err), err) : hr;
+    return SUCCEEDED(hr) ? store_end(store, undo_close(store, NULL, entry, err), err) : hr;
 }
 
 static HRESULT check_still_open(struct store *store, const VSS_ID *entry_id, struct error *err)
@@ -424,7 +426,7 @@ HRESULT recovery_rollback(struct set_environment *env, const struct journal_entr
     }
     HRESULT hr = unfinished_unfence(env, entry, err);
     if (SUCCEEDED(hr)) {
-        undo_drop_of(env, entry);
+        undo_drop_of(env, NULL, entry);
     }
     return hr;
 }

@@ -73,18 +73,18 @@ static HRESULT note_device(struct search *s, dev_t device, struct error *err)
     return S_FALSE;
 }
 
-/* A device lies on the same disks wherever it is mounted. */
+/* A device lies on the same disks wherever it is mounted; so does a filesystem that has a number
+ * alone, and to judge one that does not tell its disks is a look at all of the host's. */
 static HRESULT look_at_mount(struct search *s, const char *process, const struct host_mount *mount,
                              struct error *err)
 {
     char name[HOST_DEVICE_NAME_BYTES];
-    bool has_device = major(mount->device) != 0;
-    if (has_device && is_judged(s, mount->device)) {
+    if (mount->device && is_judged(s, mount->device)) {
         return S_FALSE;
     }
     const char *other = strcmp(process, HOST_SELF) == 0 ? NULL : process;
     HRESULT hr = host_mount_lies_on(s->roots, other, mount, s->info, name, err);
-    return hr == S_FALSE && has_device ? note_device(s, mount->device, err) : hr;
+    return hr == S_FALSE && mount->device ? note_device(s, mount->device, err) : hr;
 }
 
 static bool is_among(const struct host_mount *mounts, size_t count, const struct host_mount *sought)

@@ -96,12 +96,24 @@ static HRESULT open_copy(struct set_environment *env, const struct lun_mapping *
     return S_OK;
 }
 
+static const struct vss_partition_id *find_partition(const struct vss_disk_ids *ids,
+                                                     uint32_t number)
+{
+    for (uint32_t i = 0; i < ids->partition_count; i++) {
+        if (ids->partitions[i].number == number) {
+            return &ids->partitions[i];
+        }
+    }
+    return NULL;
+}
+
 static void set_attributes(struct vss_disk_ids *ids, const struct vss_disk_ids *original,
                            bool is_read_write, const struct vss_disk_ids *current)
 {
     for (uint32_t i = 0; i < ids->partition_count; i++) {
+        const struct vss_partition_id *before = find_partition(original, ids->partitions[i].number);
         uint64_t kept = current->partitions[i].attributes & ~GPT_ATTR_SHADOW_COPY;
-        ids->partitions[i].attributes = is_read_write ? original->partitions[i].attributes : kept;
+        ids->partitions[i].attributes = is_read_write && before ? before->attributes : kept;
     }
 }
 
@@ -122,17 +134,17 @@ static HRESULT wanted_ids(const struct lun_mapping *m, const struct vss_disk_ids
                           enum label_change change, struct vss_disk_ids *out, struct error *err)
 {
     *out = (struct vss_disk_ids){0};
-    if (!has_same_partitions(&m->source_ids, current)) {
-        return error_set(err, VSS_E_CANNOT_REVERT_DISKID,
-                         "%s: its partitions are not those of the original at the cut; its disk "
-                         "ids are left as they are",
-                         m->copy_url);
-    }
     bool is_read_write = change == LABEL_CHANGE_KEEP_RW || change == LABEL_CHANGE_REVERT_RW;
     bool is_revert = change == LABEL_CHANGE_REVERT || change == LABEL_CHANGE_REVERT_RW;
+    if (is_revert && !has_same_partitions(&m->source_ids, current)) {
+        return error_set(err, VSS_E_CANNOT_REVERT_DISKID,
+                         "%s: its partitions are not those that the original had when it was "
+                         "added to the set; its disk ids are left as they are",
+                         m->copy_url);
+    }
     HRESULT hr;
     if (change == LABEL_CHANGE_FRESH) {
-        hr = label_fresh_ids(&m->source_ids, GPT_ATTR_SHADOW_BITS, 0, out);
+        hr = label_fresh_ids(current, GPT_ATTR_SHADOW_BITS, 0, out);
     } else {
         hr = disk_ids_copy(is_revert ? &m->source_ids : current, out);
     }

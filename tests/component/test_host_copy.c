@@ -419,6 +419,18 @@ static void what_a_list_left_out_is_not_noted_as_copied(void **state)
     assert_begun_anew(a, &set, "method = compare\\n");
 }
 
+/* Nor by one that went on with it, and died as soon as it had begun. */
+static void what_a_list_left_out_is_never_noted_as_copied(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    host_configure(a, "rate = 2\\n");
+    host_make(a, 1, &set);
+    kill_in_the_middle(a, &set);
+    kill_when(a, &set, wait_until_written_again);
+    assert_begun_anew(a, &set, "method = compare\\n");
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, array_start, array_stop)
@@ -434,6 +446,7 @@ int main(void)
         CASE(another_copy_voids_what_was_noted),
         CASE(a_fence_raised_anew_proves_nothing),
         CASE(what_a_list_left_out_is_not_noted_as_copied),
+        CASE(what_a_list_left_out_is_never_noted_as_copied),
     };
     cmocka_set_test_filter(getenv("TEST_CASE"));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -314,6 +314,101 @@ static void what_cannot_be_deleted_is_no_safety_copy(void **state)
     array_delete_set(a, &set);
 }
 
+/* ---- copies that several resyncs have -----------------------------------------------------------
+ */
+
+static bool dies_before_the_wipe;
+
+HRESULT __real_entry_announce_wipe(struct recovery *r, struct error *err);
+HRESULT __wrap_entry_announce_wipe(struct recovery *r, struct error *err);
+
+HRESULT __wrap_entry_announce_wipe(struct recovery *r, struct error *err)
+{
+    if (dies_before_the_wipe) {
+        _exit(0);
+    }
+    return __real_entry_announce_wipe(r, err);
+}
+
+static void run_all(struct set_environment *env, const struct set_record *set)
+{
+    struct recovery *r = NULL;
+    bool ok = SUCCEEDED(recovery_new(env, set, &r, NULL));
+    for (size_t i = 0; ok && i < set->snapshot_count; i++) {
+        ok = SUCCEEDED(recovery_add(r, &set->snapshots[i].snapshot_id, NULL, NULL));
+    }
+    if (ok) {
+        recovery_set_undo(r, UNDO_REQUIRED);
+        (void)recovery_run(r, 0, NULL);
+    }
+    recovery_free(r);
+}
+
+static bool resync_until_it_copies(struct set_environment *env, const struct set_record *set)
+{
+    providers_at(env->providers, 0)->ops[VSS_OP_RESYNC_POLL] = die;
+    run_all(env, set);
+    return false;
+}
+
+static bool resync_until_the_wipe(struct set_environment *env, const struct set_record *set)
+{
+    dies_before_the_wipe = true;
+    run_all(env, set);
+    return false;
+}
+
+/* The first one died when it had overwritten, the second, which goes on with its safety copy,
+ * before that. */
+static VSS_ID leave_two(struct array *a, struct set_record *set, uint64_t damaged[ARRAY_LUNS])
+{
+    array_create(a, TRANSPORTABLE, 2, set);
+    damage(a);
+    digest_all(a, damaged);
+    in_dead_process(a, set, resync_until_it_copies);
+    VSS_ID safety = only_copy(a).set_id;
+    in_dead_process(a, set, resync_until_the_wipe);
+    return safety;
+}
+
+static void a_copy_of_what_was_overwritten_stays_for_its_undo(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    char note[1024];
+    uint64_t damaged[ARRAY_LUNS];
+    VSS_ID safety = leave_two(a, &set, damaged);
+    assert_ok(resync(a, &set, UNDO_REQUIRED, note, &err), &err);
+    VSS_ID kept = only_copy(a).set_id;
+    assert_true(id_equal(&kept, &safety));
+    assert_ok(undo_run(a->env, &safety, &err), &err);
+    assert_digests(a, damaged);
+    assert_ok(undo_discard(a->env, &safety, &err), &err);
+    array_delete_set(a, &set);
+}
+
+static void a_copy_that_was_put_back_stays(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    struct journal_entry *entries = NULL;
+    size_t count = 0;
+    uint64_t damaged[ARRAY_LUNS];
+    VSS_ID safety = leave_two(a, &set, damaged);
+    assert_ok(journal_load_open(a->env->store, true, &entries, &count, &err), &err);
+    assert_int_equal(count, 2);
+    assert_ok(recover_entry(a->env, &entries[0].entry_id, RECOVER_ROLLBACK, &err), &err);
+    journal_free_all(entries, count);
+    assert_none_open(a);
+    assert_digests(a, damaged);
+    VSS_ID kept = only_copy(a).set_id;
+    assert_true(id_equal(&kept, &safety));
+    assert_ok(undo_discard(a->env, &safety, &err), &err);
+    array_delete_set(a, &set);
+}
+
 static void copies_expire_beside_what_is_dead(void **state)
 {
     struct array *a = *state;
@@ -440,6 +535,8 @@ int main(void)
         array_test(no_safety_copy_of_nothing_stays),
         array_test(what_cannot_be_deleted_is_no_safety_copy),
         array_test(copies_expire_beside_what_is_dead),
+        array_test(a_copy_of_what_was_overwritten_stays_for_its_undo),
+        array_test(a_copy_that_was_put_back_stays),
         array_test(the_next_resync_keeps_the_safety_copy),
         array_test(an_undo_of_a_part_is_none_of_all),
         array_test(a_larger_destination_has_no_undo),
