@@ -183,8 +183,8 @@ static void succeed(struct writer *w)
 static void judge(struct writer *w)
 {
     switch (w->answer) {
-    case ANSWER_NONE: /* cancelled: abort will reach it */
-        w->is_out = true;
+    case ANSWER_NONE: /* cancelled: abort will reach it; a status is no part of the sequence */
+        w->is_out = w->is_out || w->event != EVENT_STATUS;
         return;
     case ANSWER_OK:
         succeed(w);

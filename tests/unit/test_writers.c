@@ -311,6 +311,32 @@ static void test_cancel(void **state)
     assert_non_null(strstr(writers_log(f), "prepare-snapshot, one abort, one prepare-backup"));
 }
 
+/* Who was slow to say how it stands has a part in the set all the same. */
+static void test_cancel_status(void **state)
+{
+    struct writers_fixture *f = *state;
+    struct vss_async *async = NULL;
+    char there[600];
+    writers_add(f, "one", NULL,
+                "[ $event = status ] && [ ! -e $dir/there ] && { : >$dir/there; sleep 0.5; }");
+    (void)snprintf(there, sizeof(there), "%s/there", f->directory);
+    struct vss_backup_components *s = writers_session(f, VSS_CTX_APP_ROLLBACK);
+    assert_int_equal(writers_gathered(s), VSS_S_ASYNC_FINISHED);
+    assert_int_equal(writers_prepared(s), VSS_S_ASYNC_FINISHED);
+    assert_int_equal(vss_backup_components_gather_writer_status(s, &async), S_OK);
+    writers_await(there);
+    assert_int_equal(vss_async_cancel(async), S_OK);
+    vss_async_release(async);
+    assert_int_equal(writers_made(s), VSS_S_ASYNC_FINISHED);
+    writers_assert(s, "one", VSS_WS_WAITING_FOR_BACKUP_COMPLETE, S_OK, "");
+    assert_int_equal(completed(s), VSS_S_ASYNC_FINISHED);
+    vss_backup_components_release(s);
+    assert_string_equal(writers_log(f),
+                        "one identify, one prepare-backup, one prepare-snapshot, one freeze, "
+                        "one thaw, one post-snapshot, one backup-complete, one backup-shutdown, "
+                        "one end");
+}
+
 /* A writer that was told first has stopped its application: it is told to go on, and so is the one
  * in the middle of it, although nobody can call PostRestore any more. */
 static void test_cancel_pre_restore(void **state)
@@ -530,6 +556,7 @@ int main(void)
         with_writers(test_transactions),
         with_writers(test_transactions_thaw),
         with_writers(test_cancel),
+        with_writers(test_cancel_status),
         with_writers(test_cancel_pre_restore),
         with_writers(test_dead_requester),
         with_writers(test_status_methods),
