@@ -191,8 +191,9 @@ HRESULT vss_backup_components_disable_writer_instances(struct vss_backup_compone
 /* IVssBackupComponents::GatherWriterMetadata. Starts the writers of writers.d (lunshadow.conf(5)),
  * each as a process that lives as long as the session, and asks them who they are. After
  * initialize_*, once per session; must have ended well before do_snapshot_set in contexts with
- * writers. In a context without writers it starts none. A writer that cannot be started or makes no
- * sense is left out, and shows as VSS_WS_FAILED_AT_IDENTIFY in gather_writer_status.
+ * writers, and before prepare_for_backup, which the writers must be told (too late: abort_backup,
+ * and begin anew). In a context without writers it starts none. A writer that cannot be started or
+ * makes no sense is left out, and shows as VSS_WS_FAILED_AT_IDENTIFY in gather_writer_status.
  * VSS_E_BAD_STATE. Through QueryStatus VSS_E_WRITER_INFRASTRUCTURE: the directory is missing where
  * one is configured, others may write to it, or it holds more than 64 writers; E_ACCESSDENIED: this
  * user may not read it. Blocks, as all writer events do, no longer than a writer's time limits. */

@@ -83,6 +83,24 @@ static void test_what_is_said(void **state)
     assert_int_equal(system(command), 0);
 }
 
+/* Who is gathered after PrepareForBackup would have no part in the set, and seem well. */
+static void test_gathered_too_late(void **state)
+{
+    struct writers_fixture *f = *state;
+    struct vss_async *async = NULL;
+    writers_add(f, "one", NULL, ":");
+    struct vss_backup_components *s = writers_session(f, VSS_CTX_APP_ROLLBACK);
+    assert_int_equal(writers_prepared(s), VSS_S_ASYNC_FINISHED);
+    assert_int_equal(vss_backup_components_gather_writer_metadata(s, &async), VSS_E_BAD_STATE);
+    assert_null(async);
+    assert_int_equal(vss_backup_components_abort_backup(s), S_OK);
+    assert_int_equal(writers_gathered(s), VSS_S_ASYNC_FINISHED);
+    assert_int_equal(writers_prepared(s), VSS_S_ASYNC_FINISHED);
+    assert_int_equal(writers_made(s), VSS_S_ASYNC_FINISHED);
+    vss_backup_components_release(s);
+    assert_non_null(strstr(writers_log(f), "one prepare-snapshot, one freeze, one thaw"));
+}
+
 static void test_abort(void **state)
 {
     struct writers_fixture *f = *state;
@@ -546,6 +564,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         with_writers(test_backup),
         with_writers(test_what_is_said),
+        with_writers(test_gathered_too_late),
         with_writers(test_abort),
         with_writers(test_restore),
         with_writers(test_contexts_without_writers),
