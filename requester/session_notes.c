@@ -117,6 +117,11 @@ static void tell_of_end(struct writer *w, const xmlNode *component,
     tell_flag(w, "succeeded", component, name, COMPONENT_BACKUP_SUCCEEDED);
 }
 
+static bool is_restore_event(enum writer_event event)
+{
+    return event == EVENT_PRE_RESTORE || event == EVENT_POST_RESTORE;
+}
+
 /* Who restores a component that no instance was named for: the instance that the backup had it of,
  * or the one that has its name now; NULL: any of the class. */
 static const struct gathered_writer *find_restorer(const struct vss_backup_components *session,
@@ -175,7 +180,7 @@ static void tell_of_component(const struct vss_backup_components *session,
 void session_describe_components(struct vss_backup_components *session, struct writer *writer,
                                  enum writer_event event)
 {
-    bool is_restore = event == EVENT_PRE_RESTORE || event == EVENT_POST_RESTORE;
+    bool is_restore = is_restore_event(event);
     if (!is_restore && event != EVENT_PREPARE_BACKUP && event != EVENT_BACKUP_COMPLETE) {
         return;
     }
@@ -192,14 +197,37 @@ void session_describe_components(struct vss_backup_components *session, struct w
 
 /* ---- what a writer says ---- */
 
+/* What a restore told a writer of under this name, whichever instance the backup had it of. NULL
+ * where that is none, or several. */
+static xmlNodePtr find_told(const struct vss_backup_components *session, const struct writer *w,
+                            const struct component_name *name)
+{
+    xmlNodePtr told = NULL;
+    const struct document_writer *of = NULL;
+    for (size_t i = 0; (of = document_writer_at(session->document, i)) != NULL; i++) {
+        xmlNodePtr component = NULL;
+        if (!id_equal(&of->writer_id, &w->class_id) ||
+            FAILED(document_find_component(session->document, &of->instance_id, &of->writer_id,
+                                           name, &component, NULL)) ||
+            !is_selected_for(session, of, component, w)) {
+            continue;
+        }
+        if (told) {
+            return NULL;
+        }
+        told = component;
+    }
+    return told;
+}
+
+/* In a backup a writer speaks of its own instance's components alone. */
 static HRESULT find(const struct vss_backup_components *session, const struct writer *w,
                     const struct component_name *name, xmlNodePtr *out, struct error *err)
 {
-    HRESULT hr =
-        document_find_component(session->document, &w->instance_id, &w->class_id, name, out, NULL);
-    return SUCCEEDED(hr)
-               ? hr
-               : document_find_component(session->document, NULL, &w->class_id, name, out, err);
+    *out = is_restore_event(w->event) ? find_told(session, w, name) : NULL;
+    return *out ? S_OK
+                : document_find_component(session->document, &w->instance_id, &w->class_id, name,
+                                          out, err);
 }
 
 static HRESULT keep_text(xmlNodePtr component, const struct writer_note *note, struct error *err)

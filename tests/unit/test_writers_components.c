@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <lunshadow/component.h>
 
@@ -171,7 +172,10 @@ static void test_restore(void **state)
     char *xml = make_backup(f);
     forget(f);
     /* one more instance of its class, which the backup had nothing of */
-    writers_add_with(f, "two", NULL, ":", METADATA_OF("00000002-1111-4222-8333-000000000001"));
+    writers_add_with(f, "two", NULL,
+                     "[ $event = pre-restore ] && "
+                     "echo 'failed-component retryable file-group - a not mine'",
+                     METADATA_OF("00000002-1111-4222-8333-000000000001"));
     options.config_path = f->config;
     options.state_directory = f->directory;
     assert_int_equal(vss_create_backup_components(&options, &s, NULL), S_OK);
@@ -208,12 +212,83 @@ static void test_restore(void **state)
     assert_true(was_told(f, "authoritative-restore file-group - a$"));
     assert_false(was_told(f, "additional-restores"));
     assert_false(was_told_to(f, "two", "component"));
+    assert_failure(s, 0, S_OK, S_OK, NULL);
     assert_int_equal(
         vss_backup_components_set_file_restore_status(s, &writer, TYPE, NULL, "a", VSS_RS_ALL),
         S_OK);
     assert_int_equal(writers_finished(vss_backup_components_post_restore(s, &async), &async),
                      VSS_S_ASYNC_FINISHED);
     assert_true(was_told(f, "file-restore-status file-group - a all$"));
+    vss_backup_components_release(s);
+}
+
+/* Its own words are kept of a component, whatever other instances of its class say. */
+static void check_other_instance(const char *other)
+{
+    void *state = NULL;
+    char *stamp = NULL;
+    assert_int_equal(writers_setup(&state), 0);
+    struct writers_fixture *f = state;
+    writers_add_with(f, "one", NULL, "[ $event = thaw ] && echo 'backup-stamp file-group - a own'",
+                     METADATA);
+    writers_add_with(f, other, NULL,
+                     "[ $event = thaw ] && { echo 'backup-stamp file-group - a foreign'; "
+                     "echo 'backup-stamp file-group p%20q b foreign'; }",
+                     METADATA_OF("00000002-1111-4222-8333-000000000001"));
+    struct vss_backup_components *s = begin(f);
+    assert_int_equal(writers_prepared(s), VSS_S_ASYNC_FINISHED);
+    assert_int_equal(writers_made(s), VSS_S_ASYNC_FINISHED);
+    struct vss_component *component = component_at(s, 0);
+    assert_int_equal(vss_component_get_backup_stamp(component, &stamp), S_OK);
+    assert_string_equal(stamp, "own");
+    vss_free_string(stamp);
+    vss_component_release(component);
+    component = component_at(s, 1); /* of which its own writer says nothing */
+    assert_int_equal(vss_component_get_backup_stamp(component, &stamp), S_FALSE);
+    vss_component_release(component);
+    vss_backup_components_release(s);
+    (void)writers_teardown(&state);
+}
+
+static void test_instances(void **unused)
+{
+    (void)unused;
+    check_other_instance("a-other"); /* in the order of their files */
+    check_other_instance("z-other");
+}
+
+/* The instance that the backup had is gone: another one is told of its component, and speaks of it.
+ */
+static void test_restore_by_another(void **state)
+{
+    struct writers_fixture *f = *state;
+    const VSS_ID writer = writers_class(1);
+    struct vss_session_options options = VSS_SESSION_OPTIONS_INIT;
+    struct vss_backup_components *s = NULL;
+    struct vss_async *async = NULL;
+    char path[600];
+    char *xml = make_backup(f);
+    (void)snprintf(path, sizeof(path), "%s/one.conf", f->writers);
+    assert_int_equal(unlink(path), 0);
+    writers_add_with(f, "anew", NULL,
+                     "[ $event = pre-restore ] && { echo 'restore-metadata file-group - a kept'; "
+                     "echo 'restore-metadata file-group p%20q b dropped'; }",
+                     METADATA_OF("00000002-1111-4222-8333-000000000001"));
+    options.config_path = f->config;
+    options.state_directory = f->directory;
+    assert_int_equal(vss_create_backup_components(&options, &s, NULL), S_OK);
+    assert_int_equal(vss_backup_components_initialize_for_restore(s, xml), S_OK);
+    vss_free_string(xml);
+    assert_int_equal(writers_gathered(s), VSS_S_ASYNC_FINISHED);
+    assert_int_equal(
+        vss_backup_components_set_selected_for_restore(s, &writer, TYPE, NULL, "a", true), S_OK);
+    assert_int_equal(writers_finished(vss_backup_components_pre_restore(s, &async), &async),
+                     VSS_S_ASYNC_FINISHED);
+    assert_true(was_told_to(f, "anew", "component file-group - a$"));
+    assert_int_equal(vss_backup_components_save_as_xml(s, &xml), S_OK);
+    assert_non_null(strstr(xml, "\"kept\""));
+    assert_null(strstr(xml, "\"dropped\""));
+    vss_free_string(xml);
     vss_backup_components_release(s);
 }
 
@@ -240,6 +315,8 @@ int main(void)
         TEST(test_backup),
         TEST(test_succeeded),
         TEST(test_restore),
+        TEST(test_restore_by_another),
+        cmocka_unit_test(test_instances),
         TEST(test_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
