@@ -171,10 +171,15 @@ static void say_failure(struct writer *w, HRESULT code, const char *how)
                     writer_event_facts(w->event)->name, text);
 }
 
+static bool has_failed(const struct writer *w)
+{
+    return w->is_out && FAILED(w->failure);
+}
+
 static void succeed(struct writer *w)
 {
     int32_t state = writer_event_facts(w->event)->state_ok;
-    if (state != VSS_WS_UNKNOWN && !(w->is_out && FAILED(w->failure))) {
+    if (state != VSS_WS_UNKNOWN && !has_failed(w)) {
         w->state = state;
     }
 }
@@ -182,6 +187,9 @@ static void succeed(struct writer *w)
 /* From the answer to state and failure. */
 static void judge(struct writer *w)
 {
+    if (w->event == EVENT_ABORT && has_failed(w) && w->answer < ANSWER_LATE) {
+        return; /* its first failure says more */
+    }
     switch (w->answer) {
     case ANSWER_NONE: /* cancelled: abort will reach it; a status is no part of the sequence */
         w->is_out = w->is_out || w->event != EVENT_STATUS;
@@ -300,6 +308,25 @@ static bool concerns(const struct writer *w, enum writer_event event)
     }
 }
 
+/* Those that failed, and that no thaw told so: they may still hold on to something. */
+static void abort_failed(struct writers *ws)
+{
+    struct writer *list[WRITERS_MAX] = {0};
+    size_t count = 0;
+    for (size_t i = 0; i < ws->count; i++) {
+        struct writer *w = ws->items[i];
+        if (w->is_out && concerns(w, EVENT_ABORT)) {
+            begin(w, EVENT_ABORT, NULL, UINT32_MAX);
+            list[count++] = w;
+        }
+    }
+    (void)finish(list, count, NULL, false, NULL);
+    (void)keep_notes(list, count, NULL, NULL);
+    for (size_t i = 0; i < count; i++) {
+        list[i]->is_in_sequence = false;
+    }
+}
+
 HRESULT writers_tell(struct writers *ws, enum writer_event event, const struct writers_call *call,
                      struct error *err)
 {
@@ -326,6 +353,9 @@ HRESULT writers_tell(struct writers *ws, enum writer_event event, const struct w
             list[i]->is_in_sequence = false;
             list[i]->is_frozen = false;
         }
+    }
+    if (event == EVENT_POST_SNAPSHOT || event == EVENT_BACKUP_COMPLETE) {
+        abort_failed(ws);
     }
     return hr;
 }
@@ -448,6 +478,7 @@ HRESULT writers_thaw(struct writers *ws, bool is_transacted, const struct writer
     if (SUCCEEDED(hr) && is_transacted) {
         hr = check_transactions(ws, EVENT_THAW, VSS_E_TRANSACTION_THAW_TIMEOUT, err);
     }
+    abort_failed(ws);
     return hr;
 }
 

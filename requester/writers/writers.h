@@ -10,8 +10,9 @@
  * session. What fails is one writer's own failure and stays in its state; the operation goes on
  * with the others. What ends an operation is only said where a function names it.
  *
- * A writer that failed gets no further event of the sequence but abort. One that died, was late or
- * made no sense is killed, and does not come back in this session. */
+ * A writer that failed gets no further event of the sequence but abort, which comes with the thaw,
+ * or at once where it failed later. One that died, was late or made no sense is killed, and does
+ * not come back in this session. */
 struct writers;
 
 HRESULT writers_new(struct writers **out, struct error *err);
@@ -60,8 +61,8 @@ HRESULT writers_tell(struct writers *ws, enum writer_event event, const struct w
 HRESULT writers_freeze(struct writers *ws, bool is_transacted, const struct writers_call *call,
                        struct error *err);
 
-/* Thaws, in the opposite order, what was frozen; those that had failed are told abort. Reaches
- * every one that lives, whatever freeze came to, and cannot be cancelled.
+/* Thaws, in the opposite order, what was frozen; those that had failed, or fail now, are told
+ * abort. Reaches every one that lives, whatever freeze came to, and cannot be cancelled.
  * VSS_E_TRANSACTION_THAW_TIMEOUT as above. */
 HRESULT writers_thaw(struct writers *ws, bool is_transacted, const struct writers_call *call,
                      struct error *err);

@@ -155,6 +155,52 @@ static void test_abort_reaches_who_failed(void **state)
     store_close(store);
 }
 
+static unsigned count_of(const char *text, const char *words)
+{
+    unsigned count = 0;
+    for (const char *at = strstr(text, words); at; at = strstr(at + 1, words)) {
+        count++;
+    }
+    return count;
+}
+
+/* It is told so in time, not when the session ends: until then it may hold on to something. */
+static void check_told_of_failure(const char *event, int32_t failed_state)
+{
+    void *state = NULL;
+    char body[200];
+    assert_int_equal(writers_setup(&state), 0);
+    struct writers_fixture *f = state;
+    (void)snprintf(body, sizeof(body),
+                   "[ $event = %s ] && { echo failed $number retryable no; continue; }\n"
+                   "[ $event = abort ] && { echo failed $number timeout no again; continue; }",
+                   event);
+    writers_add(f, "good", NULL, ":");
+    writers_add(f, "bad", NULL, body);
+    struct vss_backup_components *s = writers_session(f, VSS_CTX_APP_ROLLBACK);
+    assert_int_equal(writers_gathered(s), VSS_S_ASYNC_FINISHED);
+    assert_int_equal(writers_prepared(s), VSS_S_ASYNC_FINISHED);
+    assert_int_equal(writers_made(s), VSS_S_ASYNC_FINISHED);
+    assert_int_equal(count_of(writers_log(f), "bad abort"), 1);
+    assert_int_equal(count_of(writers_log(f), "good abort"), 0);
+    writers_assert(s, "bad", failed_state, VSS_E_WRITERERROR_RETRYABLE, "no");
+    writers_assert(s, "good", VSS_WS_WAITING_FOR_BACKUP_COMPLETE, S_OK, "");
+    vss_backup_components_release(s);
+    assert_int_equal(count_of(writers_log(f), "bad abort"), 1);
+    assert_int_equal(count_of(writers_log(f), "good abort"), 1);
+    (void)writers_teardown(&state);
+}
+
+static void test_who_failed_is_told(void **unused)
+{
+    (void)unused;
+    check_told_of_failure("prepare-backup", VSS_WS_FAILED_AT_PREPARE_BACKUP);
+    check_told_of_failure("prepare-snapshot", VSS_WS_FAILED_AT_PREPARE_SNAPSHOT);
+    check_told_of_failure("freeze", VSS_WS_FAILED_AT_FREEZE);
+    check_told_of_failure("thaw", VSS_WS_FAILED_AT_THAW);
+    check_told_of_failure("post-snapshot", VSS_WS_FAILED_AT_POST_SNAPSHOT);
+}
+
 static void test_a_new_sequence_forgives(void **state)
 {
     struct writers_fixture *f = *state;
@@ -456,6 +502,7 @@ int main(void)
         with_writers(test_another_user),
         with_writers(test_descriptors),
         with_writers(test_no_descriptors),
+        cmocka_unit_test(test_who_failed_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
