@@ -252,7 +252,10 @@ static HRESULT prepare_for_backup(struct vss_backup_components *session, struct 
 
 static HRESULT backup_complete(struct vss_backup_components *session, struct error *err)
 {
-    HRESULT hr = run_event(session, EVENT_BACKUP_COMPLETE, err);
+    HRESULT hr = tell(session, EVENT_BACKUP_COMPLETE, err);
+    /* Cancelled or not, the backup is safe: nobody is told abort, and who did not answer may be
+     * told again. */
+    session_end_sequence(session, S_OK);
     if (SUCCEEDED(hr) && writers_have_lost(session->writer_host)) {
         return error_set(err, VSS_E_UNEXPECTED_WRITER_ERROR,
                          "a writer could not be told that the backup is complete; "

@@ -76,6 +76,7 @@ static const struct rule rules[METHOD_COUNT] = {
         .needs = SESSION_BACKUP,
         .forbids = SESSION_ALL | SESSION_DOCUMENT | SESSION_SET | SESSION_DONE,
         .sets = SESSION_SET,
+        .clears = SESSION_ABORTED,
         .codes = {VSS_E_BAD_STATE, VSS_E_SNAPSHOT_SET_IN_PROGRESS}},
     [METHOD_ADD_TO_SNAPSHOT_SET] = {
         .name = "AddToSnapshotSet",
@@ -112,12 +113,13 @@ static const struct rule rules[METHOD_COUNT] = {
     [METHOD_BACKUP_COMPLETE] = {
         .name = "BackupComplete",
         .needs = SESSION_DONE,
-        .forbids = SESSION_NO_WRITERS | SESSION_COMPLETED,
+        .forbids = SESSION_NO_WRITERS | SESSION_COMPLETED | SESSION_ABORTED,
         .sets = SESSION_COMPLETED,
         .codes = {VSS_E_BAD_STATE, VSS_E_UNEXPECTED_WRITER_ERROR}},
     [METHOD_ABORT_BACKUP] = {
         .name = "AbortBackup",
         .needs_any = SESSION_BACKUP | SESSION_RESTORE,
+        .sets = SESSION_ABORTED,
         .clears = IN_CREATION,
         .codes = {VSS_E_BAD_STATE}},
     [METHOD_SAVE_AS_XML] = {
@@ -376,6 +378,7 @@ static const struct {
     {"call PreRestore and wait for it first", "PreRestore was called before"},
     {"call PostRestore and wait for it first", "PostRestore was called before"},
     {"call GatherWriterStatus and wait for it first, and do not free what it gathered", ""},
+    {"", "the backup was aborted, and the writers were told so"},
 };
 /* clang-format on */
 

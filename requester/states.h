@@ -31,9 +31,10 @@ enum session_condition {
     SESSION_COMPONENTS = 1u << 17,    /* the session selects components: SetBackupState, document */
     SESSION_PRE_RESTORED = 1u << 18,  /* PreRestore */
     SESSION_POST_RESTORED = 1u << 19, /* PostRestore */
-    SESSION_STATUS = 1u << 20         /* GatherWriterStatus, and what it gathered is still held */
+    SESSION_STATUS = 1u << 20,        /* GatherWriterStatus, and what it gathered is still held */
+    SESSION_ABORTED = 1u << 21        /* AbortBackup, and no set was started since */
 };
-#define SESSION_CONDITION_COUNT 21
+#define SESSION_CONDITION_COUNT 22
 
 enum session_method {
     METHOD_INITIALIZE_FOR_BACKUP,

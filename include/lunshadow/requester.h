@@ -286,16 +286,17 @@ HRESULT vss_backup_components_do_snapshot_set(struct vss_backup_components *sess
                                               struct vss_async **out);
 
 /* IVssBackupComponents::BackupComplete. Tells the writers that the backup succeeded. Once, after
- * do_snapshot_set succeeded; not in contexts without writers. VSS_E_BAD_STATE; through
- * QueryStatus VSS_E_UNEXPECTED_WRITER_ERROR: one died, was late or made no sense (all were told; it
- * is complete for the others, and may be called again). */
+ * do_snapshot_set succeeded, not after abort_backup; not in contexts without writers. Cancelled, it
+ * may be called again, and tells those that had not answered. VSS_E_BAD_STATE; through QueryStatus
+ * VSS_E_UNEXPECTED_WRITER_ERROR: one died, was late or made no sense (all were told; it is complete
+ * for the others, and may be called again). */
 HRESULT vss_backup_components_backup_complete(struct vss_backup_components *session,
                                               struct vss_async **out);
 
 /* IVssBackupComponents::AbortBackup. Gives up a set in creation, and tells writers that are between
- * prepare_for_backup and backup_complete; a new set may be started. With nothing in flight it does
- * nothing: copies that were made stay. VSS_E_BAD_STATE before initialize, and while an operation
- * runs (cancel that). */
+ * prepare_for_backup and backup_complete; a new set may be started. Copies that were made stay,
+ * but backup_complete is VSS_E_BAD_STATE from then on. With nothing in flight it does nothing.
+ * VSS_E_BAD_STATE before initialize, and while an operation runs (cancel that). */
 HRESULT vss_backup_components_abort_backup(struct vss_backup_components *session);
 
 /* IVssBackupComponents::GatherWriterStatus. Asks all writers, those that failed and those that are

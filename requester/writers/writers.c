@@ -184,6 +184,12 @@ static void succeed(struct writer *w)
     }
 }
 
+/* Where such an event is cancelled, the sequence is as it was before. */
+static bool may_be_repeated(enum writer_event event)
+{
+    return event == EVENT_STATUS || event == EVENT_BACKUP_COMPLETE;
+}
+
 /* From the answer to state and failure. */
 static void judge(struct writer *w)
 {
@@ -191,8 +197,8 @@ static void judge(struct writer *w)
         return; /* its first failure says more */
     }
     switch (w->answer) {
-    case ANSWER_NONE: /* cancelled: abort will reach it; a status is no part of the sequence */
-        w->is_out = w->is_out || w->event != EVENT_STATUS;
+    case ANSWER_NONE: /* cancelled: abort will reach it, unless it may be asked again */
+        w->is_out = w->is_out || !may_be_repeated(w->event);
         return;
     case ANSWER_OK:
         succeed(w);
@@ -349,7 +355,9 @@ HRESULT writers_tell(struct writers *ws, enum writer_event event, const struct w
     ws->has_lost = false;
     for (size_t i = 0; i < count; i++) {
         ws->has_lost = ws->has_lost || list[i]->answer >= ANSWER_LATE;
-        if (event == EVENT_ABORT || (event == EVENT_BACKUP_COMPLETE && !list[i]->is_out)) {
+        bool is_complete =
+            event == EVENT_BACKUP_COMPLETE && !list[i]->is_out && list[i]->answer != ANSWER_NONE;
+        if (event == EVENT_ABORT || is_complete) {
             list[i]->is_in_sequence = false;
             list[i]->is_frozen = false;
         }

@@ -162,6 +162,25 @@ static void test_contexts_without_writers(void **state)
     assert_int_equal(access(f->log, F_OK), -1);
 }
 
+/* The copies are there, and the writers know that nothing came of the backup. */
+static void test_abort_of_what_is_made(void **state)
+{
+    struct writers_fixture *f = *state;
+    struct vss_async *async = NULL;
+    writers_add(f, "one", NULL, ":");
+    struct vss_backup_components *s = writers_session(f, VSS_CTX_APP_ROLLBACK);
+    assert_int_equal(vss_backup_components_abort_backup(s), S_OK);
+    assert_int_equal(writers_gathered(s), VSS_S_ASYNC_FINISHED);
+    assert_int_equal(writers_prepared(s), VSS_S_ASYNC_FINISHED);
+    assert_int_equal(writers_made(s), VSS_S_ASYNC_FINISHED);
+    assert_int_equal(vss_backup_components_abort_backup(s), S_OK);
+    assert_int_equal(vss_backup_components_backup_complete(s, &async), VSS_E_BAD_STATE);
+    assert_null(async);
+    assert_non_null(strstr(vss_backup_components_error_text(s), "aborted"));
+    vss_backup_components_release(s);
+    assert_null(strstr(writers_log(f), "backup-complete"));
+}
+
 /* ---- which ones ---- */
 
 static uint32_t count_with(
@@ -353,6 +372,41 @@ static void test_cancel_status(void **state)
                         "one identify, one prepare-backup, one prepare-snapshot, one freeze, "
                         "one thaw, one post-snapshot, one backup-complete, one backup-shutdown, "
                         "one end");
+}
+
+/* The backup is safe all the same: nobody is told otherwise, and who did not answer is asked again.
+ */
+static void test_cancel_complete(void **state)
+{
+    struct writers_fixture *f = *state;
+    struct vss_async *async = NULL;
+    char there[600];
+    writers_add(f, "one", NULL, ":");
+    writers_add(f, "two", NULL,
+                "[ $event = backup-complete ] && [ ! -e $dir/there ] && { sleep 0.2; : "
+                ">$dir/there; sleep 0.5; }");
+    (void)snprintf(there, sizeof(there), "%s/there", f->directory);
+    struct vss_backup_components *s = writers_session(f, VSS_CTX_APP_ROLLBACK);
+    assert_int_equal(writers_gathered(s), VSS_S_ASYNC_FINISHED);
+    assert_int_equal(writers_prepared(s), VSS_S_ASYNC_FINISHED);
+    assert_int_equal(writers_made(s), VSS_S_ASYNC_FINISHED);
+    assert_int_equal(vss_backup_components_backup_complete(s, &async), S_OK);
+    writers_await(there);
+    assert_int_equal(vss_async_cancel(async), S_OK);
+    vss_async_release(async);
+    writers_assert(s, "one", VSS_WS_STABLE, S_OK, "");
+    writers_assert(s, "two", VSS_WS_WAITING_FOR_BACKUP_COMPLETE, S_OK, "");
+    assert_int_equal(completed(s), VSS_S_ASYNC_FINISHED);
+    writers_assert(s, "two", VSS_WS_STABLE, S_OK, "");
+    vss_backup_components_release(s);
+    const char *log = writers_log(f);
+    const char *again = strstr(log, "two backup-complete");
+    assert_non_null(again);
+    assert_non_null(strstr(again + 1, "two backup-complete"));
+    assert_null(strstr(log, "abort"));
+    again = strstr(log, "one backup-complete");
+    assert_non_null(again);
+    assert_null(strstr(again + 1, "one backup-complete"));
 }
 
 /* A writer that was told first has stopped its application: it is told to go on, and so is the one
@@ -566,6 +620,7 @@ int main(void)
         with_writers(test_what_is_said),
         with_writers(test_gathered_too_late),
         with_writers(test_abort),
+        with_writers(test_abort_of_what_is_made),
         with_writers(test_restore),
         with_writers(test_contexts_without_writers),
         with_writers(test_choosing),
@@ -576,6 +631,7 @@ int main(void)
         with_writers(test_transactions_thaw),
         with_writers(test_cancel),
         with_writers(test_cancel_status),
+        with_writers(test_cancel_complete),
         with_writers(test_cancel_pre_restore),
         with_writers(test_dead_requester),
         with_writers(test_status_methods),
