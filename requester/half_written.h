@@ -6,7 +6,8 @@
 #include <stdbool.h>
 
 /* Has an earlier resync, which did not end, begun to overwrite a LUN of the session's recovery set?
- * No application may be started on it then. True also where that cannot be told. */
+ * While that is empty: an original of the document's set, or any LUN with that set's copies. No
+ * application may be started on it then. True also where that cannot be told. */
 bool session_is_half_written(const struct vss_backup_components *session);
 
 #endif

@@ -7,6 +7,8 @@
 
 #include "common/buffer.h"
 #include "common/id.h"
+#include "lun/identity.h"
+#include "provider/set/claim.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -105,9 +107,40 @@ HRESULT vss_backup_components_add_snapshot_to_recovery_set(struct vss_backup_com
     return session_end(session, METHOD_ADD_SNAPSHOT_TO_RECOVERY_SET, hr);
 }
 
+/* May an open resync be onto what this set is to be brought back to? Onto one of its originals it
+ * is; onto other LUNs where it is one of this set. A set without LUNs, and an original without an
+ * identity, do not tell. */
+static bool may_concern(const struct journal_entry *entry, const struct set_record *set)
+{
+    char key[LUN_KEY_BYTES];
+    const char *reason = NULL;
+    bool may = set->lun_count == 0 || claim_speaks_of(entry, &set->set_id);
+    for (size_t i = 0; i < set->lun_count && !may; i++) {
+        const struct vss_lun_info *source = &set->luns[i].source;
+        may = !lun_info_is_unique(source, &reason) ||
+              journal_speaks_of(entry, lun_info_key(source, key));
+    }
+    return may;
+}
+
+/* Before the session was told what shall be overwritten. */
+static bool may_be_half_written(const struct vss_backup_components *session)
+{
+    struct journal_entry *entries = NULL;
+    size_t count = 0;
+    HRESULT hr = journal_load_open(session->env->store, false, &entries, &count, NULL);
+    bool may = FAILED(hr);
+    for (size_t i = 0; i < count && !may; i++) {
+        may = entries[i].destination_invalid && may_concern(&entries[i], &session->document_set);
+    }
+    journal_free_all(entries, count);
+    return may;
+}
+
 bool session_is_half_written(const struct vss_backup_components *session)
 {
-    return session->recovery && recovery_is_half_written(session->recovery);
+    return session->recovery ? recovery_is_half_written(session->recovery)
+                             : may_be_half_written(session);
 }
 
 /* ---- the report ---- */

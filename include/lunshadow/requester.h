@@ -432,7 +432,8 @@ HRESULT vss_backup_components_recover_set(struct vss_backup_components *session,
  * they stop using them. After initialize_for_restore and gather_writer_metadata, once; before
  * recover_set. A writer that fails is seen in gather_writer_status: do not overwrite its data.
  * Where the operation itself fails or is cancelled, the writers are told post-restore at once, so
- * that nobody stays stopped. VSS_E_BAD_STATE. */
+ * that nobody stays stopped; unless an earlier resync that did not end may have left LUNs
+ * half-written, as the text says then. VSS_E_BAD_STATE. */
 HRESULT vss_backup_components_pre_restore(struct vss_backup_components *session,
                                           struct vss_async **out);
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool speaks_of(const struct journal_entry *entry, const VSS_ID *set_id)
+bool claim_speaks_of(const struct journal_entry *entry, const VSS_ID *set_id)
 {
     char text[ID_TEXT_BYTES];
     (void)id_text(set_id, text);
@@ -33,7 +33,7 @@ HRESULT claim_check(struct store *store, enum journal_operation operation, const
     for (size_t i = 0; i < count && SUCCEEDED(hr); i++) {
         char id[ID_TEXT_BYTES];
         bool is_harmless = operation == JOURNAL_RESYNC && entries[i].operation == JOURNAL_RESYNC;
-        if (!is_harmless && speaks_of(&entries[i], set_id)) {
+        if (!is_harmless && claim_speaks_of(&entries[i], set_id)) {
             hr = error_set(err, VSS_E_BAD_STATE,
                            "process %lld has not ended its %s of set %s; wait for it, or see "
                            "`lunshadow recover --list` once it is gone",

@@ -14,6 +14,9 @@
  * text. */
 #define CLAIM_STEP "set"
 
+/* Is the set the entry's object, or named by its step? */
+bool claim_speaks_of(const struct journal_entry *entry, const VSS_ID *set_id);
+
 /* May operation begin on the set? S_OK: no open entry speaks of it; to a resync, which only reads
  * copies and has a lock of its own kind, those of other resyncs do not count. VSS_E_BAD_STATE: one
  * does, named in the text. Within a transaction of the caller's, so that nobody opens one in

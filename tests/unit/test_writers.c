@@ -6,6 +6,9 @@
 
 #include "common/clock.h"
 #include "common/id.h"
+#include "lun/identity.h"
+#include "provider/set/claim.h"
+#include "requester/document/document.h"
 #include "requester/writers/protocol.h"
 
 #include <stdio.h>
@@ -440,6 +443,89 @@ static void test_cancel_pre_restore(void **state)
     assert_non_null(strstr(writers_log(f), "two post-restore"));
 }
 
+/* One that a document can hold, its originals being told apart by their identity. */
+static struct set_record set_for_document(void)
+{
+    struct set_record set = fixture_set(1, 1);
+    for (size_t i = 0; i < set.lun_count; i++) {
+        set.luns[i].block_count = 4096;
+        memcpy(set.luns[i].source.device_id.identifiers[0].identifier, "\x60\x01\x40\x5a", 4);
+    }
+    set.snapshots[0].extents[0].block_count = 1024;
+    return set;
+}
+
+/* A restore of the set (NULL: of none), whose PreRestore is cancelled before the session knows what
+ * will be overwritten. Are the applications told to go on? */
+static bool goes_on_after_cancel(struct writers_fixture *f, const struct set_record *set)
+{
+    struct vss_session_options options = VSS_SESSION_OPTIONS_INIT;
+    struct vss_backup_components *s = NULL;
+    struct vss_async *async = NULL;
+    struct document *document = NULL;
+    char there[600];
+    char *xml = NULL;
+    assert_int_equal(document_new(&document, NULL), S_OK);
+    assert_int_equal(document_set_set(document, set, NULL), S_OK);
+    assert_int_equal(document_save(document, &xml, NULL), S_OK);
+    document_free(document);
+    writers_add(f, "slow", NULL, "[ $event = pre-restore ] && { : >$dir/there; sleep 0.3; }");
+    (void)snprintf(there, sizeof(there), "%s/there", f->directory);
+    options.config_path = f->config;
+    options.state_directory = f->directory;
+    assert_int_equal(vss_create_backup_components(&options, &s, NULL), S_OK);
+    assert_int_equal(vss_backup_components_initialize_for_restore(s, xml), S_OK);
+    vss_free_string(xml);
+    assert_int_equal(writers_gathered(s), VSS_S_ASYNC_FINISHED);
+    assert_int_equal(vss_backup_components_pre_restore(s, &async), S_OK);
+    writers_await(there);
+    assert_int_equal(vss_async_cancel(async), S_OK);
+    bool stays = strstr(vss_async_error_text(async), "stay stopped") != NULL;
+    vss_async_release(async);
+    vss_backup_components_release(s);
+    bool goes_on = strstr(writers_log(f), "slow post-restore") != NULL;
+    assert_int_not_equal(stays, goes_on);
+    return goes_on;
+}
+
+/* The same beside an open resync onto the LUN with this key, of the set with this id. */
+static bool goes_on_beside(const struct set_record *set, const char *lun_key, const VSS_ID *set_id,
+                           bool is_invalid)
+{
+    void *state = NULL;
+    char text[ID_TEXT_BYTES];
+    VSS_ID entry;
+    assert_int_equal(writers_setup(&state), 0);
+    struct writers_fixture *f = state;
+    struct store *store = fixture_open(f->directory);
+    assert_int_equal(journal_open(store, JOURNAL_RESYNC, &id_null, "a resync", &entry, NULL), S_OK);
+    assert_int_equal(
+        journal_step(store, &entry, CLAIM_STEP, NULL, id_text(set_id, text), strlen(text), NULL),
+        S_OK);
+    assert_int_equal(journal_step(store, &entry, "begin", lun_key, NULL, 0, NULL), S_OK);
+    assert_int_equal(journal_mark_invalid(store, &entry, is_invalid, NULL), S_OK);
+    store_close(store);
+    bool goes_on = goes_on_after_cancel(f, set);
+    (void)writers_teardown(&state);
+    return goes_on;
+}
+
+static void test_half_written(void **unused)
+{
+    (void)unused;
+    struct set_record set = set_for_document();
+    const VSS_ID other = {1, 2, 3, {4}};
+    char source[LUN_KEY_BYTES];
+    (void)lun_info_key(&set.luns[1].source, source);
+    assert_string_not_equal(source, "none");
+    assert_false(goes_on_beside(&set, source, &other, true));
+    assert_true(goes_on_beside(&set, source, &other, false)); /* not a byte was written yet */
+    assert_true(goes_on_beside(&set, "naa.6001405aaaaaaaaaaaaaaaaaaaaaaaaa", &other, true));
+    assert_false(goes_on_beside(&set, "naa.6001405aaaaaaaaaaaaaaaaaaaaaaaaa", &set.set_id, true));
+    assert_false(goes_on_beside(NULL, source, &other, true)); /* which LUNs nobody knows */
+    set_record_free(&set);
+}
+
 /* A requester that dies without a word: the writer's input ends, and it can thaw. */
 static const struct writers_fixture *dying;
 
@@ -633,6 +719,7 @@ int main(void)
         with_writers(test_cancel_status),
         with_writers(test_cancel_complete),
         with_writers(test_cancel_pre_restore),
+        cmocka_unit_test(test_half_written),
         with_writers(test_dead_requester),
         with_writers(test_status_methods),
         cmocka_unit_test(test_words),
