@@ -308,8 +308,9 @@ void session_note_lost(struct vss_backup_components *session)
 {
     for (size_t i = 0; i < writers_count(session->writer_host); i++) {
         const struct writer *w = writers_at(session->writer_host, i);
-        if (w->failure == VSS_E_WRITER_NOT_RESPONDING ||
-            w->failure == VSS_E_WRITER_STATUS_NOT_AVAILABLE) {
+        /* one that never said who it is has no instance, which is not that of any component */
+        if (w->is_listed && (w->failure == VSS_E_WRITER_NOT_RESPONDING ||
+                             w->failure == VSS_E_WRITER_STATUS_NOT_AVAILABLE)) {
             note_lost(session, w);
         }
     }

@@ -308,6 +308,31 @@ static void test_lost(void **state)
     vss_backup_components_release(s);
 }
 
+/* One that never said who it is has no components, not even those that name no instance. */
+static void test_lost_stranger(void **state)
+{
+    static const char xml[] =
+        "<BACKUP_COMPONENTS xmlns=\"x-schema:#VssComponentMetadata\" version=\"1.2\">"
+        "<WRITER_COMPONENTS writerId=\"c1a55000-1111-4222-8333-000000000001\">"
+        "<COMPONENT componentName=\"a\" componentType=\"file_group\"/></WRITER_COMPONENTS>"
+        "</BACKUP_COMPONENTS>";
+    struct writers_fixture *f = *state;
+    struct vss_session_options options = VSS_SESSION_OPTIONS_INIT;
+    struct vss_backup_components *s = NULL;
+    struct vss_async *async = NULL;
+    writers_add(f, "stranger", NULL, "exit 1");
+    options.config_path = f->config;
+    options.state_directory = f->directory;
+    assert_int_equal(vss_create_backup_components(&options, &s, NULL), S_OK);
+    assert_int_equal(vss_backup_components_initialize_for_restore(s, xml), S_OK);
+    assert_int_equal(writers_gathered(s), VSS_S_ASYNC_FINISHED);
+    writers_assert(s, "stranger", VSS_WS_FAILED_AT_IDENTIFY, VSS_E_WRITER_NOT_RESPONDING, NULL);
+    assert_int_equal(writers_finished(vss_backup_components_pre_restore(s, &async), &async),
+                     VSS_S_ASYNC_FINISHED);
+    assert_failure(s, 0, S_OK, S_OK, NULL);
+    vss_backup_components_release(s);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, writers_setup, writers_teardown)
@@ -318,6 +343,7 @@ int main(void)
         TEST(test_restore_by_another),
         cmocka_unit_test(test_instances),
         TEST(test_lost),
+        TEST(test_lost_stranger),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
