@@ -99,7 +99,8 @@ HRESULT provider_call(struct provider *provider, enum vss_provider_op op, const 
     struct error line = {0};
     HRESULT result = S_OK;
     HRESULT hr = S_OK;
-    uint32_t limit_ms = deadline_ms ? deadline_ms : known->deadline_ms;
+    bool is_capped = deadline_ms && deadline_ms < known->deadline_ms;
+    uint32_t limit_ms = is_capped ? deadline_ms : known->deadline_ms;
     uint64_t start_us = clock_monotonic_us();
     if (provider->remote) {
         hr = remote_call(provider->remote, op, in, out, arena, limit_ms, &result, &line);

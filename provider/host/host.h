@@ -49,9 +49,10 @@ const char *provider_path(const struct provider *provider);
 const struct vss_capabilities_out *provider_capabilities(const struct provider *provider);
 
 /* Runs one callback. in and out are the structures that provider.h names for op (their struct_size
- * is set here); output memory lives in arena. deadline_ms 0: that of the operation. The result is
- * one that the operation may give; others come as VSS_E_UNEXPECTED_PROVIDER_ERROR, with an event;
- * an operation the plug-in has not gives E_NOTIMPL. err gets the provider's own line. */
+ * is set here); output memory lives in arena. deadline_ms caps what the operation
+ * has, the start of a process that ended before included; 0 does not. The result is one that the
+ * operation may give; others come as VSS_E_UNEXPECTED_PROVIDER_ERROR, with an event; an operation
+ * the plug-in has not gives E_NOTIMPL. err gets the provider's own line. */
 HRESULT provider_call(struct provider *provider, enum vss_provider_op op, const void *in, void *out,
                       struct provider_arena *arena, uint32_t deadline_ms, struct error *err);
 

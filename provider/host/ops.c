@@ -3,8 +3,9 @@
 
 #include <stddef.h>
 
-/* Deadlines: Commit within the 10 s that VSS gives all holds together; PreCommit and PostCommit are
- * quick by contract but sync data, so they get most of the minute between freeze and thaw;
+/* Deadlines: Commit within the 10 s that VSS gives all holds together; PreCommit is quick by
+ * contract but syncs data, so it gets all of the minute between freeze and thaw, and PostCommit
+ * what is left of it: its own limit is for sets that nobody is frozen for (provider/set/create.c);
  * ListChanges may have to write back what the array has in memory; EndPrepare may copy whole LUNs.
  */
 #define QUICK_MS  60000u

@@ -404,13 +404,23 @@ static uint32_t limit_of(const struct remote *r, uint32_t deadline_ms)
     return r->cap_ms && r->cap_ms < deadline_ms ? r->cap_ms : deadline_ms;
 }
 
-static HRESULT load_again(struct remote *r, struct error *line)
+/* What is left of a call's time where some was taken by a process that had to start; 1 where
+ * nothing is. */
+static uint32_t left_of(const struct errand *call)
+{
+    uint64_t taken_ms = (clock_monotonic_us() - call->start_us) / 1000;
+    return taken_ms < call->limit_ms ? call->limit_ms - (uint32_t)taken_ms : 1;
+}
+
+static HRESULT load_again(struct remote *r, const struct errand *call, struct error *line)
 {
     struct provider_arena arena = PROVIDER_ARENA_INIT;
     struct vss_on_load_in in = {.struct_size = sizeof(in)};
     struct vss_on_load_out out = {.struct_size = sizeof(out)};
     HRESULT result = S_OK;
-    uint32_t limit_ms = limit_of(r, op_find(VSS_OP_ON_LOAD)->deadline_ms);
+    uint32_t own_ms = op_find(VSS_OP_ON_LOAD)->deadline_ms;
+    uint32_t left_ms = left_of(call);
+    uint32_t limit_ms = limit_of(r, left_ms < own_ms ? left_ms : own_ms);
     HRESULT hr = exchange(r, VSS_OP_ON_LOAD, &in, &out, &arena, limit_ms, &result, line);
     provider_arena_free(&arena);
     if (SUCCEEDED(hr) && FAILED(result)) {
@@ -448,7 +458,8 @@ static HRESULT start_again(struct remote *r, struct error *line)
                : hr;
 }
 
-static HRESULT make_ready(struct remote *r, enum vss_provider_op op, struct error *line)
+static HRESULT make_ready(struct remote *r, enum vss_provider_op op, const struct errand *call,
+                          struct error *line)
 {
     HRESULT hr = S_OK;
     bury_the_dead(r);
@@ -459,7 +470,7 @@ static HRESULT make_ready(struct remote *r, enum vss_provider_op op, struct erro
         r->is_loaded = true; /* it needs no word of it */
     }
     if (SUCCEEDED(hr) && !r->is_loaded && op != VSS_OP_ON_LOAD) {
-        hr = load_again(r, line);
+        hr = load_again(r, call, line);
     }
     return hr;
 }
@@ -474,9 +485,11 @@ HRESULT remote_call(struct remote *remote, enum vss_provider_op op, const void *
         memcpy(out, &op_find(op)->out_bytes, sizeof(uint32_t));
     }
     (void)pthread_mutex_lock(&remote->lock);
-    HRESULT hr = make_ready(remote, op, line);
+    struct errand call = errand_start(provider_op_name(op), deadline_ms);
+    HRESULT hr = make_ready(remote, op, &call, line);
     if (SUCCEEDED(hr)) {
-        hr = exchange(remote, op, in, out, arena, limit_of(remote, deadline_ms), out_result, line);
+        uint32_t limit_ms = limit_of(remote, left_of(&call));
+        hr = exchange(remote, op, in, out, arena, limit_ms, out_result, line);
     }
     if (SUCCEEDED(hr) && SUCCEEDED(*out_result) && op == VSS_OP_ON_LOAD) {
         remote->is_loaded = true;

@@ -16,7 +16,9 @@ struct set_builder {
     VSS_ID journal_id;
     bool is_journaled; /* EndPrepare was announced: the array may hold something of ours */
     bool is_spent;
-    bool is_beside; /* of LUNs that an operation of this process is about to overwrite */
+    bool is_beside;      /* of LUNs that an operation of this process is about to overwrite */
+    uint32_t frozen_ms;  /* the most from freeze to thaw */
+    uint64_t thaw_by_us; /* UINT64_MAX: nobody is told to freeze */
 };
 
 #endif

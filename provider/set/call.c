@@ -171,8 +171,9 @@ static struct vss_set_in set_in(const struct set_record *set, const struct set_v
                                .initiator = initiator};
 }
 
-HRESULT set_call(struct provider *provider, enum vss_provider_op op, struct set_record *set,
-                 const char *initiator, struct vss_states_out *times, struct error *err)
+static HRESULT call_set(struct provider *provider, enum vss_provider_op op, struct set_record *set,
+                        const char *initiator, uint32_t deadline_ms, struct vss_states_out *times,
+                        struct error *err)
 {
     struct set_view view;
     if (FAILED(view_of(set, ALL_LUNS, &view))) {
@@ -181,17 +182,28 @@ HRESULT set_call(struct provider *provider, enum vss_provider_op op, struct set_
     struct provider_arena arena = PROVIDER_ARENA_INIT;
     struct vss_set_in in = set_in(set, &view, initiator);
     struct vss_states_out out = {0};
-    HRESULT hr = provider_call(provider, op, &in, &out, &arena, 0, err);
+    HRESULT hr = provider_call(provider, op, &in, &out, &arena, deadline_ms, err);
     if (SUCCEEDED(hr)) {
         hr = store_states(&out, &view, set, err);
     }
-    if (times) {
-        *times = out;
-        times->states = NULL;
-    }
+    *times = out;
+    times->states = NULL;
     provider_arena_free(&arena);
     view_free(&view);
     return hr;
+}
+
+HRESULT set_call(struct provider *provider, enum vss_provider_op op, struct set_record *set,
+                 const char *initiator, struct error *err)
+{
+    struct vss_states_out unused = {0};
+    return call_set(provider, op, set, initiator, 0, &unused, err);
+}
+
+HRESULT set_call_within(struct provider *provider, enum vss_provider_op op, struct set_record *set,
+                        uint32_t deadline_ms, struct vss_states_out *times, struct error *err)
+{
+    return call_set(provider, op, set, NULL, deadline_ms, times, err);
 }
 
 /* What a provider says of a copy is only usable when it names that copy and nothing else. */

@@ -15,9 +15,14 @@ HRESULT set_provider(struct set_environment *env, const struct set_record *set,
                      struct provider **out, struct error *err);
 
 /* Runs op (EndPrepareSnapshots .. AbortSnapshots, LocateLuns) and stores the states it returned in
- * set. times (may be NULL) gets the figures of Commit; initiator is NULL but for LocateLuns. */
+ * set. initiator is NULL but for LocateLuns. */
 HRESULT set_call(struct provider *provider, enum vss_provider_op op, struct set_record *set,
-                 const char *initiator, struct vss_states_out *times, struct error *err);
+                 const char *initiator, struct error *err);
+
+/* The same for PreCommit, Commit and PostCommit, within deadline_ms of provider_call(). times gets
+ * the figures of Commit. */
+HRESULT set_call_within(struct provider *provider, enum vss_provider_op op, struct set_record *set,
+                        uint32_t deadline_ms, struct vss_states_out *times, struct error *err);
 
 /* GetTargetLuns: fills luns[].copy. The answer must identify each copy uniquely, and as nothing
  * else in the set: VSS_E_UNEXPECTED_PROVIDER_ERROR names the LUN. */

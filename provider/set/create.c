@@ -21,6 +21,9 @@
 #define HOLD_LIMIT_US 10000000u
 /* For one filesystem: writers wait meanwhile. */
 #define FLUSH_LIMIT_MS 10000u
+/* What VSS gives writers from freeze to thaw. */
+#define FROZEN_MIN_MS 10u
+#define FROZEN_MAX_MS 60000u
 
 static HRESULT check_context(uint32_t context, struct error *err)
 {
@@ -159,7 +162,7 @@ static HRESULT prepare(struct set_builder *b, struct error *err)
 {
     HRESULT hr = announce(b, err);
     if (SUCCEEDED(hr)) {
-        hr = set_call(b->provider, VSS_OP_END_PREPARE_SNAPSHOTS, &b->record, NULL, NULL, err);
+        hr = set_call(b->provider, VSS_OP_END_PREPARE_SNAPSHOTS, &b->record, NULL, err);
     }
     if (SUCCEEDED(hr)) {
         set_status(&b->record, VSS_SS_PREPARED);
@@ -209,27 +212,58 @@ static HRESULT judge_cut(struct set_builder *b, const struct vss_states_out *tim
     return S_OK;
 }
 
+static uint32_t left_ms(const struct set_builder *b)
+{
+    uint64_t now = clock_monotonic_us();
+    uint64_t ms = now < b->thaw_by_us ? (b->thaw_by_us - now) / 1000 : 0;
+    return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+}
+
 /* What the kernel holds back of the filesystems that this host has mounted. One that a writer has
  * frozen has nothing left to write. */
 static HRESULT flush(struct set_builder *b, struct error *err)
 {
     HRESULT hr = S_OK;
     for (size_t i = 0; i < b->mount_point_count && SUCCEEDED(hr); i++) {
-        hr = host_flush(b->mount_points[i], FLUSH_LIMIT_MS, err);
+        uint32_t ms = left_ms(b);
+        hr = host_flush(b->mount_points[i], ms < FLUSH_LIMIT_MS ? ms : FLUSH_LIMIT_MS, err);
     }
     return hr;
+}
+
+/* One call, in what is left of the time until thaw; late is the result where that is over. */
+static HRESULT call_frozen(struct set_builder *b, enum vss_provider_op op, HRESULT late,
+                           struct vss_states_out *times, struct error *err)
+{
+    HRESULT hr = S_OK;
+    uint32_t ms = left_ms(b);
+    if (ms > 0) {
+        hr = set_call_within(b->provider, op, &b->record, ms, times, err);
+    }
+    if (left_ms(b) > 0) {
+        return hr;
+    }
+    if (FAILED(hr)) {
+        error_prefix(err, "%u ms from freeze to thaw were over", b->frozen_ms);
+        return error_translate(err, late);
+    }
+    return error_set(err, late, "array %s: %u ms from freeze to thaw were over %s %s",
+                     provider_array(b->provider), b->frozen_ms, ms > 0 ? "at the end of" : "before",
+                     provider_op_name(op));
 }
 
 /* Freeze to thaw. Nothing is written to the registry in here; events wait. */
 static HRESULT cut(struct set_builder *b, struct error *err)
 {
     struct vss_states_out times = {0};
-    HRESULT hr = set_call(b->provider, VSS_OP_PRE_COMMIT_SNAPSHOTS, &b->record, NULL, NULL, err);
+    struct vss_states_out unused = {0};
+    HRESULT hr =
+        call_frozen(b, VSS_OP_PRE_COMMIT_SNAPSHOTS, VSS_E_FLUSH_WRITES_TIMEOUT, &unused, err);
     if (SUCCEEDED(hr)) {
         hr = check_cancel(b, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = set_call(b->provider, VSS_OP_COMMIT_SNAPSHOTS, &b->record, NULL, &times, err);
+        hr = call_frozen(b, VSS_OP_COMMIT_SNAPSHOTS, VSS_E_HOLD_WRITES_TIMEOUT, &times, err);
     }
     if (SUCCEEDED(hr)) {
         hr = judge_cut(b, &times, err);
@@ -239,14 +273,25 @@ static HRESULT cut(struct set_builder *b, struct error *err)
         b->record.snapshots[i].created = now;
     }
     if (SUCCEEDED(hr)) {
-        hr = set_call(b->provider, VSS_OP_POST_COMMIT_SNAPSHOTS, &b->record, NULL, NULL, err);
+        hr = call_frozen(b, VSS_OP_POST_COMMIT_SNAPSHOTS, VSS_E_HOLD_WRITES_TIMEOUT, &unused, err);
     }
+    return hr;
+}
+
+static HRESULT read_limit(struct set_builder *b, struct error *err)
+{
+    uint64_t ms = 0;
+    HRESULT hr = config_number(config_find(b->env->config, "writers", ""), "frozen_ms",
+                               FROZEN_MIN_MS, FROZEN_MAX_MS, FROZEN_MAX_MS, &ms, err);
+    b->frozen_ms = (uint32_t)ms;
     return hr;
 }
 
 static HRESULT freeze_and_cut(struct set_builder *b, const struct set_hooks *hooks,
                               struct error *err)
 {
+    uint64_t limit_us = (uint64_t)b->frozen_ms * 1000;
+    b->thaw_by_us = hooks->freeze ? clock_monotonic_us() + limit_us : UINT64_MAX;
     provider_defer_events(b->provider, true);
     HRESULT hr = run_hook(hooks->freeze, hooks->user, err);
     if (SUCCEEDED(hr)) {
@@ -278,10 +323,10 @@ static HRESULT finish(struct set_builder *b, const struct set_hooks *hooks, stru
         }
     }
     if (SUCCEEDED(hr)) {
-        hr = set_call(b->provider, VSS_OP_PRE_FINAL_COMMIT_SNAPSHOTS, r, NULL, NULL, err);
+        hr = set_call(b->provider, VSS_OP_PRE_FINAL_COMMIT_SNAPSHOTS, r, NULL, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = set_call(b->provider, VSS_OP_POST_FINAL_COMMIT_SNAPSHOTS, r, NULL, NULL, err);
+        hr = set_call(b->provider, VSS_OP_POST_FINAL_COMMIT_SNAPSHOTS, r, NULL, err);
     }
     if (SUCCEEDED(hr) && hooks->post_snapshot) {
         hr = hooks->post_snapshot(hooks->user, r, err);
@@ -305,7 +350,7 @@ static HRESULT abort_copies(struct set_builder *b, struct error *err)
     HRESULT hr = S_OK;
     for (int tries = 0; tries < 2; tries++) {
         error_clear(err);
-        hr = set_call(b->provider, VSS_OP_ABORT_SNAPSHOTS, &b->record, NULL, NULL, err);
+        hr = set_call(b->provider, VSS_OP_ABORT_SNAPSHOTS, &b->record, NULL, err);
         if (SUCCEEDED(hr)) {
             break;
         }
@@ -336,7 +381,10 @@ static void undo(struct set_builder *b, HRESULT why)
 static HRESULT commit_volumes(struct set_builder *b, const struct set_hooks *hooks,
                               struct error *err)
 {
-    HRESULT hr = prepare(b, err);
+    HRESULT hr = read_limit(b, err);
+    if (SUCCEEDED(hr)) {
+        hr = prepare(b, err);
+    }
     if (SUCCEEDED(hr)) {
         hr = check_cancel(b, err);
     }

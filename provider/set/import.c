@@ -163,7 +163,7 @@ HRESULT set_locate(struct set_environment *env, struct provider *provider, struc
     char *initiator = NULL;
     HRESULT hr = lun_initiator_name(&env->lun, &initiator, err);
     if (SUCCEEDED(hr)) {
-        hr = set_call(provider, VSS_OP_LOCATE_LUNS, set, initiator, NULL, err);
+        hr = set_call(provider, VSS_OP_LOCATE_LUNS, set, initiator, err);
     }
     free(initiator);
     return hr == VSS_E_OBJECT_NOT_FOUND ? error_translate(err, VSS_E_NO_SNAPSHOTS_IMPORTED) : hr;

@@ -23,7 +23,7 @@ static HRESULT rollback_create(struct set_environment *env, const struct journal
     }
     hr = has_set ? set_provider(env, &set, &provider, err) : S_OK;
     if (SUCCEEDED(hr) && has_set) {
-        hr = set_call(provider, VSS_OP_ABORT_SNAPSHOTS, &set, NULL, NULL, err);
+        hr = set_call(provider, VSS_OP_ABORT_SNAPSHOTS, &set, NULL, err);
     }
     if (SUCCEEDED(hr)) {
         hr = has_set ? sets_delete_and_close(env->store, &entry->object_id, &entry->entry_id, err)

@@ -11,7 +11,10 @@
 #define SET_VOLUMES_MAX 64
 
 /* Called in this order around the cut; each may be NULL. A failure of prepare, freeze or
- * post_snapshot aborts the set with that code; thaw is always called once freeze was. */
+ * post_snapshot aborts the set with that code; thaw is always called once freeze was. Where there
+ * is a freeze, no more than [writers] frozen_ms of the configuration (a minute at most) lie between
+ * it and thaw: what is not done by then fails, VSS_E_FLUSH_WRITES_TIMEOUT up to PreCommit and
+ * VSS_E_HOLD_WRITES_TIMEOUT from Commit on. */
 struct set_hooks {
     void *user;
     HRESULT (*prepare)(void *user, struct error *err);

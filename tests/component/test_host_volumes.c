@@ -235,6 +235,48 @@ static void a_flush_that_does_not_end(void **state)
     free(file);
 }
 
+static HRESULT freeze_disk(void *user, struct error *err)
+{
+    const struct mounted *m = user;
+    (void)err;
+    char *file = text_printf("%s/file", m->mount_point);
+    write_file(file, "not yet on the disk\n");
+    SHELL("kill -STOP $(cat '%s/pid')", m->export_directory);
+    free(file);
+    return S_OK;
+}
+
+static HRESULT thaw_disk(void *user, struct error *err)
+{
+    const struct mounted *m = user;
+    (void)err;
+    SHELL("kill -CONT $(cat '%s/pid')", m->export_directory);
+    return S_OK;
+}
+
+/* Writers do not wait for that. */
+static void a_flush_is_over_before_thaw(void **state)
+{
+    struct mounted *m = *state;
+    struct error err = {0};
+    struct set_hooks hooks = {.user = m, .freeze = freeze_disk, .thaw = thaw_disk};
+    struct set_record set = {0};
+    struct set_builder *builder = NULL;
+    VSS_ID set_id;
+    VSS_ID id;
+    SHELL("sed -i 's/^\\[writers\\]/&\\nfrozen_ms = 500/' '%s'", m->array->config);
+    array_reopen(m->array);
+    assert_ok(set_start(m->array->env, VSS_CTX_NAS_ROLLBACK, &builder, &set_id, &err), &err);
+    assert_ok(set_add_volume(builder, m->mount_point, NULL, &id, &err), &err);
+    uint64_t before = clock_monotonic_us();
+    HRESULT hr = set_commit(builder, &hooks, &set, &err);
+    uint64_t took_us = clock_monotonic_us() - before;
+    set_builder_free(builder);
+    assert_refused(hr, VSS_E_FLUSH_WRITES_TIMEOUT, &err, m->mount_point);
+    assert_true(took_us < 8000000);
+    assert_int_equal(sets_load(m->array->env->store, &set_id, &set, NULL), VSS_E_OBJECT_NOT_FOUND);
+}
+
 /* A loop device on a file of the volume, and one on a file of a filesystem on that. */
 static void nested_volumes(void **state)
 {
@@ -569,6 +611,7 @@ int main(void)
         TEST(one_volume_has_one_name),
         TEST(the_mount_is_flushed),
         TEST(a_flush_that_does_not_end),
+        TEST(a_flush_is_over_before_thaw),
         TEST(nested_volumes),
         TEST(a_mounted_destination_is_refused),
         TEST(a_destination_that_is_mounted_elsewhere_is_refused),
