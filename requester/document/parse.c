@@ -122,6 +122,10 @@ static void on_element(void *user, const xmlChar *name, const xmlChar *prefix, c
         refuse(parser, "elements are nested too deep");
         return;
     }
+    if ((unsigned)attribute_count > DOCUMENT_ATTRIBUTES_MAX) { /* has_crowded_element() failed us */
+        refuse(parser, "an element has too many attributes");
+        return;
+    }
     struct parse_state *state = state_of(parser);
     state->namespaces += (size_t)namespace_count;
     if (state->namespaces > DOCUMENT_NAMESPACES_MAX) {
@@ -185,13 +189,15 @@ static size_t without_nuls(const unsigned char *bytes, size_t length)
     return length;
 }
 
-/* Code unit at the given place where it is ASCII, else 0. */
-static unsigned char ascii_at(const unsigned char *bytes, size_t unit)
+/* Code unit at the given place where it is ASCII, else 0. In the wrong order of bytes U+2200 would
+ * be a quote. */
+static unsigned char ascii_at(const unsigned char *bytes, size_t unit, bool is_big_endian)
 {
     if (unit == 1) {
         return bytes[0];
     }
-    return bytes[0] == 0 ? bytes[1] : bytes[1] == 0 ? bytes[0] : 0;
+    unsigned char high = bytes[is_big_endian ? 0 : 1];
+    return high == 0 ? bytes[is_big_endian ? 1 : 0] : 0;
 }
 
 /* libxml2 takes quadratic time over the attributes of one element and calls us after it: so they
@@ -202,8 +208,9 @@ static bool has_crowded_element(const unsigned char *bytes, size_t length)
     size_t count = 0;
     unsigned char quote = 0;
     bool is_tag = false;
+    bool is_big_endian = bytes[0] == 0xfe; /* of no account where units are bytes */
     for (size_t i = 0; i + unit <= length; i += unit) {
-        unsigned char c = ascii_at(bytes + i, unit);
+        unsigned char c = ascii_at(bytes + i, unit, is_big_endian);
         if (c == '<') {
             is_tag = true;
             quote = 0;

@@ -597,6 +597,37 @@ static void test_limits(void **unused)
     free(deep);
 }
 
+/* Too many attributes, of different names, behind one whose value is the character high * 256. */
+static char *crowded_behind(char high, bool big_endian, size_t *out_length)
+{
+    struct buffer b = BUFFER_INIT;
+    buffer_add_text(&b, ROOT_OPEN " x=\"\1\"");
+    for (unsigned i = 0; i < 300; i++) {
+        buffer_printf(&b, " a%u=\"\"", i);
+    }
+    buffer_add_text(&b, "/>");
+    char *text = buffer_take(&b);
+    char *wide = to_utf16(text, big_endian, 0, out_length);
+    char *unit = wide + 2 * (1 + (strchr(text, 1) - text));
+    unit[big_endian ? 0 : 1] = high;
+    unit[big_endian ? 1 : 0] = 0;
+    free(text);
+    return wide;
+}
+
+/* U+3C00, U+2200 and U+2700 have the bytes of '<' and of the quotes. */
+static void test_crowded_behind_lookalikes(void **unused)
+{
+    (void)unused;
+    static const char highs[] = "<\"'0";
+    for (size_t i = 0; i < 8; i++) {
+        size_t length = 0;
+        char *wide = crowded_behind(highs[i / 2], i % 2 != 0, &length);
+        assert_refused(wide, length);
+        free(wide);
+    }
+}
+
 static void test_truncated_anywhere(void **unused)
 {
     (void)unused;
@@ -759,6 +790,7 @@ int main(void)
         cmocka_unit_test(test_writers_and_components),
         cmocka_unit_test(test_dtd),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_crowded_behind_lookalikes),
         cmocka_unit_test(test_truncated_anywhere),
         cmocka_unit_test(test_lies),
         cmocka_unit_test(test_bytes_flipped),
