@@ -221,6 +221,9 @@ static HRESULT prepare(struct revert *revert, const struct copy_wish *copy,
         recovery_set_copy(revert->recovery, copy);
         hr = recovery_add(revert->recovery, snapshot_id, NULL, err);
     }
+    if (SUCCEEDED(hr)) { /* before anything is unmounted */
+        hr = recovery_check_but_mounts(revert->recovery, 0, err);
+    }
     if (SUCCEEDED(hr)) {
         hr = lock_volume(revert, snapshot_id, force_dismount, err);
     }

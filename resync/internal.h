@@ -58,7 +58,8 @@ struct recovery {
     struct recovery_disk *disks;
     size_t disk_count;
     struct recovery_member_result *results;
-    bool was_run; /* past its checks: it cannot be run again */
+    bool may_be_mounted; /* for now: that is not checked yet */
+    bool was_run;        /* past its checks: it cannot be run again */
     VSS_ID resync_id;
     VSS_ID journal_id;
     bool is_written;  /* a destination's bytes were touched */

@@ -96,6 +96,8 @@ HRESULT undo_expire(struct set_environment *env, int32_t *out_deleted, struct er
 /* The checks of recovery_run() that need nothing done, for a caller that wants to know first: its
  * codes, S_OK where they hold now. Nothing is written. */
 HRESULT recovery_check(struct recovery *recovery, uint32_t flags, struct error *err);
+/* The same of destinations that are still in use on this host. */
+HRESULT recovery_check_but_mounts(struct recovery *recovery, uint32_t flags, struct error *err);
 
 /* Has an earlier resync, which did not end, begun to overwrite a destination that was added? True
  * also where that cannot be told. */

@@ -62,7 +62,7 @@ static HRESULT check_disk(struct recovery *r, size_t index, uint32_t flags, stru
     if (SUCCEEDED(hr)) {
         hr = destination_refresh_label(r, d, err);
     }
-    if (SUCCEEDED(hr)) {
+    if (SUCCEEDED(hr) && !r->may_be_mounted) {
         hr = destination_check_unmounted(d, err);
     }
     if (SUCCEEDED(hr) && !(flags & VSS_RECOVERY_NO_VOLUME_CHECK)) {
@@ -451,6 +451,14 @@ HRESULT recovery_check(struct recovery *r, uint32_t flags, struct error *err)
 {
     HRESULT hr = check_call(r, flags, err);
     return SUCCEEDED(hr) ? check_and_plan(r, flags, err) : hr;
+}
+
+HRESULT recovery_check_but_mounts(struct recovery *r, uint32_t flags, struct error *err)
+{
+    r->may_be_mounted = true;
+    HRESULT hr = recovery_check(r, flags, err);
+    r->may_be_mounted = false;
+    return hr;
 }
 
 HRESULT recovery_run(struct recovery *r, uint32_t flags, struct error *err)

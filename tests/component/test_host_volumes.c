@@ -379,8 +379,7 @@ static void hold_namespace(struct process *out)
     assert_int_equal(close(ends[0]), 0);
 }
 
-/* By force too: from here nothing can be unmounted there. */
-static void assert_revert_refused(const struct mounted *m, const VSS_ID *snapshot_id,
+static void assert_revert_refused(const struct mounted *m, const VSS_ID *snapshot_id, HRESULT code,
                                   const char *words)
 {
     struct vss_session_options options = VSS_SESSION_OPTIONS_INIT;
@@ -392,7 +391,7 @@ static void assert_revert_refused(const struct mounted *m, const VSS_ID *snapsho
     assert_int_equal(vss_backup_components_initialize_for_backup(s, NULL), S_OK);
     HRESULT hr = vss_backup_components_revert_to_snapshot(s, snapshot_id, true);
     const char *text = vss_backup_components_error_text(s);
-    if (hr != VSS_E_VOLUME_IN_USE || !strstr(text, words)) {
+    if (hr != code || !strstr(text, words)) {
         fail_msg("0x%08x: %s", (unsigned)hr, text);
     }
     vss_backup_components_release(s);
@@ -405,14 +404,15 @@ static void a_destination_that_is_mounted_elsewhere_is_refused(void **state)
     struct error err = {0};
     struct set_record set = {0};
     int32_t deleted = 0;
-    make_set(m, m->mount_point, &set);
+    make_set(m, m->array->urls[1], &set);
     hold_namespace(&m->holder);
     SHELL("umount '%s'", m->mount_point);
     char *words = text_printf("at %s in the mount namespace of process %ld (sleep)", m->mount_point,
                               (long)m->holder.pid);
     uint64_t before = array_digest(m->array->files[1]);
     assert_refused(run_recovery(m, &set, NULL, &err), VSS_E_PROVIDER_VETO, &err, words);
-    assert_revert_refused(m, &set.snapshots[0].snapshot_id, words);
+    /* by force too: from here nothing can be unmounted there */
+    assert_revert_refused(m, &set.snapshots[0].snapshot_id, VSS_E_VOLUME_IN_USE, words);
     assert_true(array_digest(m->array->files[1]) == before);
     process_kill(&m->holder);
     error_clear(&err);
@@ -422,6 +422,30 @@ static void a_destination_that_is_mounted_elsewhere_is_refused(void **state)
               &err);
     set_record_free(&set);
     free(words);
+}
+
+/* Force unmounts nothing for a revert that is refused all the same. */
+static void a_revert_that_is_refused_unmounts_nothing(void **state)
+{
+    struct mounted *m = *state;
+    struct error err = {0};
+    struct set_record set = {0};
+    int32_t deleted = 0;
+    char *file = export_file(m->export_directory);
+    make_set(m, m->mount_point, &set);
+    SHELL(
+        "first=$(sgdisk -i 3 '%s' | sed -n 's/^First sector: \\([0-9]*\\).*/\\1/p');"
+        "loop=$(losetup -f --show -o $((first * 512)) --sizelimit 8M '%s');"
+        "mkfs.ext4 -q -F $loop; mkdir '%s/inner'; mount -t ext4 $loop '%s/inner'; losetup -d $loop",
+        m->array->files[1], file, m->array->base, m->array->base);
+    assert_revert_refused(m, &set.snapshots[0].snapshot_id, VSS_E_VOLUME_NOT_SUPPORTED,
+                          "would be overwritten too");
+    SHELL("mountpoint -q '%s' && mountpoint -q '%s/inner'", m->mount_point, m->array->base);
+    SHELL("umount '%s/inner'", m->array->base);
+    assert_ok(set_delete(m->array->env, &set.set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
+              &err);
+    set_record_free(&set);
+    free(file);
 }
 
 /* ---- several LUNs ---- */
@@ -615,6 +639,7 @@ int main(void)
         TEST(nested_volumes),
         TEST(a_mounted_destination_is_refused),
         TEST(a_destination_that_is_mounted_elsewhere_is_refused),
+        TEST(a_revert_that_is_refused_unmounts_nothing),
         TEST(a_writer_blocks_a_revert),
         TEST(a_volume_over_two_luns),
     };
