@@ -4,6 +4,7 @@
 #include "common/buffer.h"
 #include "common/id.h"
 #include "common/log.h"
+#include "registry/events.h"
 
 #include <inttypes.h>
 #include <stddef.h>
@@ -251,8 +252,20 @@ HRESULT vss_create_backup_components(const struct vss_session_options *options,
     return session_at_level(options, hr);
 }
 
-/* Copies that live no longer than their session. Nobody reads a result here, so a failure goes to
- * the log; such a copy stays in the registry and can be deleted by its id. */
+/* What is not deleted stays in the registry and can be deleted by its id. Nobody reads a result
+ * here. */
+static void note_undeleted(struct vss_backup_components *session, const VSS_ID *set_id, HRESULT hr,
+                           const struct error *why)
+{
+    char id[ID_TEXT_BYTES];
+    struct error event = {0};
+    (void)error_set(&event, hr, "auto-release set %s was not deleted: %s", id_text(set_id, id),
+                    error_text(why));
+    log_line(LOG_WARNING, "%s", event.text);
+    events_add(session->env->store, LOG_WARNING, hr, set_id, event.text);
+}
+
+/* Copies that live no longer than their session. */
 static void delete_released_sets(struct vss_backup_components *session)
 {
     for (size_t i = 0; i < session->released_count; i++) {
@@ -261,9 +274,7 @@ static void delete_released_sets(struct vss_backup_components *session)
         HRESULT hr = set_delete(session->env, &session->released_sets[i], VSS_OBJECT_SNAPSHOT_SET,
                                 &deleted, NULL, &err);
         if (FAILED(hr) && hr != VSS_E_OBJECT_NOT_FOUND) {
-            char id[ID_TEXT_BYTES];
-            log_line(LOG_WARNING, "an auto-release set was not deleted: %s set=%s",
-                     error_text(&err), id_text(&session->released_sets[i], id));
+            note_undeleted(session, &session->released_sets[i], hr, &err);
         }
     }
     free(session->released_sets);

@@ -16,6 +16,8 @@
 
 #include "common/id.h"
 #include "component/array_fixture.h"
+#include "registry/events.h"
+#include "registry/journal.h"
 
 #define TRANSPORTABLE (VSS_CTX_APP_ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE)
 #define FILL_AT       (8u << 20)
@@ -164,6 +166,39 @@ static void auto_release_set_goes_with_its_session(void **state)
     array_assert_nothing_left(a);
 }
 
+static bool has_event(struct array *a, HRESULT code, const VSS_ID *id, const char *words)
+{
+    struct event_record *events = NULL;
+    size_t count = 0;
+    bool is_found = false;
+    assert_int_equal(events_load(a->env->store, 100, &events, &count, NULL), S_OK);
+    for (size_t i = 0; i < count; i++) {
+        is_found = is_found || (events[i].code == code && id_equal(&events[i].object_id, id) &&
+                                strstr(events[i].text, words));
+    }
+    events_free_all(events, count);
+    return is_found;
+}
+
+/* Somebody is at work on the set: no provider is asked, and it stays. */
+static void auto_release_set_that_stays_is_told(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct made made = {0};
+    VSS_ID entry_id;
+    struct vss_backup_components *s = make_set(a, VSS_CTX_BACKUP, &made);
+    assert_ok(journal_open(a->env->store, JOURNAL_DELETE, &made.set_id, "a test", &entry_id, &err),
+              &err);
+    vss_backup_components_release(s);
+    assert_int_equal(count_copies(a), ARRAY_LUNS);
+    assert_true(has_event(a, VSS_E_BAD_STATE, &made.set_id, "was not deleted"));
+    assert_ok(journal_close(a->env->store, &entry_id, &err), &err);
+    delete_set(a, &made, ARRAY_LUNS);
+    vss_free_string(made.xml);
+    array_assert_nothing_left(a);
+}
+
 static void recovery_brings_the_bytes_back(void **state)
 {
     struct array *a = *state;
@@ -248,6 +283,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         array_test(transportable_set_outlives_its_session),
         array_test(auto_release_set_goes_with_its_session),
+        array_test(auto_release_set_that_stays_is_told),
         array_test(recovery_brings_the_bytes_back),
         array_test(import_then_break),
     };
