@@ -222,6 +222,9 @@ HRESULT vss_async_wait(struct vss_async *async, uint32_t timeout_ms)
 
 HRESULT vss_async_query_status(struct vss_async *async, HRESULT *out_status)
 {
+    if (out_status) {
+        *out_status = S_OK;
+    }
     if (!async || !out_status) {
         return E_INVALIDARG;
     }

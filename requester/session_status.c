@@ -149,15 +149,34 @@ static HRESULT without_partial(HRESULT failure)
     return failure == VSS_E_WRITERERROR_PARTIAL_FAILURE ? VSS_E_WRITERERROR_NONRETRYABLE : failure;
 }
 
+/* Those of both GetWriterStatus, some of which may be NULL. */
+static void clear_outputs(VSS_ID *out_instance_id, VSS_ID *out_class_id, char **out_name,
+                          int32_t *out_state, HRESULT *out_failure)
+{
+    if (out_instance_id) {
+        *out_instance_id = id_null;
+    }
+    if (out_class_id) {
+        *out_class_id = id_null;
+    }
+    if (out_name) {
+        *out_name = NULL;
+    }
+    if (out_state) {
+        *out_state = VSS_WS_UNKNOWN;
+    }
+    if (out_failure) {
+        *out_failure = S_OK;
+    }
+}
+
 HRESULT vss_backup_components_get_writer_status(struct vss_backup_components *session,
                                                 uint32_t index, VSS_ID *out_instance_id,
                                                 VSS_ID *out_class_id, char **out_name,
                                                 int32_t *out_state, HRESULT *out_failure)
 {
     const struct writer_status *status = NULL;
-    if (out_name) {
-        *out_name = NULL;
-    }
+    clear_outputs(out_instance_id, out_class_id, out_name, out_state, out_failure);
     HRESULT hr = session_begin(session, METHOD_GET_WRITER_STATUS);
     if (FAILED(hr)) {
         return hr;
@@ -204,8 +223,9 @@ HRESULT vss_backup_components_get_writer_status_ex(struct vss_backup_components 
                                                    HRESULT *out_application, char **out_message)
 {
     const struct writer_status *status = NULL;
-    if (out_name) {
-        *out_name = NULL;
+    clear_outputs(out_instance_id, out_class_id, out_name, out_state, out_failure);
+    if (out_application) {
+        *out_application = S_OK;
     }
     if (out_message) {
         *out_message = NULL;

@@ -624,6 +624,40 @@ static void test_status_methods(void **state)
     vss_backup_components_release(s);
 }
 
+/* What a call that fails leaves in the outputs: in a wrong state, and past the last writer. */
+static void test_status_outputs_are_empty_at_a_failure(void **state)
+{
+    struct vss_backup_components *s = writers_session(*state, VSS_CTX_APP_ROLLBACK);
+    struct vss_async *async = NULL;
+    for (int gathered = 0; gathered < 2; gathered++) {
+        for (int is_ex = 0; is_ex < 2; is_ex++) {
+            VSS_ID instance = writers_instance(7);
+            VSS_ID class = writers_class(7);
+            char *name = (char *)&async;
+            char *text = (char *)&async;
+            int32_t at = VSS_WS_STABLE;
+            HRESULT failure = E_FAIL;
+            HRESULT application = is_ex ? E_FAIL : S_OK;
+            HRESULT hr = is_ex ? vss_backup_components_get_writer_status_ex(s, 0, &instance, &class,
+                                                                            &name, &at, &failure,
+                                                                            &application, &text)
+                               : vss_backup_components_get_writer_status(s, 0, &instance, &class,
+                                                                         &name, &at, &failure);
+            assert_int_equal(hr, gathered ? VSS_E_OBJECT_NOT_FOUND : VSS_E_BAD_STATE);
+            assert_true(id_is_null(&instance) && id_is_null(&class));
+            assert_null(name);
+            assert_true(!is_ex || !text);
+            assert_int_equal(at, VSS_WS_UNKNOWN);
+            assert_int_equal(failure, S_OK);
+            assert_int_equal(application, S_OK);
+        }
+        assert_int_equal(
+            writers_finished(vss_backup_components_gather_writer_status(s, &async), &async),
+            VSS_S_ASYNC_FINISHED);
+    }
+    vss_backup_components_release(s);
+}
+
 /* ---- words ---- */
 
 static void test_words(void **unused)
@@ -722,6 +756,7 @@ int main(void)
         cmocka_unit_test(test_half_written),
         with_writers(test_dead_requester),
         with_writers(test_status_methods),
+        with_writers(test_status_outputs_are_empty_at_a_failure),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_lines),
     };
