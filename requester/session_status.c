@@ -196,7 +196,8 @@ HRESULT vss_backup_components_get_writer_status(struct vss_backup_components *se
     *out_instance_id = status->instance_id;
     *out_class_id = status->class_id;
     *out_state = status->state;
-    *out_failure = without_partial(status->failure);
+    *out_failure =
+        states_failure_at_level(session->platform_level, without_partial(status->failure));
 out:
     return session_end(session, METHOD_GET_WRITER_STATUS, hr);
 }
@@ -208,7 +209,7 @@ static HRESULT copy_application(struct vss_backup_components *session,
 {
     HRESULT hr = out_message ? copy_text(session, status->message, out_message) : S_OK;
     if (SUCCEEDED(hr) && out_failure) {
-        *out_failure = status->failure;
+        *out_failure = states_failure_at_level(session->platform_level, status->failure);
     }
     if (SUCCEEDED(hr) && out_application) {
         *out_application = status->application;

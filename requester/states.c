@@ -462,7 +462,6 @@ static const struct {
     {VSS_E_REBOOT_REQUIRED, VSS_PLATFORM_2003, VSS_E_UNEXPECTED_PROVIDER_ERROR},
     {VSS_E_TRANSACTION_FREEZE_TIMEOUT, VSS_PLATFORM_2003, S_OK},
     {VSS_E_TRANSACTION_THAW_TIMEOUT, VSS_PLATFORM_2003, S_OK},
-    {VSS_E_WRITER_STATUS_NOT_AVAILABLE, VSS_PLATFORM_VISTA, VSS_E_WRITER_NOT_RESPONDING},
 };
 
 HRESULT states_at_level(enum session_method method, uint32_t level, HRESULT hr, struct error *err)
@@ -477,6 +476,12 @@ HRESULT states_at_level(enum session_method method, uint32_t level, HRESULT hr, 
         old = E_UNEXPECTED;
     }
     return old == hr ? hr : error_translate(err, old);
+}
+
+HRESULT states_failure_at_level(uint32_t level, HRESULT failure)
+{
+    bool is_newer = failure == VSS_E_WRITER_STATUS_NOT_AVAILABLE && level >= VSS_PLATFORM_VISTA;
+    return is_newer ? VSS_E_WRITER_NOT_RESPONDING : failure;
 }
 
 HRESULT states_result(enum session_method method, HRESULT hr, struct error *err)

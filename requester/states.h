@@ -117,6 +117,9 @@ uint32_t states_next(enum session_method method, uint32_t conditions, HRESULT hr
  * states_result() return. */
 HRESULT states_at_level(enum session_method method, uint32_t level, HRESULT hr, struct error *err);
 
+/* The same of what GetWriterStatus says of a writer. */
+HRESULT states_failure_at_level(uint32_t level, HRESULT failure);
+
 /* hr where the method's documented list has it, or where it is one of the four codes that any
  * method may give; else VSS_E_UNEXPECTED with err's text kept. Methods that list E_FAIL say that
  * instead of VSS_E_UNEXPECTED. */

@@ -624,6 +624,38 @@ static void test_status_methods(void **state)
     vss_backup_components_release(s);
 }
 
+/* An older system had no code for a writer that is busy. */
+static void test_busy_at_an_older_level(void **state)
+{
+    struct writers_fixture *f = *state;
+    static const struct {
+        uint32_t level;
+        HRESULT failure;
+    } levels[] = {{VSS_PLATFORM_NEWEST, VSS_E_WRITER_STATUS_NOT_AVAILABLE},
+                  {VSS_PLATFORM_2008, VSS_E_WRITER_STATUS_NOT_AVAILABLE},
+                  {VSS_PLATFORM_VISTA, VSS_E_WRITER_NOT_RESPONDING},
+                  {VSS_PLATFORM_2003, VSS_E_WRITER_NOT_RESPONDING}};
+    writers_add(f, "busy", NULL, "[ $event = prepare-backup ] && { echo busy $number; continue; }");
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        VSS_ID instance;
+        VSS_ID class;
+        char *name = NULL;
+        int32_t writer_state = 0;
+        HRESULT failure = S_OK;
+        struct vss_backup_components *s =
+            writers_session_at(f, VSS_CTX_APP_ROLLBACK, levels[i].level);
+        assert_int_equal(writers_gathered(s), VSS_S_ASYNC_FINISHED);
+        assert_int_equal(writers_prepared(s), VSS_S_ASYNC_FINISHED);
+        writers_assert(s, "busy", VSS_WS_UNKNOWN, levels[i].failure, NULL);
+        assert_int_equal(vss_backup_components_get_writer_status(s, 0, &instance, &class, &name,
+                                                                 &writer_state, &failure),
+                         S_OK);
+        assert_int_equal(failure, levels[i].failure);
+        vss_free_string(name);
+        vss_backup_components_release(s);
+    }
+}
+
 /* What a call that fails leaves in the outputs: in a wrong state, and past the last writer. */
 static void test_status_outputs_are_empty_at_a_failure(void **state)
 {
@@ -756,6 +788,7 @@ int main(void)
         cmocka_unit_test(test_half_written),
         with_writers(test_dead_requester),
         with_writers(test_status_methods),
+        with_writers(test_busy_at_an_older_level),
         with_writers(test_status_outputs_are_empty_at_a_failure),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_lines),

@@ -106,11 +106,18 @@ void writers_add(struct writers_fixture *f, const char *name, const char *settin
 
 struct vss_backup_components *writers_session(const struct writers_fixture *f, uint32_t context)
 {
+    return writers_session_at(f, context, VSS_PLATFORM_NEWEST);
+}
+
+struct vss_backup_components *writers_session_at(const struct writers_fixture *f, uint32_t context,
+                                                 uint32_t platform_level)
+{
     struct vss_session_options options = VSS_SESSION_OPTIONS_INIT;
     struct vss_backup_components *s = NULL;
     char *text = NULL;
     options.config_path = f->config;
     options.state_directory = f->directory;
+    options.platform_level = platform_level;
     if (FAILED(vss_create_backup_components(&options, &s, &text))) {
         fail_msg("%s", text);
     }

@@ -32,6 +32,9 @@ VSS_ID writers_class(unsigned number);
 VSS_ID writers_instance(unsigned number);
 
 struct vss_backup_components *writers_session(const struct writers_fixture *f, uint32_t context);
+/* The same at a level of enum vss_platform_level. */
+struct vss_backup_components *writers_session_at(const struct writers_fixture *f, uint32_t context,
+                                                 uint32_t platform_level);
 
 /* Waits for an operation that must begin; its status. */
 HRESULT writers_finished(HRESULT hr, struct vss_async **async);
