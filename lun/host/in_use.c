@@ -194,12 +194,15 @@ static bool is_looked_through(const struct search *s, const char *row)
 static HRESULT note_row(struct search *s, const char *row, struct error *err)
 {
     char **grown = realloc(s->rows, (s->row_count + 1) * sizeof(*grown));
-    char *copy = grown ? text_copy(row) : NULL;
-    s->rows = grown ? grown : s->rows;
-    if (!copy) {
+    if (!grown) {
         return no_memory(err);
     }
-    s->rows[s->row_count++] = copy;
+    s->rows = grown;
+    s->rows[s->row_count] = text_copy(row);
+    if (!s->rows[s->row_count]) {
+        return no_memory(err);
+    }
+    s->row_count++;
     return S_FALSE;
 }
 

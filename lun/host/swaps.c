@@ -40,12 +40,14 @@ static void cut_path(char *line)
 static HRESULT add_path(const char *path, char ***swaps, size_t *count, struct error *err)
 {
     char **grown = realloc(*swaps, (*count + 1) * sizeof(*grown));
-    char *copy = grown ? text_copy(path) : NULL;
-    *swaps = grown ? grown : *swaps;
-    if (!copy) {
+    if (grown) {
+        *swaps = grown;
+        grown[*count] = text_copy(path);
+    }
+    if (!grown || !grown[*count]) {
         return error_set(err, E_OUTOFMEMORY, "no memory for the table of swaps");
     }
-    (*swaps)[(*count)++] = copy;
+    (*count)++;
     return S_OK;
 }
 
