@@ -14,6 +14,8 @@
 
 #include "common/clock.h"
 #include "lun/info.h"
+#include "provider/set/claim.h"
+#include "registry/journal.h"
 #include "resync/recover.h"
 
 #include <limits.h>
@@ -99,9 +101,26 @@ static const char *choose_way(struct run *run, enum recover_way wanted)
     return option;
 }
 
+/* Is a resync that put a safety copy back journaled as done? To resume it is to let hosts in. */
+static bool is_undone(struct run *run)
+{
+    static const char undo[] = "\"verbatim\":true";
+    struct journal_entry *entries = NULL;
+    size_t count = world_entries(&run->w, &entries);
+    bool is = false;
+    for (size_t i = 0; i < count; i++) {
+        const struct journal_step *plan = journal_find_step(&entries[i], PLAN_STEP, NULL);
+        is = is || (plan && journal_find_step(&entries[i], "done", NULL) &&
+                    memmem(plan->data, plan->data_bytes, undo, strlen(undo)));
+    }
+    journal_free_all(entries, count);
+    return is;
+}
+
 static void recover(struct run *run, enum recover_way wanted)
 {
     const char *option = choose_way(run, wanted);
+    run->was_undone = is_undone(run);
     run->outcome = !option                           ? OUTCOME_NOTHING
                    : strcmp(option, "--resume") == 0 ? OUTCOME_RESUMED
                                                      : OUTCOME_ROLLED_BACK;

@@ -39,6 +39,7 @@ struct run {
     bool is_dirty; /* nothing of the last point can be used again */
     enum victim victim;
     enum outcome outcome;
+    bool was_undone; /* what was resumed had only to be let go: a safety copy was put back */
 };
 
 /* A name of NULL behind the last. */

@@ -349,7 +349,7 @@ static void judge_resync(struct run *run)
         bool is_new = run->scenario->is_undo ? is_damaged : is_golden;
         run_expect(run, is_old || is_new,
                    "a destination is neither what it was nor what it shall be");
-        run_expect(run, run->outcome != OUTCOME_RESUMED || is_new,
+        run_expect(run, run->outcome != OUTCOME_RESUMED || (run->was_undone ? is_damaged : is_new),
                    "a resync was finished and is not done");
         run_expect(run, run->outcome != OUTCOME_ROLLED_BACK || is_old,
                    "a resync was taken back and is done");
