@@ -366,7 +366,11 @@ static void a_mounted_destination_is_refused(void **state)
 /* A process that has all that is mounted in a mount namespace of its own, until it is ended. */
 static void hold_namespace(struct process *out)
 {
-    const char *const argv[] = {"unshare", "-m", "sh", "-c", "echo; exec sleep 300", NULL};
+    /* in a changed root that is no mount point nothing can be made private, which it is there */
+    const char *const argv[] = {"sh", "-c",
+                                "unshare -m true 2>/dev/null && how=private || how=unchanged; "
+                                "exec unshare -m --propagation $how sh -c 'echo; exec sleep 300'",
+                                NULL};
     struct process_options options = PROCESS_OPTIONS_INIT;
     struct error err = {0};
     int ends[2];
