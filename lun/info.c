@@ -206,6 +206,25 @@ bool disk_ids_equal(const struct vss_disk_ids *a, const struct vss_disk_ids *b)
            (!is_gpt || (id_equal(&a->disk_guid, &b->disk_guid) && partition_ids_equal(a, b)));
 }
 
+bool disk_ids_share_partitions(const struct vss_disk_ids *a, const struct vss_disk_ids *b)
+{
+    bool is_same = a->kind == b->kind && a->partition_count == b->partition_count;
+    for (uint32_t i = 0; is_same && i < a->partition_count; i++) {
+        is_same = a->partitions[i].number == b->partitions[i].number;
+    }
+    return is_same;
+}
+
+const struct vss_partition_id *disk_ids_partition(const struct vss_disk_ids *ids, uint32_t number)
+{
+    for (uint32_t i = 0; i < ids->partition_count; i++) {
+        if (ids->partitions[i].number == number) {
+            return &ids->partitions[i];
+        }
+    }
+    return NULL;
+}
+
 VSS_ID disk_ids_signature(const struct vss_disk_ids *ids)
 {
     VSS_ID signature = {0};

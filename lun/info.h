@@ -17,6 +17,10 @@ HRESULT disk_ids_copy(const struct vss_disk_ids *from, struct vss_disk_ids *out)
 void disk_ids_free(struct vss_disk_ids *ids);
 /* Only what the kind has is compared: two of kind NONE are equal. */
 bool disk_ids_equal(const struct vss_disk_ids *a, const struct vss_disk_ids *b);
+/* Are both of one kind of label, with partitions of the same numbers in the same order? */
+bool disk_ids_share_partitions(const struct vss_disk_ids *a, const struct vss_disk_ids *b);
+/* The partition of that number, ids' own; NULL where it has none. */
+const struct vss_partition_id *disk_ids_partition(const struct vss_disk_ids *ids, uint32_t number);
 
 /* JSON forms, for the registry and for --json. *_to_json returns a new reference, NULL when memory
  * is short. *_from_json takes any JSON: a wrong type, an odd hex text or a number out of range

@@ -30,17 +30,6 @@ static HRESULT take_original(struct recovery_disk *disk, const char *why, struct
     return note(disk, text_printf("the original's: %s", why), err);
 }
 
-static const struct vss_partition_id *find_partition(const struct vss_disk_ids *ids,
-                                                     uint32_t number)
-{
-    for (uint32_t i = 0; i < ids->partition_count; i++) {
-        if (ids->partitions[i].number == number) {
-            return &ids->partitions[i];
-        }
-    }
-    return NULL;
-}
-
 /* The disk's own ids on the copy's partitions; one that the destination did not have gets a new id,
  * for the original's may be in use elsewhere. Attributes come with the content. */
 static HRESULT take_own(struct recovery_disk *disk, struct error *err)
@@ -54,7 +43,7 @@ static HRESULT take_own(struct recovery_disk *disk, struct error *err)
     uint32_t fresh = 0;
     for (uint32_t i = 0; i < disk->wanted.partition_count; i++) {
         struct vss_partition_id *p = &disk->wanted.partitions[i];
-        const struct vss_partition_id *own = find_partition(&disk->before, p->number);
+        const struct vss_partition_id *own = disk_ids_partition(&disk->before, p->number);
         p->guid = own ? own->guid : id_new();
         fresh += !own;
     }
@@ -66,15 +55,6 @@ static HRESULT take_own(struct recovery_disk *disk, struct error *err)
                 text_printf("%s%s%s", source, is_dated ? clock_text(disk->before_when, when) : "",
                             fresh ? "; new ones for partitions that it did not have" : ""),
                 err);
-}
-
-static bool has_partitions(const struct vss_disk_ids *ids, const struct vss_disk_ids *of)
-{
-    bool is_same = ids->partition_count == of->partition_count;
-    for (uint32_t i = 0; is_same && i < of->partition_count; i++) {
-        is_same = find_partition(ids, of->partitions[i].number) != NULL;
-    }
-    return is_same;
 }
 
 /* Those of an imported copy, and of no original. */
@@ -91,7 +71,7 @@ static HRESULT fit(struct recovery_disk *disk, struct vss_disk_ids *found, struc
     bool is_originals = id_equal(&wanted->disk_guid, &disk->mapping->source_ids.disk_guid);
     for (uint32_t i = 0; i < found->partition_count; i++) {
         struct vss_partition_id *p = &found->partitions[i];
-        const struct vss_partition_id *planned = find_partition(wanted, p->number);
+        const struct vss_partition_id *planned = disk_ids_partition(wanted, p->number);
         p->guid = planned ? planned->guid : is_originals ? p->guid : id_new();
         p->attributes = planned ? planned->attributes : without_shadow_bits(p->attributes);
     }
@@ -120,7 +100,7 @@ HRESULT ids_fit(struct recovery_disk *disk, struct error *err)
         hr = FAILED(hr) ? error_set(err, hr, "out of memory planning disk ids") : hr;
     }
     if (SUCCEEDED(hr) && found.kind == VSS_DISK_LABEL_GPT &&
-        !has_partitions(&disk->wanted, &found)) {
+        !disk_ids_share_partitions(&disk->wanted, &found)) {
         hr = fit(disk, &found, err);
     }
     disk_ids_free(&found);

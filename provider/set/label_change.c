@@ -96,38 +96,15 @@ static HRESULT open_copy(struct set_environment *env, const struct lun_mapping *
     return S_OK;
 }
 
-static const struct vss_partition_id *find_partition(const struct vss_disk_ids *ids,
-                                                     uint32_t number)
-{
-    for (uint32_t i = 0; i < ids->partition_count; i++) {
-        if (ids->partitions[i].number == number) {
-            return &ids->partitions[i];
-        }
-    }
-    return NULL;
-}
-
 static void set_attributes(struct vss_disk_ids *ids, const struct vss_disk_ids *original,
                            bool is_read_write, const struct vss_disk_ids *current)
 {
     for (uint32_t i = 0; i < ids->partition_count; i++) {
-        const struct vss_partition_id *before = find_partition(original, ids->partitions[i].number);
+        const struct vss_partition_id *before =
+            disk_ids_partition(original, ids->partitions[i].number);
         uint64_t kept = current->partitions[i].attributes & ~GPT_ATTR_SHADOW_COPY;
         ids->partitions[i].attributes = is_read_write && before ? before->attributes : kept;
     }
-}
-
-static bool has_same_partitions(const struct vss_disk_ids *a, const struct vss_disk_ids *b)
-{
-    if (a->kind != b->kind || a->partition_count != b->partition_count) {
-        return false;
-    }
-    for (uint32_t i = 0; i < a->partition_count; i++) {
-        if (a->partitions[i].number != b->partitions[i].number) {
-            return false;
-        }
-    }
-    return true;
 }
 
 static HRESULT wanted_ids(const struct lun_mapping *m, const struct vss_disk_ids *current,
@@ -136,7 +113,7 @@ static HRESULT wanted_ids(const struct lun_mapping *m, const struct vss_disk_ids
     *out = (struct vss_disk_ids){0};
     bool is_read_write = change == LABEL_CHANGE_KEEP_RW || change == LABEL_CHANGE_REVERT_RW;
     bool is_revert = change == LABEL_CHANGE_REVERT || change == LABEL_CHANGE_REVERT_RW;
-    if (is_revert && !has_same_partitions(&m->source_ids, current)) {
+    if (is_revert && !disk_ids_share_partitions(&m->source_ids, current)) {
         return error_set(err, VSS_E_CANNOT_REVERT_DISKID,
                          "%s: its partitions are not those that the original had when it was "
                          "added to the set; its disk ids are left as they are",
