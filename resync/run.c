@@ -21,30 +21,22 @@
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
-static bool is_any(const struct recovery *r, const struct recovery_disk *d)
-{
-    (void)r;
-    (void)d;
-    return true;
-}
-
 /* Nobody is let in to what this resync, or an earlier one, left half-written. */
 static bool is_whole(const struct recovery *r, const struct recovery_disk *d)
 {
     return r->is_done || !(r->is_written || d->was_invalid);
 }
 
-static HRESULT change_state(struct recovery *r, uint32_t flag,
-                            bool (*is_meant)(const struct recovery *, const struct recovery_disk *),
-                            struct error *err)
+static HRESULT change_state(struct recovery *r, uint32_t flag, struct error *err)
 {
+    bool is_end = flag == VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY;
     struct vss_set_lun *luns = calloc(r->disk_count, sizeof(*luns));
     size_t count = 0;
     if (!luns) {
         return error_set(err, E_OUTOFMEMORY, "out of memory calling OnLunStateChange");
     }
     for (size_t i = 0; i < r->disk_count; i++) {
-        if (is_meant(r, &r->disks[i])) {
+        if (!is_end || is_whole(r, &r->disks[i])) {
             luns[count++] = (struct vss_set_lun){.source = r->disks[i].info};
         }
     }
@@ -153,7 +145,7 @@ static HRESULT refresh_edges(struct recovery *r, struct recovery_disk *d, struct
 
 static HRESULT evict_and_fence(struct recovery *r, struct error *err)
 {
-    HRESULT hr = change_state(r, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY, is_any, err);
+    HRESULT hr = change_state(r, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY, err);
     for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
         hr = destination_reopen(r, &r->disks[i], err);
         if (SUCCEEDED(hr)) {
@@ -383,8 +375,8 @@ static HRESULT close_begun(struct recovery *r, HRESULT released)
 static HRESULT release(struct recovery *r, struct error *err)
 {
     HRESULT hr = lower_all(r, err);
-    HRESULT told = change_state(r, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY, is_whole,
-                                SUCCEEDED(hr) ? err : NULL);
+    HRESULT told =
+        change_state(r, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY, SUCCEEDED(hr) ? err : NULL);
     return FAILED(hr) ? hr : told;
 }
 
