@@ -227,6 +227,18 @@ static void open_entry(struct array *a, const struct set_record *set, VSS_ID *ou
     assert_ok(journal_step(a->env->store, out_entry_id, "ids-before", key, NULL, 0, &err), &err);
 }
 
+/* Its watching has begun. */
+static struct vss_backup_components *watch_entry(struct array *a, struct set_record *set,
+                                                 VSS_ID *out_entry_id, struct vss_async **out)
+{
+    array_create(a, VSS_CTX_NAS_ROLLBACK, 1, set);
+    struct vss_backup_components *s = open_for_backup(a);
+    open_entry(a, set, out_entry_id);
+    must(s, vss_backup_components_query_revert_status(s, a->urls[0], out));
+    (void)vss_async_wait(*out, 500);
+    return s;
+}
+
 static void watching_a_revert_can_be_cancelled(void **state)
 {
     struct array *a = *state;
@@ -235,11 +247,7 @@ static void watching_a_revert_can_be_cancelled(void **state)
     struct vss_async *async = NULL;
     HRESULT status = S_OK;
     VSS_ID entry_id;
-    array_create(a, VSS_CTX_NAS_ROLLBACK, 1, &set);
-    struct vss_backup_components *s = open_for_backup(a);
-    open_entry(a, &set, &entry_id);
-    must(s, vss_backup_components_query_revert_status(s, a->urls[0], &async));
-    (void)vss_async_wait(async, 500);
+    struct vss_backup_components *s = watch_entry(a, &set, &entry_id, &async);
     assert_int_equal(vss_async_query_status(async, &status), S_OK);
     assert_int_equal(status, VSS_S_ASYNC_PENDING);
     (void)alarm(30); /* instead of a wait without end */
@@ -261,11 +269,7 @@ static void an_end_that_nobody_tells_of_is_no_success(void **state)
     struct vss_async *async = NULL;
     HRESULT status = S_OK;
     VSS_ID entry_id;
-    array_create(a, VSS_CTX_NAS_ROLLBACK, 1, &set);
-    struct vss_backup_components *s = open_for_backup(a);
-    open_entry(a, &set, &entry_id);
-    must(s, vss_backup_components_query_revert_status(s, a->urls[0], &async));
-    (void)vss_async_wait(async, 500);
+    struct vss_backup_components *s = watch_entry(a, &set, &entry_id, &async);
     assert_ok(journal_close(a->env->store, &entry_id, &err), &err);
     (void)vss_async_wait(async, VSS_INFINITE);
     assert_int_equal(vss_async_query_status(async, &status), S_OK);

@@ -401,16 +401,12 @@ static void a_copy_of_other_partitions_is_recovered(void **state)
 static void a_part_of_what_was_left_alone_is_recovered(void **state)
 {
     struct array *a = *state;
-    struct error err = {0};
     struct set_record set;
-    struct recovery *r = NULL;
     uint64_t digests[2];
     uint64_t original = array_digest(a->files[0]);
     make_two(a, &set, digests);
     replace(a, VSS_OP_ON_LUN_STATE_CHANGE, refuse_to_let_in);
-    start_recovery(a, &set, 2, &r);
-    assert_refused(recovery_run(r, 0, &err), VSS_E_PROVIDER_VETO, &err, "are whole");
-    recovery_free(r);
+    fail_to_recover(a, &set, 2, "are whole");
     restore(a, VSS_OP_ON_LUN_STATE_CHANGE);
     assert_int_equal(open_entries(a), 1);
     array_fill(a, 0, 4u << 20, 1u << 20, 0x56);

@@ -245,7 +245,8 @@ static HRESULT die(void *self, const struct vss_call *call, const void *in, void
     _exit(0);
 }
 
-static bool resync_until_eviction(struct set_environment *env, const struct set_record *set)
+static void run_all(struct set_environment *env, const struct set_record *set,
+                    enum recovery_undo undo)
 {
     struct recovery *r = NULL;
     bool ok = SUCCEEDED(recovery_new(env, set, &r, NULL));
@@ -253,10 +254,16 @@ static bool resync_until_eviction(struct set_environment *env, const struct set_
         ok = SUCCEEDED(recovery_add(r, &set->snapshots[i].snapshot_id, NULL, NULL));
     }
     if (ok) {
-        providers_at(env->providers, 0)->ops[VSS_OP_ON_LUN_STATE_CHANGE] = die;
+        recovery_set_undo(r, undo);
         (void)recovery_run(r, VSS_RECOVERY_REVERT_IDENTITY_ALL, NULL);
     }
     recovery_free(r);
+}
+
+static bool resync_until_eviction(struct set_environment *env, const struct set_record *set)
+{
+    providers_at(env->providers, 0)->ops[VSS_OP_ON_LUN_STATE_CHANGE] = die;
+    run_all(env, set, UNDO_NONE);
     return false;
 }
 
@@ -330,31 +337,17 @@ HRESULT __wrap_entry_announce_wipe(struct recovery *r, struct error *err)
     return __real_entry_announce_wipe(r, err);
 }
 
-static void run_all(struct set_environment *env, const struct set_record *set)
-{
-    struct recovery *r = NULL;
-    bool ok = SUCCEEDED(recovery_new(env, set, &r, NULL));
-    for (size_t i = 0; ok && i < set->snapshot_count; i++) {
-        ok = SUCCEEDED(recovery_add(r, &set->snapshots[i].snapshot_id, NULL, NULL));
-    }
-    if (ok) {
-        recovery_set_undo(r, UNDO_REQUIRED);
-        (void)recovery_run(r, 0, NULL);
-    }
-    recovery_free(r);
-}
-
 static bool resync_until_it_copies(struct set_environment *env, const struct set_record *set)
 {
     providers_at(env->providers, 0)->ops[VSS_OP_RESYNC_POLL] = die;
-    run_all(env, set);
+    run_all(env, set, UNDO_REQUIRED);
     return false;
 }
 
 static bool resync_until_the_wipe(struct set_environment *env, const struct set_record *set)
 {
     dies_before_the_wipe = true;
-    run_all(env, set);
+    run_all(env, set, UNDO_REQUIRED);
     return false;
 }
 
