@@ -158,6 +158,26 @@ static int spawn(const char *program, const char *const argv[], const struct pro
     return rc;
 }
 
+/* The child was reaped without us. */
+static HRESULT set_lost_end(const char *name, struct error *err)
+{
+    return error_set(err, VSS_E_UNEXPECTED,
+                     "how %s ended is not known: this program ignores SIGCHLD, or waits for "
+                     "children that are not its own, which it must not",
+                     name);
+}
+
+/* It is not killed where it has gone: its pid may be another's by now. */
+static HRESULT set_unwatched(pid_t pid, const char *name, int reason, struct error *err)
+{
+    if (reason == ESRCH) {
+        return set_lost_end(name, err);
+    }
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+    return error_set_errno(err, reason, "cannot watch %s", name);
+}
+
 HRESULT process_start(const char *const argv[], const struct process_options *options,
                       struct process *out, struct error *err)
 {
@@ -174,10 +194,7 @@ HRESULT process_start(const char *const argv[], const struct process_options *op
     }
     int pidfd = pidfd_open(pid, 0); /* ours until reaped: the pid cannot be another's yet */
     if (pidfd < 0) {
-        HRESULT hr = error_set_errno(err, errno, "cannot watch %s", argv[0]);
-        (void)kill(pid, SIGKILL);
-        (void)waitpid(pid, NULL, 0);
-        return hr;
+        return set_unwatched(pid, argv[0], errno, err);
     }
     *out = (struct process){.pid = pid, .pidfd = pidfd};
     return S_OK;
@@ -302,10 +319,7 @@ static HRESULT run_with_pipe(const char *const argv[], const char *const environ
     }
     if (FAILED(hr)) {
         process_kill(&p);
-        return error_set(err, hr,
-                         "how %s ended is not known: this program ignores SIGCHLD, or waits for "
-                         "children that are not its own, which it must not",
-                         argv[0]);
+        return set_lost_end(argv[0], err);
     }
     if (hr != S_OK) {
         process_kill(&p);

@@ -2,6 +2,7 @@
 # In the order of the layers.
 lunshadow_test(unit hresult LINK lunshadow_common)
 lunshadow_test(unit common LINK lunshadow_common)
+target_link_options(test_common PRIVATE -Wl,--wrap=pidfd_open)
 lunshadow_test(unit config LINK lunshadow_common)
 
 lunshadow_test(unit scsi LINK lunshadow_lun)
