@@ -18,6 +18,8 @@
 
 #define POLL_MS   100u
 #define RESULT_MS 5000u /* between the end of a resync's entry and that of its row */
+#define ENDING_MS 1000u /* between that of its row and that of its thread */
+#define LOOKS     3     /* at a volume from which a resync that begins cuts everybody off */
 
 /* A revert that this session began. Belongs to its thread until that ended. */
 struct revert {
@@ -274,6 +276,7 @@ HRESULT vss_backup_components_revert_to_snapshot(struct vss_backup_components *s
         return hr;
     }
     if (session->revert) {
+        (void)vss_async_wait(session->revert->async, ENDING_MS);
         (void)vss_async_query_status(session->revert->async, &status);
     }
     if (!snapshot_id) {
@@ -373,11 +376,11 @@ static HRESULT watch(struct vss_backup_components *session, struct error *err)
     return hr;
 }
 
-static HRESULT find_volume(struct vss_backup_components *session, const char *volume)
+static HRESULT look_for_volume(struct vss_backup_components *session, const char *volume,
+                               struct error *err)
 {
     struct candidate c = {0};
     struct provider *owner = NULL;
-    struct error *err = &session->err;
     HRESULT hr = candidate_find(session->env, volume, &c, err);
     if (SUCCEEDED(hr) && c.lun_count != 1) {
         hr = error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
@@ -398,6 +401,19 @@ static HRESULT find_volume(struct vss_backup_components *session, const char *vo
     }
     candidate_free(&c);
     return hr;
+}
+
+/* The revert that is asked for may just cut everybody off the volume: our session too. */
+static HRESULT find_volume(struct vss_backup_components *session, const char *volume)
+{
+    struct error why = {0};
+    HRESULT hr = look_for_volume(session, volume, &why);
+    for (int looks = 1; hr == VSS_E_UNEXPECTED && looks < LOOKS; looks++) {
+        clock_sleep_ms(POLL_MS);
+        error_clear(&why);
+        hr = look_for_volume(session, volume, &why);
+    }
+    return FAILED(hr) ? error_set(&session->err, hr, "%s", error_text(&why)) : hr;
 }
 
 HRESULT vss_backup_components_query_revert_status(struct vss_backup_components *session,

@@ -475,12 +475,12 @@ HRESULT recovery_run(struct recovery *r, uint32_t flags, struct error *err)
     int64_t started = clock_filetime();
     results_record(r, flags, started, VSS_S_ASYNC_PENDING);
     hr = conclude(r, overwrite(r, err), err);
+    lock_release(r->lock);
+    r->lock = NULL; /* before the row: who reads there that it ended may begin the next */
     results_record(r, flags, started, hr);
     if (FAILED(hr)) {
         events_add(r->env->store, LOG_ERROR, hr, &r->resync_id, err ? error_text(err) : "");
     }
     HRESULT kept = results_keep(r, hr);
-    lock_release(r->lock);
-    r->lock = NULL;
     return FAILED(hr) ? hr : kept;
 }

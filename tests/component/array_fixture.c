@@ -202,6 +202,17 @@ void array_create(struct array *a, uint32_t context, size_t count, struct set_re
     assert_int_equal(out->snapshot_count, count);
 }
 
+void array_cut_sessions(const struct array *a)
+{
+    char sid[16];
+    for (int i = 1; i < 40; i++) {
+        (void)snprintf(sid, sizeof(sid), "%d", i);
+        const char *const argv[] = {"--op",  "delete", "--mode", "conn", "--tid", "1",
+                                    "--sid", sid,      "--cid",  "0",    NULL};
+        (void)lab_tgtadm(a->lab, argv, NULL, NULL);
+    }
+}
+
 void array_fill(const struct array *a, size_t lun, uint64_t offset, uint64_t bytes, uint8_t seed)
 {
     uint8_t block[4096];

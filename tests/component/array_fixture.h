@@ -57,6 +57,9 @@ void array_delete_set(struct array *a, struct set_record *set);
  * shares. */
 void array_fill(const struct array *a, size_t lun, uint64_t offset, uint64_t bytes, uint8_t seed);
 
+/* Closes every session on its target. */
+void array_cut_sessions(const struct array *a);
+
 /* XXH64 of a whole file. */
 uint64_t array_digest(const char *path);
 

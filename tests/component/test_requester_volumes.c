@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 
 #include "common/buffer.h"
 #include "common/id.h"
+#include "common/log.h"
 #include "component/array_fixture.h"
 #include "registry/journal.h"
 #include "resync/recovery.h"
@@ -213,6 +215,32 @@ static void a_revert_that_failed_past_its_wipe_has_ended(void **state)
     vss_backup_components_release(s);
     assert_true(array_digest(a->files[0]) == before);
     array_delete_set(a, &set);
+}
+
+static atomic_int cuts_left;
+
+/* As a resync that begins: whoever has just got its first answer is cut off. */
+static void cut_at_command(enum log_level level, const char *line, void *user)
+{
+    (void)level;
+    if (strstr(line, "lun=1") && atomic_fetch_sub(&cuts_left, 1) > 0) {
+        array_cut_sessions(user);
+    }
+}
+
+static void asking_outlives_being_cut_off(void **state)
+{
+    struct array *a = *state;
+    struct vss_async *async = NULL;
+    struct vss_backup_components *s = open_for_backup(a);
+    atomic_store(&cuts_left, 1);
+    log_set_sink(cut_at_command, a, LOG_TRACE);
+    HRESULT hr = vss_backup_components_query_revert_status(s, a->urls[0], &async);
+    log_set_sink(NULL, NULL, LOG_ERROR);
+    must(s, hr);
+    assert_true(atomic_load(&cuts_left) <= 0);
+    vss_async_release(async);
+    vss_backup_components_release(s);
 }
 
 /* A resync of the volume as another process runs it, without a row that says how it ended. */
@@ -485,6 +513,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_volume_is_reverted, start, array_stop),
         cmocka_unit_test_setup_teardown(a_revert_that_failed_past_its_wipe_has_ended, start,
                                         array_stop),
+        cmocka_unit_test_setup_teardown(asking_outlives_being_cut_off, start, array_stop),
         cmocka_unit_test_setup_teardown(watching_a_revert_can_be_cancelled, start, array_stop),
         cmocka_unit_test_setup_teardown(an_end_that_nobody_tells_of_is_no_success, start,
                                         array_stop),

@@ -261,14 +261,7 @@ static void cut_sessions(enum log_level level, const char *line, void *user)
     }
     is_inside = true;
     calls++;
-    struct error err = {0};
-    char sid[16];
-    for (int i = 1; i < 40; i++) {
-        (void)snprintf(sid, sizeof(sid), "%d", i);
-        const char *const argv[] = {"--op",  "delete", "--mode", "conn", "--tid", "1",
-                                    "--sid", sid,      "--cid",  "0",    NULL};
-        (void)lab_tgtadm(a->lab, argv, NULL, &err);
-    }
+    array_cut_sessions(a);
     atomic_store(&a->env->cancelled, true);
     is_inside = false;
 }
