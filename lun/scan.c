@@ -2,6 +2,8 @@
 #include "lun/scan.h"
 
 #include "common/buffer.h"
+#include "common/clock.h"
+#include "common/log.h"
 #include "lun/report_luns.h"
 
 #include <stdio.h>
@@ -12,6 +14,7 @@
 #define CHUNK_LUNS        256u /* identified while the labels of the chunk before are read: 9 MiB */
 #define GPT_ENTRIES_BYTES 16384u /* the usual 128 entries of 128 bytes */
 #define READ_MAX_BYTES    (1024u * 1024u)
+#define SETTLE_MS         200u /* before what failed is looked at once more */
 
 /* A target being scanned. */
 struct target_scan {
@@ -348,6 +351,25 @@ static HRESULT scan_session(struct target_scan *t, struct error *err)
     return hr;
 }
 
+static void free_names(char **names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        free(names[i]);
+    }
+    free(names);
+}
+
+/* A portal may say anything: what is shown is printable. */
+static void put_name(const char *target, char out[256])
+{
+    (void)snprintf(out, 256, "%s", target);
+    for (char *c = out; *c; c++) {
+        if (*c <= ' ' || *c > '~') {
+            *c = '?';
+        }
+    }
+}
+
 static HRESULT add_target_error(struct scan *scan, const char *target, const struct error *failure)
 {
     size_t bytes = (scan->target_error_count + 1) * sizeof(*scan->target_errors);
@@ -357,12 +379,7 @@ static HRESULT add_target_error(struct scan *scan, const char *target, const str
     }
     scan->target_errors = grown;
     struct scan_target_error *added = &grown[scan->target_error_count++];
-    (void)snprintf(added->target, sizeof(added->target), "%s", target);
-    for (char *c = added->target; *c; c++) {
-        if (*c <= ' ' || *c > '~') {
-            *c = '?';
-        }
-    }
+    put_name(target, added->target);
     added->error = *failure;
     return S_OK;
 }
@@ -392,25 +409,189 @@ static HRESULT scan_target(struct scan *scan, const char *portal, const char *ta
     return hr;
 }
 
-static HRESULT scan_all(struct scan *scan, const char *portal, enum scan_label labels,
-                        const struct lun_options *options, struct error *err)
+/* ---- all targets of a portal ---- */
+
+struct portal_scan {
+    const char *portal;
+    enum scan_label labels;
+    const struct lun_options *options;
+    struct look {
+        char *target;
+        struct scan found;
+        struct error failure; /* its session's: nothing is known of its LUNs */
+    } * looks;
+    size_t count;
+};
+
+static void free_found(struct scan *scan)
+{
+    drop_rows(scan, 0);
+    free(scan->luns);
+    free(scan->target_errors);
+    *scan = (struct scan){0};
+}
+
+static void portal_scan_free(struct portal_scan *p)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        free(p->looks[i].target);
+        free_found(&p->looks[i].found);
+    }
+    free(p->looks);
+}
+
+/* Fails only for want of memory. */
+static HRESULT look_at(const struct portal_scan *p, const char *target, struct scan *out,
+                       struct error *out_failure, struct error *err)
+{
+    HRESULT hr = scan_target(out, p->portal, target, p->labels, p->options, out_failure);
+    return hr == E_OUTOFMEMORY ? error_set(err, hr, "%s", error_text(out_failure)) : S_OK;
+}
+
+static HRESULT look_at_all(struct portal_scan *p, struct error *err)
+{
+    char **targets = NULL;
+    HRESULT hr = scan_targets(p->portal, p->options, &targets, &p->count, err);
+    p->looks = calloc(p->count + 1, sizeof(*p->looks));
+    for (size_t i = 0; p->looks && i < p->count; i++) {
+        p->looks[i].target = targets[i];
+    }
+    if (!p->looks) {
+        free_names(targets, p->count);
+        p->count = 0;
+        return error_set(err, E_OUTOFMEMORY, "no memory for the scan of %s", p->portal);
+    }
+    free(targets);
+    for (size_t i = 0; SUCCEEDED(hr) && i < p->count; i++) {
+        struct look *look = &p->looks[i];
+        hr = look_at(p, look->target, &look->found, &look->failure, err);
+    }
+    return hr;
+}
+
+/* Something there did not say what it is. */
+static bool is_in_doubt(const struct look *look)
+{
+    bool is = FAILED(look->failure.code);
+    for (size_t i = 0; !is && i < look->found.count; i++) {
+        is = FAILED(look->found.luns[i].result);
+    }
+    return is;
+}
+
+static bool has_doubts(const struct portal_scan *p)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        if (is_in_doubt(&p->looks[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The second look counts, but where it tells less. */
+static HRESULT look_again(const struct portal_scan *p, struct look *look, struct error *err)
+{
+    struct look second = {.target = look->target};
+    HRESULT hr = look_at(p, look->target, &second.found, &second.failure, err);
+    if (FAILED(hr) || (FAILED(second.failure.code) && SUCCEEDED(look->failure.code))) {
+        free_found(&second.found);
+        return hr;
+    }
+    free_found(&look->found);
+    *look = second;
+    return S_OK;
+}
+
+static bool has_name(char *const *names, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A target that is not listed any more has nothing that could be told. */
+static HRESULT drop_gone(struct portal_scan *p, struct error *err)
 {
     char **targets = NULL;
     size_t count = 0;
-    HRESULT hr = scan_targets(portal, options, &targets, &count, err);
-    for (size_t i = 0; SUCCEEDED(hr) && i < count; i++) {
-        struct error failure = {0};
-        HRESULT one = scan_target(scan, portal, targets[i], labels, options, &failure);
-        if (one == E_OUTOFMEMORY) {
-            hr = error_set(err, one, "%s", failure.text);
-        } else if (FAILED(one) && FAILED(add_target_error(scan, targets[i], &failure))) {
-            hr = error_set(err, E_OUTOFMEMORY, "no memory for the scan of %s", portal);
+    struct error why = {0};
+    HRESULT hr = scan_targets(p->portal, p->options, &targets, &count, &why);
+    for (size_t i = 0; SUCCEEDED(hr) && i < p->count; i++) {
+        struct look *look = &p->looks[i];
+        if (is_in_doubt(look) && !has_name(targets, count, look->target)) {
+            char name[256];
+            put_name(look->target, name);
+            log_line(LOG_INFO, "%s went away from %s while it was looked at", name, p->portal);
+            free_found(&look->found);
+            error_clear(&look->failure);
         }
     }
-    for (size_t i = 0; i < count; i++) {
-        free(targets[i]);
+    free_names(targets, count);
+    return hr == E_OUTOFMEMORY ? error_set(err, hr, "%s", error_text(&why)) : S_OK;
+}
+
+/* Others delete and mask LUNs, and a resync cuts sessions, while a scan is under way. */
+static HRESULT settle_doubts(struct portal_scan *p, struct error *err)
+{
+    HRESULT hr = S_OK;
+    if (!has_doubts(p)) {
+        return hr;
     }
-    free(targets);
+    clock_sleep_ms(SETTLE_MS);
+    for (size_t i = 0; SUCCEEDED(hr) && i < p->count; i++) {
+        hr = is_in_doubt(&p->looks[i]) ? look_again(p, &p->looks[i], err) : S_OK;
+    }
+    return SUCCEEDED(hr) && has_doubts(p) ? drop_gone(p, err) : hr;
+}
+
+static HRESULT append_rows(struct scan *scan, struct scan *found)
+{
+    size_t count = scan->count + found->count;
+    struct scan_lun *grown = realloc(scan->luns, (count + 1) * sizeof(*grown));
+    if (!grown) {
+        return E_OUTOFMEMORY;
+    }
+    scan->luns = grown;
+    for (size_t i = 0; i < found->count; i++) {
+        grown[scan->count + i] = found->luns[i];
+    }
+    scan->count = count;
+    found->count = 0;
+    return S_OK;
+}
+
+static HRESULT gather(struct portal_scan *p, struct scan *scan, struct error *err)
+{
+    HRESULT hr = S_OK;
+    for (size_t i = 0; SUCCEEDED(hr) && i < p->count; i++) {
+        struct look *look = &p->looks[i];
+        hr = append_rows(scan, &look->found);
+        for (size_t e = 0; SUCCEEDED(hr) && e < look->found.target_error_count; e++) {
+            hr = add_target_error(scan, look->target, &look->found.target_errors[e].error);
+        }
+        if (SUCCEEDED(hr) && FAILED(look->failure.code)) {
+            hr = add_target_error(scan, look->target, &look->failure);
+        }
+    }
+    return SUCCEEDED(hr) ? hr : error_set(err, hr, "no memory for the scan of %s", p->portal);
+}
+
+static HRESULT scan_all(struct scan *scan, const char *portal, enum scan_label labels,
+                        const struct lun_options *options, struct error *err)
+{
+    struct portal_scan p = {.portal = portal, .labels = labels, .options = options};
+    HRESULT hr = look_at_all(&p, err);
+    if (SUCCEEDED(hr)) {
+        hr = settle_doubts(&p, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = gather(&p, scan, err);
+    }
+    portal_scan_free(&p);
     return hr;
 }
 
@@ -442,9 +623,7 @@ void scan_free(struct scan *scan)
     if (!scan) {
         return;
     }
-    drop_rows(scan, 0);
-    free(scan->luns);
-    free(scan->target_errors);
+    free_found(scan);
     free(scan);
 }
 

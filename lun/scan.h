@@ -35,12 +35,13 @@ enum scan_label { SCAN_NO_LABEL, SCAN_PRIMARY_LABEL, SCAN_FULL_LABEL /* backup G
  * identifies all their disk LUNs (IDENTITY_BRIEF), commands pipelined over one session per target;
  * devices that are no disks are left out. A LUN that fails is a row with its failure. A target
  * whose session fails, also in the middle, is in target_errors and has no rows: nothing is known of
- * its LUNs; one that lists LUNs in an address form that is not supported (report_luns()) is there
- * too, with the rows of its others. only_target: that target alone, without discovery; its failure
- * is the result. NULL:
- * all. Designators seen on two LUNs with different serials lose their rank for both:
- * scan_duplicate(). Fails only where the portal (or only_target) cannot be asked, or memory is
- * short. */
+ * its LUNs. A target where either happens is looked at once more a moment later, and is left out
+ * where the portal then does not list it any more: others delete and mask LUNs, and a resync cuts
+ * sessions, while this runs. One that lists LUNs in an address form that is not supported
+ * (report_luns()) is in target_errors too, with the rows of its others. only_target: that target
+ * alone, without discovery; its failure is the result. NULL: all. Designators seen on two LUNs with
+ * different serials lose their rank for both: scan_duplicate(). Fails only where the portal (or
+ * only_target) cannot be asked, or memory is short. */
 HRESULT scan_portal(const char *portal, const char *only_target, enum scan_label labels,
                     const struct lun_options *options, struct scan **out, struct error *err);
 void scan_free(struct scan *scan);

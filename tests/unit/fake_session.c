@@ -2,7 +2,6 @@
 #include "unit/fake_session.h"
 
 #include "lun/big_endian.h"
-#include "lun/lun.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +14,7 @@
 #define QUEUE 256
 
 void (*fake_answer)(struct scsi_command *command);
+HRESULT (*fake_refuse_session)(const struct lun_address *address);
 
 struct session {
     struct scsi_transport transport; /* first */
@@ -109,10 +109,13 @@ HRESULT __wrap_lun_open_session(const struct lun_address *address,
                                 const struct lun_options *options, struct scsi_transport **out,
                                 struct error *err)
 {
-    struct session *s = calloc(1, sizeof(*s));
-    (void)address;
     (void)options;
-    (void)err;
+    HRESULT hr = fake_refuse_session ? fake_refuse_session(address) : S_OK;
+    if (FAILED(hr)) {
+        *out = NULL;
+        return error_set(err, hr, "the test says no");
+    }
+    struct session *s = calloc(1, sizeof(*s));
     assert_non_null(s);
     s->transport =
         (struct scsi_transport){.ops = &fake_ops, .name = "fake://array", .max_in_flight = 32};

@@ -2,6 +2,7 @@
 #ifndef LUNSHADOW_TESTS_FAKE_SESSION_H
 #define LUNSHADOW_TESTS_FAKE_SESSION_H
 
+#include "lun/lun.h"
 #include "lun/scsi.h"
 
 /* Sessions to an array that answers by the test's own function, in place of those that
@@ -18,6 +19,9 @@
 /* The test's: what the array does with a command, whose result is S_OK and status GOOD. One in each
  * poll. */
 extern void (*fake_answer)(struct scsi_command *command);
+
+/* The test's, or NULL: why a session to this address cannot be opened; S_OK: it can. */
+extern HRESULT (*fake_refuse_session)(const struct lun_address *address);
 
 /* Data for the command, as much as it has room for. */
 void fake_give(struct scsi_command *command, const void *data, size_t bytes);
