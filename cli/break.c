@@ -128,10 +128,9 @@ const struct cli_command command_break = {
     .help =
         "The copies of the set become plain LUNs, which lunshadow forgets. Without options they\n"
         "get the originals' disk IDs back where no original is visible to this host, and keep\n"
-        "their own where one is. --revert-identity fails, and changes nothing, while an original "
-        "is\n"
-        "visible or a configured portal does not answer: two disks with one ID lose data. "
-        "--dry-run\n"
+        "their own where one is. --revert-identity fails, and changes nothing, while one is: two\n"
+        "disks with one ID lose data. Both fail where that cannot be told, because a configured\n"
+        "portal does not answer; --no-revert-identity keeps their own without a look. --dry-run\n"
         "prints which bytes of the labels would change.",
     .exit_unread = CLI_PARTIAL,
     .options = options,

@@ -373,18 +373,20 @@ HRESULT vss_backup_components_import_snapshots(struct vss_backup_components *ses
                                                struct vss_async **out);
 
 /* IVssBackupComponents::BreakSnapshotSet. As break_snapshot_set_ex with flags 0, waited for.
- * VSS_E_OBJECT_NOT_FOUND, VSS_E_PROVIDER_VETO. */
+ * VSS_E_OBJECT_NOT_FOUND, VSS_E_PROVIDER_VETO; VSS_E_UNEXPECTED also where that would be
+ * VSS_E_BREAK_REVERT_ID_FAILED. */
 HRESULT vss_backup_components_break_snapshot_set(struct vss_backup_components *session,
                                                  const VSS_ID *set_id);
 
 /* IVssBackupComponentsEx2::BreakSnapshotSetEx. Ends the shadow-copy nature of an imported set;
  * its LUNs stay, as plain LUNs that nothing deletes. After initialize_for_backup, in any
  * context. flags: VSS_BREAKEX_FLAG_*; other bits, REVERT_IDENTITY_ALL with REVERT_IDENTITY_NONE,
- * and MASK_LUNS with any other are E_INVALIDARG. 0 reverts disk IDs where no original is
- * visible, else keeps the new ones. VSS_E_OBJECT_NOT_FOUND: no such set. Through QueryStatus:
- * VSS_E_BREAK_REVERT_ID_FAILED (an original is visible, or may be: a configured portal does not
- * answer, a disk of this host does not tell who it is; not one byte was changed),
- * VSS_E_PROVIDER_VETO. */
+ * and MASK_LUNS with any other are E_INVALIDARG. Without either REVERT_IDENTITY flag
+ * disk IDs are reverted where no original is visible, and the new ones kept where one is.
+ * VSS_E_OBJECT_NOT_FOUND: no such set. Through QueryStatus: VSS_E_BREAK_REVERT_ID_FAILED (an
+ * original may be visible without being found: a configured portal does not answer, a disk of this
+ * host does not tell who it is; with REVERT_IDENTITY_ALL also: one is visible; not one byte was
+ * changed, and REVERT_IDENTITY_NONE breaks the set without a look), VSS_E_PROVIDER_VETO. */
 HRESULT vss_backup_components_break_snapshot_set_ex(struct vss_backup_components *session,
                                                     const VSS_ID *set_id, uint32_t flags,
                                                     struct vss_async **out);

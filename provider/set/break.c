@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* BreakSnapshotSetEx: the copies become plain LUNs. */
 #include "common/id.h"
+#include "common/log.h"
 #include "lun/host_device.h"
 #include "provider/set/call.h"
 #include "provider/set/claim.h"
@@ -10,6 +11,10 @@
 #include "provider/set/label_change.h"
 #include "provider/set/rollback.h"
 #include "provider/set/visible.h"
+
+#include <stdio.h>
+
+#define ORIGINAL_NAME_BYTES 512
 
 #define BREAK_FLAGS                                                                                \
     (VSS_BREAKEX_FLAG_MASK_LUNS | VSS_BREAKEX_FLAG_MAKE_READ_WRITE |                               \
@@ -47,69 +52,111 @@ static HRESULT check_imported(const struct set_record *set, struct error *err)
     return S_OK;
 }
 
-/* S_OK and its name: this host has a device that is the original. */
-static HRESULT find_device(const struct lun_mapping *m, char out_name[HOST_DEVICE_NAME_BYTES],
-                           struct error *err)
+/* S_OK: a LUN that is the original, or claims to be, is on a portal, and is called out_name. */
+static HRESULT find_on_portals(const struct visible *visible, const struct lun_mapping *m,
+                               char out_name[ORIGINAL_NAME_BYTES])
 {
+    const struct scan_lun *ambiguous = NULL;
+    const struct scan_lun *found = visible_find(visible, &m->source, &ambiguous);
+    found = found ? found : ambiguous;
+    if (!found) {
+        return S_FALSE;
+    }
+    (void)snprintf(out_name, ORIGINAL_NAME_BYTES, "%s", found->url);
+    return S_OK;
+}
+
+static HRESULT refuse_doubt(const char *doubt, const char *why, struct error *err)
+{
+    return error_set(err, VSS_E_BREAK_REVERT_ID_FAILED,
+                     "cannot tell whether an original is visible: %s%.500s; nothing was changed. "
+                     "Mend that (a portal that is gone for good: take it out of the "
+                     "configuration), or break the set with REVERT_IDENTITY_NONE (`lunshadow break "
+                     "--no-revert-identity`), so that the copies keep the ids that they have",
+                     doubt, why);
+}
+
+/* S_OK: this original is visible, as out_name. S_FALSE: it was not found; *doubt says what else may
+ * be it, where something may. */
+static HRESULT find_original(const struct visible *visible, const struct lun_mapping *m,
+                             char out_name[ORIGINAL_NAME_BYTES], struct error *doubt)
+{
+    char device[HOST_DEVICE_NAME_BYTES] = "";
     struct error why = {0};
-    HRESULT hr = host_device_find("/sys", &m->source, out_name, &why);
-    if (FAILED(hr)) {
-        hr = error_set(err, hr == E_OUTOFMEMORY ? hr : VSS_E_BREAK_REVERT_ID_FAILED,
-                       "cannot tell whether the original %s is a device of this host: %s; nothing "
-                       "was changed",
-                       m->source_url, error_text(&why));
+    HRESULT hr = find_on_portals(visible, m, out_name);
+    if (hr == S_FALSE) {
+        hr = host_device_find("/sys", &m->source, device, &why);
+        (void)snprintf(out_name, ORIGINAL_NAME_BYTES, "%s", device);
+    }
+    if (FAILED(hr) && hr != E_OUTOFMEMORY) {
+        (void)refuse_doubt("a device of this host: ", error_text(&why), doubt);
+        return S_FALSE;
     }
     return hr;
 }
 
-/* S_OK: no original can be seen. VSS_E_BREAK_REVERT_ID_FAILED: one can, or could be without our
- * knowing. */
-static HRESULT check_originals_hidden(struct set_environment *env, const struct set_record *set,
-                                      struct error *err)
+/* S_OK: an original is visible; text names it. S_FALSE: none is. VSS_E_BREAK_REVERT_ID_FAILED:
+ * none was found, and one may be there all the same. */
+static HRESULT find_visible_original(struct set_environment *env, const struct set_record *set,
+                                     struct error *text, struct error *err)
 {
     struct visible visible;
+    struct error doubt = {0};
     HRESULT hr = visible_scan(env, NULL, &visible, err);
     if (FAILED(hr)) {
         return hr;
     }
     if (!visible.all_answered) {
-        hr = error_set(err, VSS_E_BREAK_REVERT_ID_FAILED,
-                       "cannot tell whether an original is visible: %s; nothing was changed",
-                       error_text(&visible.unanswered));
+        (void)refuse_doubt("", error_text(&visible.unanswered), &doubt);
     }
-    for (size_t i = 0; i < set->lun_count && SUCCEEDED(hr); i++) {
-        const struct vss_lun_info *source = &set->luns[i].source;
-        const struct scan_lun *ambiguous = NULL;
-        const struct scan_lun *found = visible_find(&visible, source, &ambiguous);
-        char device[HOST_DEVICE_NAME_BYTES] = "";
-        if (!found && !ambiguous) {
-            hr = find_device(&set->luns[i], device, err);
-        }
-        if (found || ambiguous || hr == S_OK) {
-            hr = error_set(err, VSS_E_BREAK_REVERT_ID_FAILED,
-                           "the original %s is visible (%s): two disks would have one identity; "
-                           "mask it first. Nothing was changed",
-                           set->luns[i].source_url,
-                           found       ? found->url
-                           : ambiguous ? ambiguous->url
-                                       : device);
+    hr = S_FALSE;
+    for (size_t i = 0; i < set->lun_count && hr == S_FALSE; i++) {
+        char name[ORIGINAL_NAME_BYTES] = "";
+        hr = find_original(&visible, &set->luns[i], name, &doubt);
+        if (hr == S_OK) {
+            (void)error_set(text, VSS_E_BREAK_REVERT_ID_FAILED, "the original %s is visible (%s)",
+                            set->luns[i].source_url, name);
         }
     }
     visible_free(&visible);
-    return FAILED(hr) ? hr : S_OK;
+    if (FAILED(hr)) {
+        return error_set(err, hr, "out of memory looking for the originals");
+    }
+    return hr == S_FALSE && FAILED(doubt.code) ? error_set(err, doubt.code, "%s", doubt.text) : hr;
+}
+
+/* Which ids the copies shall have. By default the originals', where these are not visible; where
+ * that cannot be told, either answer may be the wrong one, and the set is gone with it. */
+static HRESULT choose_ids(struct set_environment *env, const struct set_record *set, uint32_t flags,
+                          bool *out_is_revert, struct error *err)
+{
+    struct error text = {0};
+    *out_is_revert = false;
+    if (flags & VSS_BREAKEX_FLAG_REVERT_IDENTITY_NONE) {
+        return S_OK;
+    }
+    HRESULT hr = find_visible_original(env, set, &text, err);
+    if (hr == S_OK && (flags & VSS_BREAKEX_FLAG_REVERT_IDENTITY_ALL)) {
+        return error_set(err, VSS_E_BREAK_REVERT_ID_FAILED,
+                         "%s: two disks would have one identity; mask it first. Nothing was "
+                         "changed",
+                         text.text);
+    }
+    if (hr == S_OK) {
+        log_line(LOG_INFO, "the copies keep the ids that they have: %s", text.text);
+    }
+    *out_is_revert = hr == S_FALSE;
+    return hr;
 }
 
 static HRESULT choose_change(struct set_environment *env, const struct set_record *set,
                              uint32_t flags, enum label_change *out, struct error *err)
 {
     bool is_read_write = flags & VSS_BREAKEX_FLAG_MAKE_READ_WRITE;
-    bool is_revert = flags & VSS_BREAKEX_FLAG_REVERT_IDENTITY_ALL;
-    if (!(flags & VSS_BREAKEX_FLAG_REVERT_IDENTITY_NONE)) {
-        HRESULT hr = check_originals_hidden(env, set, is_revert ? err : NULL);
-        if (FAILED(hr) && (is_revert || hr != VSS_E_BREAK_REVERT_ID_FAILED)) {
-            return hr;
-        }
-        is_revert = SUCCEEDED(hr); /* by default: where it collides with nothing */
+    bool is_revert = false;
+    HRESULT hr = choose_ids(env, set, flags, &is_revert, err);
+    if (FAILED(hr)) {
+        return hr;
     }
     if (is_revert) {
         *out = is_read_write ? LABEL_CHANGE_REVERT_RW : LABEL_CHANGE_REVERT;

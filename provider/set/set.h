@@ -76,10 +76,11 @@ HRESULT set_import(struct set_environment *env, struct set_record *set, struct e
 
 /* Ends the shadow-copy nature of an imported set; its LUNs stay as plain LUNs. flags: enum
  * vss_hardware_options' VSS_BREAKEX_*; any other bit, or REVERT_ALL with REVERT_NONE, is
- * E_INVALIDARG. Where the array fails after the labels were changed, the registry keeps the set
- * with the ids that its copies have now, and it can be broken again. Where the registry cannot
- * forget it then, the break is taken back. VSS_E_BAD_STATE: somebody is at work on the set, or a
- * resync needs it still. */
+ * E_INVALIDARG. VSS_E_BREAK_REVERT_ID_FAILED, with nothing changed: REVERT_ALL beside a visible
+ * original; and without REVERT_NONE where it cannot be told whether one is. Where the array fails
+ * after the labels were changed, the registry keeps the set with the ids that its copies have now,
+ * and it can be broken again. Where the registry cannot forget it then, the break is taken back.
+ * VSS_E_BAD_STATE: somebody is at work on the set, or a resync needs it still. */
 HRESULT set_break(struct set_environment *env, const VSS_ID *set_id, uint32_t flags,
                   struct error *err);
 

@@ -256,18 +256,53 @@ static void plain_break_keeps_new_ids_beside_visible_originals(void **state)
     array_assert_nothing_left(a);
 }
 
-static void silent_portal_proves_nothing_for_a_revert(void **state)
+/* Neither ids may be the right ones: the set stays, until it is said which. */
+static void silent_portal_proves_nothing(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    const uint32_t flags[] = {0, VSS_BREAKEX_FLAG_MAKE_READ_WRITE,
+                              VSS_BREAKEX_FLAG_REVERT_IDENTITY_ALL};
+    import_new(a, &set);
+    assert_ok(lab_mask_target(a->lab, ARRAY_TARGET, &err), &err);
+    array_configure(a, "[portal dead]\naddress = 127.0.0.1:9\n");
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        HRESULT hr = set_break(a->env, &set.set_id, flags[i], &err);
+        assert_refused(hr, VSS_E_BREAK_REVERT_ID_FAILED, &err, "127.0.0.1:9");
+        assert_non_null(strstr(err.text, "--no-revert-identity"));
+        error_clear(&err);
+        assert_fresh_ids(a, &set.luns[0]);
+        assert_write_protected(a, set.luns[0].copy_url);
+    }
+    assert_ok(set_break(a->env, &set.set_id, VSS_BREAKEX_FLAG_REVERT_IDENTITY_NONE, &err), &err);
+    struct vss_disk_ids ids;
+    array_read_ids(a, set.luns[1].copy_url, &ids);
+    assert_true(id_equal(&ids.disk_guid, &set.luns[1].copy_ids.disk_guid));
+    disk_ids_free(&ids);
+    assert_ok(lab_unmask_target(a->lab, ARRAY_TARGET, &err), &err);
+    remove_broken(a, &set);
+    set_record_free(&set);
+    array_assert_nothing_left(a);
+}
+
+/* Whatever else there is: the answer is known. */
+static void visible_original_is_enough_beside_a_silent_portal(void **state)
 {
     struct array *a = *state;
     struct error err = {0};
     struct set_record set;
     import_new(a, &set);
-    assert_ok(lab_mask_target(a->lab, ARRAY_TARGET, &err), &err);
     array_configure(a, "[portal dead]\naddress = 127.0.0.1:9\n");
     HRESULT hr = set_break(a->env, &set.set_id, VSS_BREAKEX_FLAG_REVERT_IDENTITY_ALL, &err);
-    assert_refused(hr, VSS_E_BREAK_REVERT_ID_FAILED, &err, "127.0.0.1:9");
-    assert_fresh_ids(a, &set.luns[0]);
-    delete_set(a, &set.set_id);
+    assert_refused(hr, VSS_E_BREAK_REVERT_ID_FAILED, &err, a->urls[0]);
+    error_clear(&err);
+    assert_ok(set_break(a->env, &set.set_id, 0, &err), &err);
+    struct vss_disk_ids ids;
+    array_read_ids(a, set.luns[1].copy_url, &ids);
+    assert_true(id_equal(&ids.disk_guid, &set.luns[1].copy_ids.disk_guid));
+    disk_ids_free(&ids);
+    remove_broken(a, &set);
     set_record_free(&set);
     array_assert_nothing_left(a);
 }
@@ -478,7 +513,8 @@ int main(void)
         array_test(revert_is_refused_while_originals_are_visible),
         array_test(revert_gives_the_originals_ids_once_they_are_masked),
         array_test(plain_break_keeps_new_ids_beside_visible_originals),
-        array_test(silent_portal_proves_nothing_for_a_revert),
+        array_test(silent_portal_proves_nothing),
+        array_test(visible_original_is_enough_beside_a_silent_portal),
         array_test(masked_copies_are_seen_by_nobody),
         array_test(break_flags_are_checked),
         array_test(bad_volumes_are_named),
