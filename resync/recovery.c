@@ -171,20 +171,15 @@ static const char *name_of_original(const struct snapshot_record *snapshot,
     return is_stacked(snapshot) ? mapping->source_url : snapshot->original_volume;
 }
 
-/* Shows the copies once more that the registry calls imported: an array that was started anew may
- * have forgotten. An import could not do it where this very resync was left unfinished. */
-static HRESULT show_again(struct recovery *r, struct error *err)
+/* LocateLuns makes copies writable, and then they are made read-only again. */
+static HRESULT show_claimed(struct recovery *r, struct error *err)
 {
     struct set_record set;
     HRESULT hr = sets_load(r->env->store, &r->set->set_id, &set, err);
     if (FAILED(hr)) {
         return hr;
     }
-    hr = set_is_shown(&set) ? claim_check(r->env->store, JOURNAL_RESYNC, &set.set_id, err)
-                            : VSS_E_OBJECT_NOT_FOUND;
-    if (SUCCEEDED(hr)) {
-        hr = set_locate(r->env, r->provider, &set, err);
-    }
+    hr = set_is_shown(&set) ? set_locate(r->env, r->provider, &set, err) : VSS_E_OBJECT_NOT_FOUND;
     if (SUCCEEDED(hr)) {
         hr = set_call_state_change(r->provider, &set, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY,
                                    err);
@@ -193,15 +188,36 @@ static HRESULT show_again(struct recovery *r, struct error *err)
     return hr;
 }
 
+/* Shows the copies once more that the registry calls imported: an array that was started anew may
+ * have forgotten. An import could not do it where this very resync was left unfinished. Nobody may
+ * break or delete the set meanwhile: what is made read-only would be a plain LUN by then. */
+static HRESULT show_again(struct recovery *r, struct error *err)
+{
+    VSS_ID entry_id;
+    HRESULT hr = claim_open_shown(r->env->store, &r->set->set_id, &entry_id, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = show_claimed(r, err);
+    HRESULT close_hr = journal_close(r->env->store, &entry_id, SUCCEEDED(hr) ? err : NULL);
+    return FAILED(hr) ? hr : close_hr;
+}
+
 /* The copy is there for this host to read. It is found again when that is needed; here only so that
  * it is told before anything is done. */
 static HRESULT check_copy(struct recovery *r, const struct lun_mapping *mapping, struct error *err)
 {
     char *url = NULL;
+    struct error why = {0};
     HRESULT hr = copy_find(r, mapping, &url, err);
-    if (hr == VSS_E_OBJECT_NOT_FOUND && !r->env->is_dry_run && SUCCEEDED(show_again(r, NULL))) {
+    bool is_to_be_shown = hr == VSS_E_OBJECT_NOT_FOUND && !r->env->is_dry_run;
+    HRESULT shown = is_to_be_shown ? show_again(r, &why) : E_FAIL;
+    if (SUCCEEDED(shown)) {
         error_clear(err);
         hr = copy_find(r, mapping, &url, err);
+    } else if (shown == VSS_E_BAD_STATE) { /* nor could it be imported */
+        error_clear(err);
+        hr = error_set(err, shown, "%s", error_text(&why));
     }
     free(url);
     return hr;

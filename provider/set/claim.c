@@ -3,6 +3,7 @@
 
 #include "common/id.h"
 #include "lun/identity.h"
+#include "provider/set/claimed.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -144,6 +145,32 @@ HRESULT claim_open(struct store *store, enum journal_operation operation, const 
     HRESULT hr = open_planned(store, operation, set_id, description, text, out_entry_id, err);
     free(text);
     return hr;
+}
+
+/* The entry of an import that a dead process left can be finished and taken back only with its plan
+ * and the step that it had begun. */
+static HRESULT open_shown(struct store *store, const VSS_ID *set_id, VSS_ID *out_entry_id,
+                          struct error *err)
+{
+    static const char plan[] = "{}";
+    HRESULT hr = claim_check(store, JOURNAL_RESYNC, set_id, err);
+    if (SUCCEEDED(hr)) {
+        hr = journal_open(store, JOURNAL_IMPORT, set_id, "show imported copies again", out_entry_id,
+                          err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = journal_step(store, out_entry_id, PLAN_STEP, NULL, plan, strlen(plan), err);
+    }
+    return SUCCEEDED(hr) ? journal_step(store, out_entry_id, IS_KNOWN_STEP, NULL, NULL, 0, err)
+                         : hr;
+}
+
+HRESULT claim_open_shown(struct store *store, const VSS_ID *set_id, VSS_ID *out_entry_id,
+                         struct error *err)
+{
+    *out_entry_id = id_null;
+    HRESULT hr = store_begin(store, err);
+    return SUCCEEDED(hr) ? store_end(store, open_shown(store, set_id, out_entry_id, err), err) : hr;
 }
 
 HRESULT claim_plan(const struct journal_entry *entry, json_t **out, struct error *err)

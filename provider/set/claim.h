@@ -41,6 +41,13 @@ HRESULT claim_check_destination(struct store *store, const struct vss_lun_info *
 HRESULT claim_open(struct store *store, enum journal_operation operation, const VSS_ID *set_id,
                    const char *description, json_t *plan, VSS_ID *out_entry_id, struct error *err);
 
+/* Opens the entry of an import about a set that is imported already, for a resync that has the
+ * array show its copies once more; as claim_check() for a resync, so that one which was left
+ * unfinished, and is gone on with, does not keep it from that. VSS_E_BAD_STATE; load the set again.
+ */
+HRESULT claim_open_shown(struct store *store, const VSS_ID *set_id, VSS_ID *out_entry_id,
+                         struct error *err);
+
 /* The plan of an entry; a new reference. VSS_E_UNEXPECTED where it has none that can be read. */
 HRESULT claim_plan(const struct journal_entry *entry, json_t **out, struct error *err);
 
