@@ -471,7 +471,7 @@ static void make_gpt(const char *file)
     (void)snprintf(path, sizeof(path), "%s/%s", lab->disks, file);
     const char *const argv[] = {"sgdisk", "-o",          "-n", "1:2048:4095",
                                 "-n",     "7:8192:9000", path, NULL};
-    must(process_run(argv, 10000, NULL, &err), &err);
+    must(process_run(argv, 120000, NULL, &err), &err);
 }
 
 static void test_scan(void **state)

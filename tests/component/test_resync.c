@@ -106,7 +106,7 @@ static void give_new_ids(const struct array *a, size_t lun)
                    tools[lun]);
     const char *const argv[] = {"sh", "-ec", line, NULL};
     struct error err = {0};
-    assert_ok(process_run(argv, 10000, NULL, &err), &err);
+    assert_ok(process_run(argv, 120000, NULL, &err), &err);
 }
 
 static void content_comes_back_and_own_ids_stay(void **state)
@@ -311,7 +311,7 @@ static void a_new_volume_stops_it(void **state)
     (void)snprintf(text, sizeof(text), "PATH=$PATH:/usr/sbin:/sbin; sgdisk -n 4:0:+64K '%s'",
                    a->files[1]);
     const char *const argv[] = {"sh", "-ec", text, NULL};
-    assert_ok(process_run(argv, 10000, NULL, &err), &err);
+    assert_ok(process_run(argv, 120000, NULL, &err), &err);
     uint64_t digest = array_digest(a->files[1]);
     assert_refused(recovery_run(r, 0, &err), VSS_E_UNSELECTED_VOLUME, &err, "#4");
     assert_int_equal(array_digest(a->files[1]), digest);

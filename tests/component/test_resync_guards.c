@@ -100,7 +100,7 @@ static void run_shell(const char *line)
 {
     struct error err = {0};
     const char *const argv[] = {"sh", "-ec", line, NULL};
-    assert_ok(process_run(argv, 10000, NULL, &err), &err);
+    assert_ok(process_run(argv, 120000, NULL, &err), &err);
 }
 
 /* Of the second LUN. */

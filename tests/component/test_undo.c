@@ -45,7 +45,7 @@ static void damage(struct array *a)
         char *line = text_printf("F='%s'; PATH=$PATH:/usr/sbin:/sbin; %s", a->files[i], tools[i]);
         const char *const argv[] = {"sh", "-ec", line, NULL};
         array_fill(a, i, 2u << 20, 5u << 20, (uint8_t)(0x40 + i));
-        assert_ok(process_run(argv, 10000, NULL, &err), &err);
+        assert_ok(process_run(argv, 120000, NULL, &err), &err);
         free(line);
     }
 }
