@@ -277,6 +277,23 @@ static void full_filesystem_fails_the_set(void **state)
     tgt_fixture_down(&f);
 }
 
+/* Returns when no thread of it runs any more. */
+static void stop_tgtd(const struct tgt_fixture *f)
+{
+    siginfo_t info;
+    assert_int_equal(kill(f->lab->tgtd_pid, SIGSTOP), 0);
+    assert_int_equal(waitid(P_PID, (id_t)f->lab->tgtd_pid, &info, WSTOPPED | WNOWAIT), 0);
+}
+
+/* Returns when nothing of it runs any more. */
+static void kill_tgtd(void *user)
+{
+    struct tgt_fixture *f = user;
+    siginfo_t info;
+    assert_int_equal(kill(f->lab->tgtd_pid, SIGKILL), 0);
+    assert_int_equal(waitid(P_PID, (id_t)f->lab->tgtd_pid, &info, WEXITED | WNOWAIT), 0);
+}
+
 static void stopped_tgtd_is_named(void **state)
 {
     (void)state;
@@ -284,16 +301,14 @@ static void stopped_tgtd_is_named(void **state)
     tgt_fixture_up(&f, can_clone ? GIB : 0);
     tgt_make_set(&f, 0);
     tgt_call_ok(&f, VSS_OP_END_PREPARE_SNAPSHOTS);
-    assert_int_equal(kill(f.lab->tgtd_pid, SIGSTOP), 0);
-    (void)usleep(100000);
+    stop_tgtd(&f);
     uint64_t begun_us = clock_monotonic_us();
     assert_int_equal(tgt_call(&f, VSS_OP_PRE_COMMIT_SNAPSHOTS), VSS_E_PROVIDER_VETO);
     assert_non_null(strstr(f.host.error, "is stopped"));
     assert_true(clock_monotonic_us() - begun_us > 10000000); /* the longest hold of another set */
     assert_int_equal(kill(f.lab->tgtd_pid, SIGCONT), 0);
     tgt_call_ok(&f, VSS_OP_PRE_COMMIT_SNAPSHOTS);
-    assert_int_equal(kill(f.lab->tgtd_pid, SIGKILL), 0);
-    (void)usleep(300000);
+    kill_tgtd(&f);
     assert_int_equal(tgt_call(&f, VSS_OP_COMMIT_SNAPSHOTS), VSS_E_PROVIDER_VETO);
     assert_non_null(strstr(f.host.error, "no tgtd runs"));
     assert_int_equal(is_supported(&f, &f.sources[0], 0, VSS_OP_ARE_LUNS_SUPPORTED), 0);
@@ -322,15 +337,6 @@ static void hold_of_another_set_is_waited_for(void **state)
     assert_int_equal(waitpid(holder, NULL, 0), holder);
     tgt_delete_all(&f);
     tgt_fixture_down(&f);
-}
-
-/* Returns when nothing of it runs any more. */
-static void kill_tgtd(void *user)
-{
-    struct tgt_fixture *f = user;
-    siginfo_t info;
-    assert_int_equal(kill(f->lab->tgtd_pid, SIGKILL), 0);
-    assert_int_equal(waitid(P_PID, (id_t)f->lab->tgtd_pid, &info, WEXITED | WNOWAIT), 0);
 }
 
 static void tgtd_that_dies_in_the_hold_fails_the_set(void **state)
