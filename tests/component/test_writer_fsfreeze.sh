@@ -17,13 +17,14 @@ done
 [ -e /dev/loop-control ] || skip "no loop devices here"
 work=$(mktemp -d "${TMPDIR:-/tmp}/lunshadow-fsfreeze.XXXXXX")
 lab=''
-mounted=''
+mounts=()
 loader=''
 cleanup() {
     [ -z "$loader" ] || { rm -f "$work/go"; wait "$loader" 2>/dev/null || true; }
-    if [ -n "$mounted" ]; then
-        umount "$work/mnt" || echo "left mounted: $work/mnt" >&2
-    fi
+    local i
+    for ((i = ${#mounts[@]} - 1; i >= 0; i--)); do
+        umount "${mounts[i]}" || echo "left mounted: ${mounts[i]}" >&2
+    done
     if [ -n "$lab" ]; then
         "$lunshadow" lab down "$lab" >/dev/null || echo "left behind: $lab" >&2
     fi
@@ -37,14 +38,19 @@ fail() {
     exit 1
 }
 export LUNSHADOW_LOCK_DIR=$work/locks
-mkdir "$LUNSHADOW_LOCK_DIR" "$work/mnt"
+mkdir "$LUNSHADOW_LOCK_DIR"
+# mount_new IMAGE DIRECTORY: with an ext4 of its own.
+mount_new() {
+    mkfs.ext4 -q "$1"
+    mkdir "$2"
+    mount -o loop "$1" "$2" || skip "no loop mount here"
+    mounts+=("$2")
+}
 "$lunshadow" lab up --luns 1 --size 64M "$work/lab" >/dev/null
 lab=$work/lab
 export LUNSHADOW_CONFIG=$lab/lunshadow.conf LUNSHADOW_STATE_DIR=$lab/state
 lun=iscsi://$(sed -n 's/^address = //p' "$LUNSHADOW_CONFIG")/iqn.2026-11.lunshadow:lab/1
-mkfs.ext4 -q "$lab/disks/lun1.img"
-mount -o loop "$lab/disks/lun1.img" "$work/mnt" || skip "no loop mount here"
-mounted=yes
+mount_new "$lab/disks/lun1.img" "$work/mnt"
 
 # add HOLD_MS MOUNTS: the writer.
 add() {
@@ -112,6 +118,27 @@ answer "$work/mnt" "freeze 1" | grep -q '^failed 1 ' || fail "freeze without pre
 answer "$work/mnt" "set keep-writable $work/mnt
 prepare-snapshot 1" | grep -q "^failed 1 .*would stop what has to thaw" || fail "what must stay writable would be frozen"
 answer "$work/mnt" "prepare-backup 1" | grep -q '^ok 1$' || fail "a good mount is refused"
+
+# ---- a filesystem that does not answer, of somebody else: nobody waits for it ----
+truncate -s 64M "$work/lower.img"
+mount_new "$work/lower.img" "$work/lower"
+truncate -s 16M "$work/lower/upper.img"
+mount_new "$work/lower/upper.img" "$work/upper"
+coproc HOLDER { MOUNTS=$work/lower HOLD_MS=10000 exec "$program"; }
+number=0
+tell_holder() {
+    local said
+    number=$((number + 1))
+    echo "$1 $number" >&"${HOLDER[1]}"
+    read -r -t 60 said <&"${HOLDER[0]}" || fail "no answer to $1"
+    [ "$said" = "ok $number" ] || fail "$2: $said"
+}
+tell_holder prepare-snapshot "the lower filesystem is not held"
+tell_holder freeze "the lower filesystem is not held"
+echo late >"$work/upper/file" # cannot be flushed now
+answer "$work/mnt" "prepare-snapshot 1" | grep -q '^ok 1$' || fail "a good mount beside one that does not answer"
+tell_holder thaw "prepare-snapshot waited for another filesystem"
+eval "exec ${HOLDER[1]}>&-"
 
 # ---- frozen at the cut, under load ----
 : >"$work/go"

@@ -4,6 +4,7 @@
 #include "writers/speak.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,12 +142,25 @@ static void identify(const struct fsfreeze *f)
     buffer_free(&b);
 }
 
+/* Of one filesystem: another one of the machine may not answer for as long as it likes. */
+static HRESULT flush(const char *mount, struct error *err)
+{
+    int fd = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int failed = fd >= 0 && syncfs(fd) == 0 ? 0 : errno;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return failed ? error_set_errno(err, failed, "cannot flush the filesystem at %s", mount) : S_OK;
+}
+
 /* Flushes while nothing is held yet, so that the freeze has little left to write. */
 static HRESULT prepare(struct fsfreeze *f, struct error *err)
 {
     HRESULT hr = check(f, err);
+    for (size_t i = 0; SUCCEEDED(hr) && i < f->count; i++) {
+        hr = flush(f->targets[i].path, err);
+    }
     if (SUCCEEDED(hr)) {
-        sync();
         (void)guard_release(f->guard, NULL, NULL); /* of a sequence that came to nothing */
         f->guard = NULL;
         hr = guard_start(f->targets, f->count, f->hold_ms, &f->guard, err);
