@@ -20,6 +20,7 @@ lab=''
 mounts=()
 loader=''
 cleanup() {
+    rm -f "$work/held"
     [ -z "$loader" ] || { rm -f "$work/go"; wait "$loader" 2>/dev/null || true; }
     local i
     for ((i = ${#mounts[@]} - 1; i >= 0; i--)); do
@@ -52,19 +53,19 @@ export LUNSHADOW_CONFIG=$lab/lunshadow.conf LUNSHADOW_STATE_DIR=$lab/state
 lun=iscsi://$(sed -n 's/^address = //p' "$LUNSHADOW_CONFIG")/iqn.2026-11.lunshadow:lab/1
 mount_new "$lab/disks/lun1.img" "$work/mnt"
 
-# add HOLD_MS MOUNTS: the writer.
+# add HOLD_MS MOUNTS: the writer. It answers freeze before the slow one, of a later level, is told.
 add() {
-    printf '[writer]\nprogram = %s\nlevel = system\n[environment]\nHOLD_MS = %s\nMOUNTS = %s\n' "$program" "$1" "$2" \
+    printf '[writer]\nprogram = %s\nlevel = back-end\n[environment]\nHOLD_MS = %s\nMOUNTS = %s\n' "$program" "$1" "$2" \
         >"$lab/writers.d/fsfreeze.conf"
 }
-# slow SECONDS: one that keeps the others frozen for so long, and says so.
+# slow COMMAND: one that says that the others are frozen, and keeps them so while the command runs.
 cat >"$work/slow-writer" <<'END'
 #!/bin/sh
 while read -r event number rest; do
     case $event in
     set) continue ;;
     identify) cat "$0.answer" ;;
-    freeze) : >"$0.frozen"; sleep "$SECONDS_FROZEN" ;;
+    freeze) : >"$0.frozen"; eval "$COMMAND" ;;
     esac
     echo "ok $number"
 done
@@ -83,15 +84,14 @@ metadata
 END
 slow() {
     rm -f "$work/slow-writer.frozen"
-    printf '[writer]\nprogram = %s\nlevel = system\n[environment]\nSECONDS_FROZEN = %s\n' "$work/slow-writer" "$1" \
+    printf '[writer]\nprogram = %s\nlevel = system\n[environment]\nCOMMAND = %s\n' "$work/slow-writer" "$1" \
         >"$lab/writers.d/slow.conf"
 }
 await_frozen() {
-    for _ in $(seq 500); do
-        [ ! -e "$work/slow-writer.frozen" ] || break
+    until [ -e "$work/slow-writer.frozen" ]; do
+        kill -0 "$creator" 2>/dev/null || fail "it ended before it was frozen"
         sleep 0.02
     done
-    sleep 0.3
 }
 # A write goes through within so many seconds; what waits for a frozen filesystem cannot be killed, so it is left alone.
 writes_within() {
@@ -165,8 +165,8 @@ loader=
 writes_within 5 || fail "frozen after a set"
 
 # ---- the hold has an end of its own ----
-add 300 "$work/mnt"
-slow 2
+add 3000 "$work/mnt"
+slow ": >$work/mnt/late" # which the freeze keeps waiting, so until the hold has ended
 code=0
 "$lunshadow" create "$lun" >"$work/out" 2>"$work/err" || code=$?
 [ "$code" -eq 1 ] || fail "a hold that ended before the cut gave exit code $code"
@@ -178,7 +178,8 @@ writes_within 5 || fail "frozen after the deadline"
 # ---- who dies while it is frozen: lunshadow, then the writer ----
 for victim in lunshadow writer; do
     add 10000 "$work/mnt"
-    slow 6
+    : >"$work/held"
+    slow "while [ -e $work/held ]; do sleep 0.05; done"
     "$lunshadow" create "$lun" >"$work/out" 2>"$work/err" &
     creator=$!
     await_frozen
@@ -191,6 +192,7 @@ for victim in lunshadow writer; do
         sleep 0.02
     done
     [ -e "$work/wrote" ] || fail "still frozen 3 s after the $victim died"
+    rm "$work/held"
     wait "$creator" 2>/dev/null || true
     "$lunshadow" recover --rollback >/dev/null 2>&1 || true
 done
