@@ -203,26 +203,28 @@ set=$(sed -n 's/.*set \([0-9a-f-]*\) was not deleted.*/\1/p' "$work/err")
 [ "$(sets)" -eq "$before" ] || fail "the set cannot be deleted"
 
 # ---- an array that keeps the application waiting ----
-# slow OPERATION: frozen for 1.5 s, while the operation takes 20.
+# slow OPERATION MS [FROZEN_MS]: frozen for so long at most, while the operation takes MS.
 sed 's|flock 9; sync|date +%s%3N >"$APP/froze"; &|; s|^    thaw[^)]*) |&date +%s%3N >>"$APP/thawed"; |' \
     "$work/app-writer" >"$work/timed"
 chmod 755 "$work/timed"
 add app "$work/timed"
 slow() {
-    sed "s|^provider = tgt|provider = delay/tgt|; s|^\[array lab\]|&\ndelay = $1:$2|; s|^\[writers\]|&\nfrozen_ms = 1500|" \
+    sed "s|^provider = tgt|provider = delay/tgt|; s|^\[array lab\]|&\ndelay = $1:$2|; s|^\[writers\]|&\nfrozen_ms = ${3:-1500}|" \
         "$LUNSHADOW_CONFIG" >"$work/slow.conf"
 }
 files() { find "$lab/disks" -type f | wc -l; }
 files=$(files)
 for late in PreCommitSnapshots:FLUSH CommitSnapshots:HOLD PostCommitSnapshots:HOLD; do
-    slow "${late%:*}" 20000
+    # what comes before the slow operation must fit in
+    frozen_ms=$([ $late = PreCommitSnapshots:FLUSH ] && echo 1500 || echo 4000)
+    slow "${late%:*}" 60000 "$frozen_ms"
     rm -f "$work/app/froze" "$work/app/thawed"
     code=0
     "$lunshadow" create --config "$work/slow.conf" "$lun" >"$work/out" 2>"$work/err" || code=$?
     [ "$code" -ne 0 ] || fail "$late: a set that was not cut in time"
     grep -q "VSS_E_${late#*:}_WRITES_TIMEOUT" "$work/err" || fail "$late: another code"
     frozen=$(($(head -n 1 "$work/app/thawed") - $(cat "$work/app/froze")))
-    [ "$frozen" -lt 6000 ] || fail "$late: the application waited for $frozen ms"
+    [ "$frozen" -lt 30000 ] || fail "$late: the application waited for $frozen ms"
     [ "$(sets)" -eq "$before" ] || fail "$late: copies are left"
     [ "$(files)" -eq "$files" ] || fail "$late: files are left"
     "$lunshadow" recover --list >"$work/out"
