@@ -149,13 +149,18 @@ check_copy() {
     as "$bin/pg_ctl" -D "$second" -m fast -w stop >/dev/null
     echo "$name: $2 rows acknowledged before the set, $last in the copy"
 }
+# await_rows COUNT: as many more, however slowly they come.
 await_rows() {
-    local wanted=$(($(wc -l <"$work/acknowledged") + $1))
-    for _ in $(seq 1000); do
-        [ "$(wc -l <"$work/acknowledged")" -lt "$wanted" ] || return 0
+    local rows wanted last=-1 still_since=$SECONDS
+    rows=$(wc -l <"$work/acknowledged")
+    wanted=$((rows + $1))
+    while [ "$rows" -lt "$wanted" ]; do
+        [ "$rows" -eq "$last" ] || still_since=$SECONDS
+        [ $((SECONDS - still_since)) -lt 30 ] || fail "the load stands still"
+        last=$rows
         sleep 0.02
+        rows=$(wc -l <"$work/acknowledged")
     done
-    fail "the load stands still"
 }
 for mode in checkpoint backup; do
     writer $mode
