@@ -27,12 +27,25 @@ loader=''
 mounts=()
 servers=()
 as() { runuser -u postgres -- "$@"; }
+# stop_server DATA MODE: returns when its process is gone. pg_ctl does when the server's file is, and the server may
+# still have its directory in use.
+stop_server() {
+    local pid
+    pid=$(head -n 1 "$1/postmaster.pid" 2>/dev/null) || return 0
+    as "$bin/pg_ctl" -D "$1" -m "$2" -w stop >/dev/null 2>&1 || true
+    for _ in $(seq 3000); do
+        grep -qs '^State:.[^ZX]' "/proc/$pid/status" || return 0
+        sleep 0.02
+    done
+    echo "still running: the server of $1" >&2
+    return 1
+}
 cleanup() {
     rm -f "$work/go"
     [ -z "$loader" ] || wait "$loader" 2>/dev/null || true
     local data
     for data in "${servers[@]}"; do
-        as "$bin/pg_ctl" -D "$data" -m immediate -w stop >/dev/null 2>&1 || true
+        stop_server "$data" immediate || true
     done
     local i
     for ((i = ${#mounts[@]} - 1; i >= 0; i--)); do
@@ -146,7 +159,7 @@ check_copy() {
         as "$bin/pg_amcheck" -h "$work/sock" -p $((port + 1)) --install-missing --heapallindexed postgres \
             >"$work/out" 2>&1 || fail "$name: pg_amcheck"
     fi
-    as "$bin/pg_ctl" -D "$second" -m fast -w stop >/dev/null
+    stop_server "$second" fast || fail "$name: no end"
     echo "$name: $2 rows acknowledged before the set, $last in the copy"
 }
 # await_rows COUNT: as many more, however slowly they come.
