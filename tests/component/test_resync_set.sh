@@ -71,19 +71,25 @@ run 1 resync --yes --partial --snapshot "${snapshots[2]}=$url/3#1" "$work/set.xm
 err_has 'its label cannot be read, so what else would be overwritten is not known'
 
 # ---- applications: started again where nothing was written, whatever was in the way; else they stay stopped ----
+# With $work/unheard the end of pre-restore is told when something follows it, which is not before a cancel.
 metadata='<WRITER_METADATA xmlns="x-schema:#VssWriterMetadataInfo" version="1.2"><IDENTIFICATION
 writerId="d8b1f0f4-58a7-4c0b-8a39-1a2f4c7be910" instanceId="d8b1f0f4-58a7-4c0b-8a39-1a2f4c7be911" friendlyName="App"
 usage="USER_DATA" dataSource="OTHER"/><RESTORE_METHOD method="RESTORE_IF_CAN_BE_REPLACED" writerRestore="always"
 rebootRequired="no"/></WRITER_METADATA>'
 cat >"$work/app" <<END
 #!/bin/sh
+untold=
 while read -r event number rest; do
     case \$event in
     set) continue ;;
     identify) printf 'lunshadow-writer 1\nmetadata\n%s\n.\n' '$metadata' ;;
-    pre-restore) : >"$work/is-stopped"; [ ! -e "$work/slowly" ] || sleep 2 ;;
+    pre-restore)
+        : >"$work/is-stopped"
+        [ ! -e "$work/unheard" ] || { untold=\$number; continue; } ;;
     post-restore) rm -f "$work/is-stopped" ;;
     esac
+    [ -z "\$untold" ] || echo "ok \$untold"
+    untold=
     echo "ok \$number"
 done
 END
@@ -95,11 +101,11 @@ run 1 resync --writers --yes "${volumes[@]}" "$work/set.xml"
 err_has 'nothing was written, and the applications were started again: .*VSS_E_UNSELECTED_VOLUME'
 goes_on "after a refusal"
 
-: >"$work/slowly"
+: >"$work/unheard"
 interrupted 1 test -e "$work/is-stopped" -- resync --writers --yes "$work/set.xml"
 err_has 'the applications were told to go on'
 goes_on "after a signal while it stopped"
-rm "$work/slowly"
+rm "$work/unheard"
 faulty OnLunStateChange:after:hang=600
 interrupted 1 was_called OnLunStateChange -- resync --config "$work/faulty.conf" --no-volume-check --writers --yes "$work/set.xml"
 err_has 'nothing was written, and the applications were started again: .*cancelled'
@@ -170,10 +176,10 @@ run 1 resync --writers --yes --partial --snapshot "${snapshots[0]}" "$work/set.x
 err_has 'stay stopped: .*VSS_E_BAD_STATE'
 [ -e "$work/is-stopped" ] || fail "the application was started on LUNs that an earlier resync left half-written"
 rm "$work/is-stopped"
-: >"$work/slowly"
+: >"$work/unheard"
 interrupted 1 test -e "$work/is-stopped" -- resync --writers --yes "$work/set.xml"
 err_has 'stay stopped: an earlier resync left LUNs half-written'
-rm "$work/slowly"
+rm "$work/unheard"
 [ -e "$work/is-stopped" ] || fail "a signal started the application on half-written LUNs"
 run 0 resync --writers --yes "$work/set.xml"
 goes_on "after the resync that made the LUNs whole"
