@@ -57,6 +57,16 @@ faulty() {
     rm -f "$work/calls"
 }
 was_called() { grep -qsx -- "$1" "$work/calls"; }
+# usage: await PID CONDITION...
+# Returns when the condition holds, or, with a failure, when the process has ended without it.
+await() {
+    local process=$1
+    shift
+    until "$@"; do
+        kill -0 "$process" 2>/dev/null || { "$@"; return; }
+        sleep 0.02
+    done
+}
 # usage: interrupted EXIT-CODE CONDITION... -- ARGUMENT...
 # As run, with SIGTERM as soon as the condition holds (a job of this shell ignores SIGINT).
 interrupted() {
@@ -69,10 +79,7 @@ interrupted() {
     shift
     "$lunshadow" "$@" >"$work/out" 2>"$work/err" </dev/null &
     pid=$!
-    for _ in $(seq 500); do
-        ! "${condition[@]}" || break
-        sleep 0.02
-    done
+    await "$pid" "${condition[@]}" || fail "lunshadow $*: ended before it could be interrupted"
     kill -TERM "$pid" || true # that it ended before shows below
     wait "$pid" || code=$?
     [ "$code" -eq "$expected" ] || fail "lunshadow $*, interrupted: exit code $code, not $expected"

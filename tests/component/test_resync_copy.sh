@@ -78,10 +78,7 @@ timed --verify full --rate 96M
 damage
 "$lunshadow" resync --yes --verify full --rate 8M "$work/set.xml" >"$work/out" 2>"$work/err" &
 first=$!
-for _ in $(seq 250); do # until the label is gone
-    cmp -s -n 512 "$disk" /dev/zero && break
-    sleep 0.02
-done
+await "$first" cmp -s -n 512 "$disk" /dev/zero || fail "the resync ended before its label was gone"
 kill -TERM "$first"
 code=0
 wait "$first" || code=$?

@@ -71,7 +71,8 @@ run 1 resync --yes --partial --snapshot "${snapshots[2]}=$url/3#1" "$work/set.xm
 err_has 'its label cannot be read, so what else would be overwritten is not known'
 
 # ---- applications: started again where nothing was written, whatever was in the way; else they stay stopped ----
-# With $work/unheard the end of pre-restore is told when something follows it, which is not before a cancel.
+# With $work/unheard the end of pre-restore is told when something follows it, which is not before a cancel; with
+# $work/waits when that file is gone.
 metadata='<WRITER_METADATA xmlns="x-schema:#VssWriterMetadataInfo" version="1.2"><IDENTIFICATION
 writerId="d8b1f0f4-58a7-4c0b-8a39-1a2f4c7be910" instanceId="d8b1f0f4-58a7-4c0b-8a39-1a2f4c7be911" friendlyName="App"
 usage="USER_DATA" dataSource="OTHER"/><RESTORE_METHOD method="RESTORE_IF_CAN_BE_REPLACED" writerRestore="always"
@@ -85,6 +86,7 @@ while read -r event number rest; do
     identify) printf 'lunshadow-writer 1\nmetadata\n%s\n.\n' '$metadata' ;;
     pre-restore)
         : >"$work/is-stopped"
+        while [ -e "$work/waits" ]; do sleep 0.02; done
         [ ! -e "$work/unheard" ] || { untold=\$number; continue; } ;;
     post-restore) rm -f "$work/is-stopped" ;;
     esac
@@ -112,7 +114,6 @@ err_has 'nothing was written, and the applications were started again: .*cancell
 goes_on "after a signal before the first write"
 run 0 recover --list
 out_has 'No operation'
-rm "$work/lab/writers.d/app.conf"
 
 for i in 3; do sgdisk --zap-all "$(disk $i)" >/dev/null 2>&1 || true; sync "$(disk $i)"; done
 run 0 resync --yes --no-volume-check --revert-identity "$work/set.xml"
@@ -121,20 +122,29 @@ digests | cmp -s - "$work/good" || fail "not all is as it was when it was copied
 # ---- one at a time: the holder is named, or waited for ----
 faulty 'ResyncLuns:after:hang=600,ResyncLuns poll:hang=600'
 damage
+# usage: start_slow CONDITION... -- OPTION...
+# A resync in the background, $first, until the condition holds.
 start_slow() {
-    "$lunshadow" resync --config "$work/faulty.conf" --json --yes "$work/set.xml" >"$work/first.out" 2>"$work/first.err" &
-    first=$!
-    for _ in $(seq 100); do
-        [ -s "$LUNSHADOW_LOCK_DIR/resync.lock" ] && return
-        sleep 0.02
+    local condition=()
+    while [ "$1" != -- ]; do
+        condition+=("$1")
+        shift
     done
-    fail "the slow resync does not begin: $(cat "$work/first.err")"
+    shift
+    "$lunshadow" resync --config "$work/faulty.conf" --json --yes "$@" "$work/set.xml" \
+        >"$work/first.out" 2>"$work/first.err" &
+    first=$!
+    await "$first" "${condition[@]}" || fail "the slow resync: no ${condition[*]}: $(cat "$work/first.err")"
 }
-start_slow
+: >"$work/waits"
+start_slow test -e "$work/is-stopped" -- --writers
 run 1 resync --yes "$work/set.xml"
 err_has "a resync is running on this machine, by process $first .*VSS_E_RESYNC_IN_PROGRESS"
-run 0 resync --yes --wait 60 "$work/set.xml"
-err_has 'waiting for up to 60 s: a resync is running'
+"$lunshadow" resync --yes --wait 600 "$work/set.xml" >"$work/out" 2>"$work/err" </dev/null &
+second=$!
+await "$second" grep -qs 'waiting for up to 600 s: a resync is running' "$work/err" || fail "not told that it waits"
+rm "$work/waits"
+wait "$second" || fail "the resync that waited: exit code $?"
 code=0
 wait "$first" || code=$?
 [ "$code" -eq 0 ] || fail "the slow resync: exit code $code: $(cat "$work/first.err")"
@@ -146,11 +156,8 @@ grep -q '"percent":100.0,.*"remaining_ms":0}$' "$work/first.err" || fail "the la
 
 # ---- cancelled within a second; nothing that looks valid; the same command makes it whole ----
 damage
-start_slow
-for _ in $(seq 100); do # until the first destination has lost its label
-    cmp -s -n 512 "$(disk 1)" /dev/zero && break
-    sleep 0.02
-done
+is_wiped() { cmp -s -n 512 "$(disk 1)" /dev/zero; } # the first destination has lost its label
+start_slow is_wiped --
 before=$(date +%s%N)
 kill -TERM "$first" # a job of this shell ignores SIGINT
 code=0
@@ -166,8 +173,6 @@ done
 run 0 recover --list
 out_has 'resync of'
 run 1 ids --fresh --yes "$url/1"
-add_app
-is_wiped() { cmp -s -n 512 "$(disk 1)" /dev/zero; }
 run 0 resync --yes "$work/set.xml"
 interrupted 1 is_wiped -- resync --config "$work/faulty.conf" --writers --yes "$work/set.xml"
 err_has 'the applications that writers stopped stay stopped'
