@@ -2,7 +2,9 @@
 #include "lun/lun.h"
 
 #include "common/buffer.h"
+#include "common/clock.h"
 #include "common/log.h"
+#include "lun/label/label.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -13,6 +15,8 @@
 #define BATCH               32u
 #define SAME_TRIES          4 /* a LUN that reports changes again and again is not written to */
 #define ASC_NO_SUCH_COMMAND 0x20
+#define SESSIONS            4 /* of a LUN whose target closes them */
+#define SESSION_PAUSE_MS    100u
 
 static struct lun *lun_of(struct block_device *dev)
 {
@@ -270,28 +274,102 @@ HRESULT lun_open_on(struct scsi_transport *session, const struct lun_address *ad
     return S_OK;
 }
 
+static HRESULT open_once(const struct lun_address *address, const struct lun_options *options,
+                         bool read_only, struct lun **out, bool *out_is_cut, struct error *err)
+{
+    struct scsi_transport *session = NULL;
+    *out_is_cut = false;
+    HRESULT hr = lun_open_session(address, options, &session, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = lun_open_on(session, address, read_only, out, err);
+    if (FAILED(hr)) {
+        *out_is_cut = session->is_cut;
+        scsi_close(session);
+        return hr;
+    }
+    (*out)->owns_session = true;
+    return S_OK;
+}
+
+static HRESULT open_at(const struct lun_address *address, const struct lun_options *options,
+                       bool read_only, struct lun **out, struct error *err)
+{
+    struct error why = {0};
+    bool is_cut = false;
+    HRESULT hr = open_once(address, options, read_only, out, &is_cut, &why);
+    for (int sessions = 1; FAILED(hr) && is_cut && sessions < SESSIONS; sessions++) {
+        log_line(LOG_INFO, "%s; opening it anew", error_text(&why));
+        clock_sleep_ms(SESSION_PAUSE_MS);
+        error_clear(&why);
+        hr = open_once(address, options, read_only, out, &is_cut, &why);
+    }
+    return FAILED(hr) ? error_set(err, hr, "%s", error_text(&why)) : hr;
+}
+
 HRESULT lun_open(const char *url, const struct lun_options *options, bool read_only,
                  struct lun **out, struct error *err)
 {
     struct lun_address address;
-    struct scsi_transport *session = NULL;
     *out = NULL;
     HRESULT hr = lun_address_parse(url, &address, err);
+    if (SUCCEEDED(hr)) {
+        hr = open_at(&address, options, read_only, out, err);
+    }
+    explicit_bzero(&address, sizeof(address));
+    return hr;
+}
+
+/* Gives lun the session of now, which is the same LUN. */
+static void take_session(struct lun *lun, struct lun *now)
+{
+    struct scsi_transport *lost = lun->session;
+    lun->session = now->session;
+    lun->attentions = now->attentions;
+    now->session = lost;
+    lun_close(now);
+}
+
+HRESULT lun_renew(struct lun *lun, const struct lun_options *options, struct error *err)
+{
+    struct lun *now = NULL;
+    char key[LUN_KEY_BYTES];
+    char found[LUN_KEY_BYTES];
+    if (!lun->owns_session || !lun->session->is_cut) {
+        return S_FALSE;
+    }
+    log_line(LOG_INFO, "%s: the target closed its session; opening it anew", lun->url);
+    HRESULT hr = open_at(&lun->address, options, lun->block.is_read_only, &now, err);
     if (FAILED(hr)) {
         return hr;
     }
-    hr = lun_open_session(&address, options, &session, err);
-    if (FAILED(hr)) {
-        goto out;
+    if (lun_info_compare(&lun->identity.info, &now->identity.info) != LUN_SAME ||
+        lun->identity.block_bytes != now->identity.block_bytes ||
+        lun->identity.block_count != now->identity.block_count) {
+        hr = error_set(err, VSS_E_OBJECT_NOT_FOUND,
+                       "%s is %s of %" PRIu64 " blocks by now, not %s of %" PRIu64, lun->url,
+                       lun_info_key(&now->identity.info, found), now->identity.block_count,
+                       lun_info_key(&lun->identity.info, key), lun->identity.block_count);
+        lun_close(now);
+        return hr;
     }
-    hr = lun_open_on(session, &address, read_only, out, err);
-    if (FAILED(hr)) {
-        goto out;
+    take_session(lun, now);
+    return S_OK;
+}
+
+HRESULT lun_read_label(struct lun *lun, const struct lun_options *options, struct label **out,
+                       struct error *err)
+{
+    struct error why = {0};
+    HRESULT hr = label_read(&lun->block, LABEL_FULL, out, &why);
+    for (int sessions = 1; FAILED(hr) && sessions < SESSIONS; sessions++) {
+        HRESULT renewed = lun_renew(lun, options, NULL);
+        if (renewed != S_OK) {
+            break;
+        }
+        error_clear(&why);
+        hr = label_read(&lun->block, LABEL_FULL, out, &why);
     }
-    (*out)->owns_session = true;
-    session = NULL;
-out:
-    scsi_close(session);
-    explicit_bzero(&address, sizeof(address));
-    return hr;
+    return FAILED(hr) ? error_set(err, hr, "%s", error_text(&why)) : hr;
 }

@@ -76,9 +76,23 @@ struct lun {
 };
 
 /* Session, identity, ready to read and write. VSS_E_OBJECT_NOT_FOUND also where the LUN number is
- * not there. Read-only opens refuse every write locally. */
+ * not there. Read-only opens refuse every write locally. An array that is about to overwrite a LUN
+ * closes every session of its target once: one that is closed before the LUN has said who it is is
+ * opened anew, three times at most. */
 HRESULT lun_open(const char *url, const struct lun_options *options, bool read_only,
                  struct lun **out, struct error *err);
+
+/* A new session for a LUN whose own was closed by the target. S_OK: it is the LUN that it was, and
+ * lun goes on with it; S_FALSE: its session was not closed, or is not its own.
+ * VSS_E_OBJECT_NOT_FOUND also where another LUN, or one of another size, is there by now: lun stays
+ * as it was. Not for a LUN on whose session something depends: a registration, a write that was
+ * begun. */
+HRESULT lun_renew(struct lun *lun, const struct lun_options *options, struct error *err);
+
+/* label_read(), LABEL_FULL; where the target closes the session meanwhile, over as lun_renew(). */
+struct label;
+HRESULT lun_read_label(struct lun *lun, const struct lun_options *options, struct label **out,
+                       struct error *err);
 
 /* As lun_open() on a session that is open already and stays its owner's. */
 HRESULT lun_open_on(struct scsi_transport *session, const struct lun_address *address,

@@ -96,6 +96,7 @@ struct scsi_transport {
     uint32_t attentions;    /* unit attentions that scsi_run() met here, of any LUN: behind a number
                                may be another LUN since */
     bool has_remarked;      /* a command that was done all the same was told of */
+    bool is_cut;            /* lost because the other end closed it, not for want of an answer */
 };
 
 /* Runs commands to their end with up to window (and max_in_flight, and 256) of them outstanding.

@@ -162,16 +162,31 @@ static HRESULT check_destination(struct recovery *r, struct recovery_disk *disk,
     return hr;
 }
 
-/* A destination is there to be overwritten, so a damaged label stops nothing: *out is NULL then. */
+/* A destination is there to be overwritten, so a damaged label stops nothing. */
+static HRESULT judge_label(const struct recovery_disk *disk, HRESULT hr, const struct error *why,
+                           struct error *err)
+{
+    if (hr == VSS_E_VOLUME_NOT_SUPPORTED) {
+        log_line(LOG_WARNING, "%s: its label cannot be read: %s", disk->lun->url, error_text(why));
+        return S_OK;
+    }
+    return FAILED(hr) ? error_set(err, hr, "%s", error_text(why)) : S_OK;
+}
+
+/* *out is NULL where it is damaged. */
 static HRESULT read_label(struct recovery_disk *disk, struct label **out, struct error *err)
 {
     struct error why = {0};
     HRESULT hr = label_read(&disk->lun->block, LABEL_FULL, out, &why);
-    if (hr == VSS_E_VOLUME_NOT_SUPPORTED) {
-        log_line(LOG_WARNING, "%s: its label cannot be read: %s", disk->lun->url, error_text(&why));
-        return S_OK;
-    }
-    return FAILED(hr) ? error_set(err, hr, "%s", error_text(&why)) : S_OK;
+    return judge_label(disk, hr, &why, err);
+}
+
+/* The first time: nothing depends on its session yet. */
+static HRESULT read_first_label(struct recovery *r, struct recovery_disk *disk, struct error *err)
+{
+    struct error why = {0};
+    HRESULT hr = lun_read_label(disk->lun, &r->env->lun, &disk->label, &why);
+    return judge_label(disk, hr, &why, err);
 }
 
 /* The ids of disk->label; where there is none, those that were remembered. */
@@ -218,7 +233,7 @@ HRESULT destination_open(struct recovery *r, const struct lun_mapping *mapping,
         hr = lun_info_copy(&out->lun->identity.info, &out->info);
     }
     if (SUCCEEDED(hr)) {
-        hr = read_label(out, &out->label, err);
+        hr = read_first_label(r, out, err);
     }
     if (SUCCEEDED(hr)) {
         hr = take_ids(r, out, err);

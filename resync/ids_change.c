@@ -131,7 +131,7 @@ static HRESULT open_member(struct ids_change *change, const char *url, struct me
         hr = check_member(change, m, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = label_read(&m->lun->block, LABEL_FULL, &m->label, err);
+        hr = lun_read_label(m->lun, &change->env->lun, &m->label, err);
     }
     if (SUCCEEDED(hr)) {
         hr = label_ids(m->label, &m->view.current);

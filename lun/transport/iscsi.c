@@ -323,6 +323,7 @@ static void serve(struct iscsi_session *s, uint32_t timeout_ms)
     }
     c = first_to_expire(s);
     if (s->is_broken) {
+        s->transport.is_cut = true;
         lose(s, VSS_E_UNEXPECTED,
              "the connection to the target broke; see whether the array runs, then start again");
     } else if (c && left_ms(c->transport.deadline_us) == 0) {

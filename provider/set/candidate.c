@@ -81,9 +81,10 @@ static HRESULT check_state_directory(const struct set_environment *env,
     return FAILED(hr) ? hr : S_OK;
 }
 
-static HRESULT read_label(struct candidate_lun *c, struct error *err)
+static HRESULT read_label(const struct set_environment *env, struct candidate_lun *c,
+                          struct error *err)
 {
-    HRESULT hr = label_read(&c->lun->block, LABEL_FULL, &c->label, err);
+    HRESULT hr = lun_read_label(c->lun, &env->lun, &c->label, err);
     if (FAILED(hr)) {
         error_prefix(err, "%s", c->lun->url);
         return hr;
@@ -126,7 +127,7 @@ static HRESULT add_lun(struct set_environment *env, struct candidate *candidate,
         hr = check_state_directory(env, c, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = read_label(c, err);
+        hr = read_label(env, c, err);
     }
     if (SUCCEEDED(hr)) {
         hr = find_extent(c, partition, err);

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RENEWALS 3 /* of a session that its target closes */
+
 /* The copies under change, in the order of the transaction's members. */
 struct change {
     struct lun **luns;
@@ -156,6 +158,23 @@ static HRESULT stage_one(struct change *c, struct lun_mapping *m, enum label_cha
     return hr;
 }
 
+/* Staging only reads: where the target closed the session meanwhile, it is done in a new one. */
+static HRESULT stage(struct set_environment *env, struct change *c, struct lun_mapping *m,
+                     enum label_change change, struct error *err)
+{
+    struct error why = {0};
+    size_t at = c->count - 1;
+    HRESULT hr = stage_one(c, m, change, &why);
+    for (int i = 0; FAILED(hr) && i < RENEWALS && lun_renew(c->luns[at], &env->lun, NULL) == S_OK;
+         i++) {
+        label_free(c->labels[at]);
+        c->labels[at] = NULL;
+        error_clear(&why);
+        hr = stage_one(c, m, change, &why);
+    }
+    return FAILED(hr) ? error_set(err, hr, "%s", error_text(&why)) : hr;
+}
+
 static HRESULT gather(struct set_environment *env, struct set_record *set, enum label_change change,
                       struct change *c, struct error *err)
 {
@@ -173,7 +192,7 @@ static HRESULT gather(struct set_environment *env, struct set_record *set, enum 
             c->count++;
         }
         if (SUCCEEDED(hr)) {
-            hr = stage_one(c, m, change, err);
+            hr = stage(env, c, m, change, err);
         }
     }
     return hr;

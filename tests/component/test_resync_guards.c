@@ -3,6 +3,7 @@
  * broken, labels and content that change, a set that is made of them. */
 #include "component/callback_fixture.h"
 
+#include "common/log.h"
 #include "common/process.h"
 #include "lun/label/edges.h"
 #include "lun/scsi.h"
@@ -11,6 +12,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,10 +203,10 @@ static void cut_sessions(struct array *a)
     char line[1024];
     (void)snprintf(
         line, sizeof(line),
-        "export TGT_IPC_SOCKET=%s PATH=$PATH:/usr/sbin; tgtadm -C %u --lld iscsi --op show --mode "
-        "conn --tid 1 | awk '/^Session/ { s = $2 } /Connection/ { print s, $2 }' | while read s c; "
-        "do tgtadm -C %u --lld iscsi --op delete --mode conn --tid 1 --sid $s --cid $c || true; "
-        "done",
+        "export TGT_IPC_SOCKET=%s PATH=$PATH:/usr/sbin; for t in 1 2 3 4 5; do tgtadm -C %u --lld "
+        "iscsi --op show --mode conn --tid $t 2>/dev/null | awk '/^Session/ { s = $2 } "
+        "/Connection/ { print s, $2 }' | while read s c; do tgtadm -C %u --lld iscsi --op delete "
+        "--mode conn --tid $t --sid $s --cid $c || true; done; done",
         a->lab->socket, a->lab->control_port, a->lab->control_port);
     run_shell(line);
 }
@@ -484,6 +486,109 @@ static void a_set_and_a_resync_keep_out_of_each_other(void **state)
     array_delete_set(a, &old);
 }
 
+/* ---- a session that ends -----------------------------------------------------------------------
+ */
+
+static const char *cut_at; /* in the line of the command that is the last to be answered */
+static atomic_int cut_in;  /* so many of those are */
+
+/* As a resync of another LUN that begins: everybody is cut off their target. */
+static void cut_when_due(enum log_level level, const char *line, void *user)
+{
+    (void)level;
+    if (strstr(line, cut_at) && atomic_fetch_sub(&cut_in, 1) == 1) {
+        cut_sessions(user);
+    }
+}
+
+static void cut_after(struct array *a, const char *what, int count)
+{
+    cut_at = what;
+    atomic_store(&cut_in, count);
+    log_set_sink(cut_when_due, a, LOG_TRACE);
+}
+
+/* False: there were not that many. */
+static bool was_cut(void)
+{
+    log_set_sink(NULL, NULL, LOG_ERROR);
+    return atomic_load(&cut_in) <= 0;
+}
+
+/* Behind the address may be another LUN by now. */
+static void a_lun_goes_on_in_a_new_session_where_it_is_the_same(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct lun *lun = NULL;
+    struct label *label = NULL;
+    uint8_t block[512];
+    assert_ok(lun_open(a->urls[1], &a->env->lun, true, &lun, &err), &err);
+    assert_int_equal(lun_renew(lun, &a->env->lun, &err), S_FALSE);
+    cut_sessions(a);
+    assert_true(FAILED(block_read(&lun->block, 0, 1, block, NULL)));
+    assert_int_equal(lun_renew(lun, &a->env->lun, &err), S_OK);
+    assert_ok(block_read(&lun->block, 0, 1, block, &err), &err);
+    cut_sessions(a);
+    update_lun(a, 2, "scsi_id=60014050000000000000000000000077");
+    assert_true(FAILED(lun_read_label(lun, &a->env->lun, &label, NULL)));
+    assert_refused(lun_renew(lun, &a->env->lun, &err), VSS_E_OBJECT_NOT_FOUND, &err, "by now");
+    lun_close(lun);
+}
+
+static void a_volume_is_added_beside_a_resync_that_begins(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_builder *b = NULL;
+    VSS_ID id;
+    bool is_cut = true;
+    for (int command = 1; is_cut; command++) {
+        assert_ok(set_start(a->env, TRANSPORTABLE, &b, &id, &err), &err);
+        cut_after(a, "lun=2 ", command);
+        HRESULT hr = set_add_volume(b, a->urls[1], NULL, &id, &err);
+        is_cut = was_cut();
+        assert_ok(hr, &err);
+        set_builder_free(b);
+    }
+}
+
+static void a_destination_is_added_beside_a_resync_that_begins(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    struct recovery *r = NULL;
+    bool is_cut = true;
+    array_create(a, TRANSPORTABLE, 1, &set);
+    for (int command = 1; is_cut; command++) {
+        assert_ok(recovery_new(a->env, &set, &r, &err), &err);
+        cut_after(a, "lun=1 ", command);
+        HRESULT hr = recovery_add(r, &set.snapshots[0].snapshot_id, NULL, &err);
+        is_cut = was_cut();
+        assert_ok(hr, &err);
+        recovery_free(r);
+    }
+    array_delete_set(a, &set);
+}
+
+/* A copy's target may have destinations too. */
+static void a_set_is_broken_beside_a_resync_that_begins(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    for (int read = 1; read <= 3; read++) {
+        array_create(a, TRANSPORTABLE, 1, &set);
+        assert_ok(set_import(a->env, &set, &err), &err);
+        cut_after(a, "cdb=88 ", read);
+        HRESULT hr = set_break(a->env, &set.set_id, VSS_BREAKEX_FLAG_REVERT_IDENTITY_NONE, &err);
+        assert_true(was_cut());
+        assert_ok(hr, &err);
+        set_record_free(&set);
+    }
+}
+
 int main(void)
 {
     (void)setenv("LUNSHADOW_PROVIDER_IN_PROCESS", "1", 1);
@@ -502,6 +607,10 @@ int main(void)
         array_test(a_copy_of_other_partitions_is_recovered),
         array_test(a_part_of_what_was_left_alone_is_recovered),
         array_test(a_set_and_a_resync_keep_out_of_each_other),
+        array_test(a_lun_goes_on_in_a_new_session_where_it_is_the_same),
+        array_test(a_volume_is_added_beside_a_resync_that_begins),
+        array_test(a_destination_is_added_beside_a_resync_that_begins),
+        array_test(a_set_is_broken_beside_a_resync_that_begins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
