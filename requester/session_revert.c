@@ -43,17 +43,19 @@ static bool is_about(const struct journal_entry *entry, const char *lun_key)
     return false;
 }
 
-/* The newest entry of a resync onto the LUN: S_OK, and S_FALSE where there is none. An older one is
- * that of a resync which failed, and which this one takes over. */
-static HRESULT find_entry(struct store *store, const char *lun_key, VSS_ID *out_resync_id,
-                          bool *out_is_dead, struct error *err)
+/* The entry of a resync onto the LUN: of the one that is asked for (only_id), or the newest where
+ * that is null; an older one is that of a resync which failed, and which this one takes over. S_OK,
+ * and S_FALSE where there is none. */
+static HRESULT find_entry(struct store *store, const char *lun_key, const VSS_ID *only_id,
+                          VSS_ID *out_resync_id, bool *out_is_dead, struct error *err)
 {
     struct journal_entry *entries = NULL;
     size_t count = 0;
     HRESULT hr = journal_load_open(store, false, &entries, &count, err);
     bool is_found = false;
     for (size_t i = count; i-- > 0 && !is_found;) {
-        is_found = is_about(&entries[i], lun_key);
+        is_found = is_about(&entries[i], lun_key) &&
+                   (id_is_null(only_id) || id_equal(&entries[i].object_id, only_id));
         if (is_found) {
             *out_resync_id = entries[i].object_id;
             *out_is_dead = entries[i].is_dead;
@@ -194,7 +196,8 @@ static HRESULT wait_for_entry(struct vss_backup_components *session, const struc
         bool is_dead = false;
         (void)vss_async_wait(revert->async, POLL_MS / 10);
         (void)vss_async_query_status(revert->async, &status);
-        is_seen = find_entry(session->env->store, lun_key, &resync_id, &is_dead, NULL) == S_OK &&
+        is_seen = find_entry(session->env->store, lun_key, &id_null, &resync_id, &is_dead, NULL) ==
+                      S_OK &&
                   !id_equal(&resync_id, earlier_id);
     }
     return FAILED(status) ? error_set(&session->err, translate(status, NULL), "%s",
@@ -254,7 +257,7 @@ static HRESULT begin_revert(struct vss_backup_components *session, const VSS_ID 
     }
     if (SUCCEEDED(hr)) {
         original_key(revert, snapshot_id, key);
-        hr = find_entry(session->env->store, key, &earlier_id, &is_dead, err);
+        hr = find_entry(session->env->store, key, &id_null, &earlier_id, &is_dead, err);
     }
     if (SUCCEEDED(hr)) {
         hr = start_revert(revert, err);
@@ -336,14 +339,16 @@ static HRESULT wait_for_result(struct store *store, const VSS_ID *resync_id, str
     return SUCCEEDED(hr) ? tell_result(result, err) : hr;
 }
 
-/* One look at the revert: S_FALSE while it goes on. One that failed past its wipe has ended, though
- * its entry stays open for as long as its destination is not whole. */
+/* One look at the revert, the first one that was seen: S_FALSE while it goes on. One that failed
+ * past its wipe has ended, though its entry stays open for as long as its destination is not whole.
+ */
 static HRESULT look(struct vss_backup_components *session, VSS_ID *resync_id, struct error *err)
 {
     struct store *store = session->env->store;
     HRESULT result = VSS_S_ASYNC_PENDING;
     bool is_dead = false;
-    HRESULT hr = find_entry(store, session->argument_key, resync_id, &is_dead, err);
+    const VSS_ID seen = *resync_id;
+    HRESULT hr = find_entry(store, session->argument_key, &seen, resync_id, &is_dead, err);
     if (hr == S_FALSE) { /* it ended, or there was none */
         return id_is_null(resync_id) ? S_OK : wait_for_result(store, resync_id, err);
     }

@@ -21,6 +21,7 @@
 #include "common/log.h"
 #include "component/array_fixture.h"
 #include "registry/journal.h"
+#include "registry/recoveries.h"
 #include "resync/recovery.h"
 
 static struct vss_session_options options_of(const struct array *a)
@@ -308,6 +309,42 @@ static void an_end_that_nobody_tells_of_is_no_success(void **state)
     array_delete_set(a, &set);
 }
 
+/* The next resync of the volume begins before anybody has looked again. */
+static void the_revert_that_is_watched_is_the_one_that_is_told_of(void **state)
+{
+    struct array *a = *state;
+    struct set_record set = {0};
+    struct error err = {0};
+    struct vss_async *async = NULL;
+    HRESULT status = S_OK;
+    VSS_ID first_id;
+    VSS_ID second_id;
+    struct journal_entry *entries = NULL;
+    size_t count = 0;
+    struct vss_backup_components *s = watch_entry(a, &set, &first_id, &async);
+    assert_ok(journal_load_open(a->env->store, false, &entries, &count, &err), &err);
+    assert_int_equal(count, 1);
+    struct recovery_record row = {.resync_id = entries[0].object_id,
+                                  .set_id = set.set_id,
+                                  .started = 1,
+                                  .ended = 2,
+                                  .result = S_OK,
+                                  .members = (char *)"[]"};
+    journal_free_all(entries, count);
+    assert_ok(store_begin(a->env->store, &err), &err);
+    assert_ok(journal_close(a->env->store, &first_id, &err), &err);
+    assert_ok(recoveries_save(a->env->store, &row, &err), &err);
+    open_entry(a, &set, &second_id);
+    assert_ok(store_end(a->env->store, S_OK, &err), &err);
+    (void)vss_async_wait(async, 5000);
+    assert_int_equal(vss_async_query_status(async, &status), S_OK);
+    assert_int_equal(status, VSS_S_ASYNC_FINISHED);
+    assert_ok(journal_close(a->env->store, &second_id, &err), &err);
+    vss_async_release(async);
+    vss_backup_components_release(s);
+    array_delete_set(a, &set);
+}
+
 static void make_set(struct array *a, uint32_t context, const char *volume, struct set_record *out)
 {
     struct error err = {0};
@@ -514,6 +551,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_revert_that_failed_past_its_wipe_has_ended, start,
                                         array_stop),
         cmocka_unit_test_setup_teardown(asking_outlives_being_cut_off, start, array_stop),
+        cmocka_unit_test_setup_teardown(the_revert_that_is_watched_is_the_one_that_is_told_of,
+                                        start, array_stop),
         cmocka_unit_test_setup_teardown(watching_a_revert_can_be_cancelled, start, array_stop),
         cmocka_unit_test_setup_teardown(an_end_that_nobody_tells_of_is_no_success, start,
                                         array_stop),
