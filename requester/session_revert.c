@@ -19,7 +19,6 @@
 #define POLL_MS   100u
 #define RESULT_MS 5000u /* between the end of a resync's entry and that of its row */
 #define ENDING_MS 1000u /* between that of its row and that of its thread */
-#define LOOKS     3     /* at a volume from which a resync that begins cuts everybody off */
 
 /* A revert that this session began. Belongs to its thread until that ended. */
 struct revert {
@@ -381,15 +380,38 @@ static HRESULT watch(struct vss_backup_components *session, struct error *err)
     return hr;
 }
 
-static HRESULT look_for_volume(struct vss_backup_components *session, const char *volume,
+/* While a revert runs, or has left the volume unfinished, there is no label to say which partitions
+ * there are. */
+static HRESULT check_partition(struct vss_backup_components *session, struct candidate *c,
                                struct error *err)
+{
+    struct store *store = session->env->store;
+    struct error why = {0};
+    VSS_ID id = id_null;
+    bool is_dead = false;
+    HRESULT hr = find_entry(store, c->luns[0].key, &id_null, &id, &is_dead, err);
+    if (hr != S_FALSE) {
+        return hr;
+    }
+    hr = candidate_read(session->env, c, &why);
+    if (FAILED(hr) && find_entry(store, c->luns[0].key, &id_null, &id, &is_dead, NULL) == S_OK) {
+        return S_OK; /* it began meanwhile */
+    }
+    return FAILED(hr) ? error_set(err, hr, "%s", error_text(&why)) : hr;
+}
+
+static HRESULT find_volume(struct vss_backup_components *session, const char *volume)
 {
     struct candidate c = {0};
     struct provider *owner = NULL;
-    HRESULT hr = candidate_find(session->env, volume, &c, err);
+    struct error *err = &session->err;
+    HRESULT hr = candidate_identify(session->env, volume, &c, err);
     if (SUCCEEDED(hr) && c.lun_count != 1) {
         hr = error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
                        "%s lies on %zu LUNs; volumes of one can be reverted", c.text, c.lun_count);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = check_partition(session, &c, err);
     }
     if (SUCCEEDED(hr)) {
         hr = candidate_owner(session->env, &c, &owner, err);
@@ -406,19 +428,6 @@ static HRESULT look_for_volume(struct vss_backup_components *session, const char
     }
     candidate_free(&c);
     return hr;
-}
-
-/* The revert that is asked for may just cut everybody off the volume: our session too. */
-static HRESULT find_volume(struct vss_backup_components *session, const char *volume)
-{
-    struct error why = {0};
-    HRESULT hr = look_for_volume(session, volume, &why);
-    for (int looks = 1; hr == VSS_E_UNEXPECTED && looks < LOOKS; looks++) {
-        clock_sleep_ms(POLL_MS);
-        error_clear(&why);
-        hr = look_for_volume(session, volume, &why);
-    }
-    return FAILED(hr) ? error_set(&session->err, hr, "%s", error_text(&why)) : hr;
 }
 
 HRESULT vss_backup_components_query_revert_status(struct vss_backup_components *session,

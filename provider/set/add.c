@@ -348,6 +348,22 @@ static HRESULT check_whole(const struct set_environment *env, const struct candi
     return hr;
 }
 
+/* What a resync overwrites has no label, which is not for the label to say. */
+static HRESULT read_whole(struct set_environment *env, struct candidate *c, struct error *err)
+{
+    struct error why = {0};
+    HRESULT hr = check_whole(env, c, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = candidate_read(env, c, &why);
+    HRESULT whole = check_whole(env, c, err); /* one may have begun meanwhile */
+    if (FAILED(whole)) {
+        return whole;
+    }
+    return FAILED(hr) ? error_set(err, hr, "%s", error_text(&why)) : hr;
+}
+
 HRESULT set_add_volume(struct set_builder *builder, const char *volume, const VSS_ID *provider_id,
                        VSS_ID *out_snapshot_id, struct error *err)
 {
@@ -360,9 +376,9 @@ HRESULT set_add_volume(struct set_builder *builder, const char *volume, const VS
                          "a snapshot set holds at most %d volumes", SET_VOLUMES_MAX);
     }
     struct candidate c = {0};
-    HRESULT hr = candidate_find(builder->env, volume, &c, err);
+    HRESULT hr = candidate_identify(builder->env, volume, &c, err);
     if (SUCCEEDED(hr)) {
-        hr = check_whole(builder->env, &c, err);
+        hr = read_whole(builder->env, &c, err);
     }
     for (size_t i = 0; SUCCEEDED(hr) && i < builder->record.snapshot_count; i++) {
         if (strcmp(builder->record.snapshots[i].original_volume, c.text) == 0) {

@@ -33,23 +33,21 @@ void candidate_free(struct candidate *c)
     *c = (struct candidate){0};
 }
 
-static HRESULT find_extent(struct candidate_lun *c, uint32_t partition, struct error *err)
+static HRESULT find_partition(struct candidate_lun *c, struct error *err)
 {
-    c->first_lba = 0;
-    c->block_count = c->lun->block.block_count;
-    if (partition == 0) {
+    if (c->partition == 0) {
         return S_OK;
     }
     for (size_t i = 0; i < c->label->partition_count; i++) {
         const struct label_partition *p = &c->label->partitions[i];
-        if (p->number == partition) {
+        if (p->number == c->partition) {
             c->first_lba = p->first_lba;
             c->block_count = p->last_lba - p->first_lba + 1;
             return S_OK;
         }
     }
     return error_set(err, VSS_E_OBJECT_NOT_FOUND, "%s has no partition %u; see `lunshadow luns`",
-                     c->lun->url, partition);
+                     c->lun->url, c->partition);
 }
 
 static HRESULT check_identity(const struct candidate_lun *c, struct error *err)
@@ -118,7 +116,7 @@ static HRESULT add_lun(struct set_environment *env, struct candidate *candidate,
     }
     candidate->luns = grown;
     struct candidate_lun *c = &candidate->luns[candidate->lun_count++];
-    memset(c, 0, sizeof(*c));
+    *c = (struct candidate_lun){.partition = partition};
     HRESULT hr = lun_open(url, &env->lun, true, &c->lun, err);
     if (SUCCEEDED(hr)) {
         hr = check_identity(c, err);
@@ -127,12 +125,7 @@ static HRESULT add_lun(struct set_environment *env, struct candidate *candidate,
         hr = check_state_directory(env, c, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = read_label(env, c, err);
-    }
-    if (SUCCEEDED(hr)) {
-        hr = find_extent(c, partition, err);
-    }
-    if (SUCCEEDED(hr)) {
+        c->block_count = c->lun->block.block_count;
         (void)lun_info_key(&c->lun->identity.info, c->key);
     }
     return hr;
@@ -147,6 +140,7 @@ static HRESULT find_by_url(struct set_environment *env, const char *volume, stru
         return hr;
     }
     out->text = volume_text(&name);
+    out->has_name = true;
     char *url = strndup(volume, strcspn(volume, "#"));
     if (!out->text || !url) {
         hr = error_set(err, E_OUTOFMEMORY, "out of memory resolving a volume");
@@ -244,22 +238,25 @@ static HRESULT add_part(struct set_environment *env, const struct visible *visib
     return hr;
 }
 
+static HRESULT take_name(struct candidate *c, char *name, struct error *err)
+{
+    free(c->text);
+    c->text = name;
+    c->has_name = true;
+    return name ? S_OK : out_of_memory(err);
+}
+
 /* The name by address of what is a LUN, or one partition of it: one volume has one name. */
 static HRESULT name_by_address(struct candidate *c, struct error *err)
 {
     const struct candidate_lun *l = c->luns;
-    if (!l) {
-        return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED, "the volume lies on no disk");
-    }
     if (l->first_lba == 0 && l->block_count == l->lun->block.block_count) {
-        c->text = text_copy(l->lun->url);
-        return c->text ? S_OK : out_of_memory(err);
+        return take_name(c, text_copy(l->lun->url), err);
     }
     for (size_t i = 0; i < l->label->partition_count; i++) {
         const struct label_partition *p = &l->label->partitions[i];
         if (p->first_lba == l->first_lba && p->last_lba - p->first_lba + 1 == l->block_count) {
-            c->text = text_printf("%s#%u", l->lun->url, p->number);
-            return c->text ? S_OK : out_of_memory(err);
+            return take_name(c, text_printf("%s#%u", l->lun->url, p->number), err);
         }
     }
     return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
@@ -288,11 +285,14 @@ static HRESULT take_host_volume(struct set_environment *env, struct host_volume 
     out->nested_file = volume->nested_file;
     volume->mount_point = NULL;
     volume->nested_file = NULL;
-    if (!volume->is_stacked && !out->nested_file) {
-        return name_by_address(out, err);
-    }
+    out->has_name = volume->is_stacked || out->nested_file;
     out->text = text_copy(volume->device);
-    return out->text ? S_OK : out_of_memory(err);
+    if (!out->text) {
+        return out_of_memory(err);
+    }
+    return out->has_name || out->lun_count
+               ? S_OK
+               : error_set(err, VSS_E_VOLUME_NOT_SUPPORTED, "the volume lies on no disk");
 }
 
 static HRESULT find_by_host(struct set_environment *env, const char *name, struct candidate *out,
@@ -338,12 +338,37 @@ HRESULT candidate_address(struct set_environment *env, const char *volume, char 
     return hr;
 }
 
-HRESULT candidate_find(struct set_environment *env, const char *volume, struct candidate *out,
-                       struct error *err)
+HRESULT candidate_identify(struct set_environment *env, const char *volume, struct candidate *out,
+                           struct error *err)
 {
     *out = (struct candidate){0};
     HRESULT hr =
         volume[0] == '/' ? find_by_host(env, volume, out, err) : find_by_url(env, volume, out, err);
+    if (FAILED(hr)) {
+        candidate_free(out);
+    }
+    return hr;
+}
+
+HRESULT candidate_read(struct set_environment *env, struct candidate *c, struct error *err)
+{
+    HRESULT hr = S_OK;
+    for (size_t i = 0; i < c->lun_count && SUCCEEDED(hr); i++) {
+        hr = read_label(env, &c->luns[i], err);
+        if (SUCCEEDED(hr)) {
+            hr = find_partition(&c->luns[i], err);
+        }
+    }
+    return SUCCEEDED(hr) && !c->has_name ? name_by_address(c, err) : hr;
+}
+
+HRESULT candidate_find(struct set_environment *env, const char *volume, struct candidate *out,
+                       struct error *err)
+{
+    HRESULT hr = candidate_identify(env, volume, out, err);
+    if (SUCCEEDED(hr)) {
+        hr = candidate_read(env, out, err);
+    }
     if (FAILED(hr)) {
         candidate_free(out);
     }

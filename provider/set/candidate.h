@@ -12,12 +12,14 @@ struct candidate_lun {
     struct label *label;
     struct vss_disk_ids ids;
     char key[LUN_KEY_BYTES];
+    uint32_t partition; /* that the name asks for; 0: none */
     uint64_t first_lba; /* what of the LUN is the volume's */
     uint64_t block_count;
 };
 
 struct candidate {
-    char *text; /* the volume's canonical name, without secrets */
+    char *text;    /* the volume's canonical name, without secrets */
+    bool has_name; /* false until the label says of which partition that name is */
     struct candidate_lun *luns;
     size_t lun_count;
     char
@@ -25,6 +27,15 @@ struct candidate {
     char *nested_file; /* the file of a loop device that it is; the LUNs are then those of the
                           volume that has the file, which no array copies; else NULL */
 };
+
+/* candidate_find() in two halves, for who asks of a volume whose label may just not be there:
+ * candidate_identify() opens and identifies the LUNs, and leaves label, ids, the place of a
+ * partition (until then the whole LUN is the volume's) and the name of a block device's address;
+ * candidate_read() adds them. What candidate_read() leaves on failure is candidate_free()'s alone.
+ */
+HRESULT candidate_identify(struct set_environment *env, const char *volume, struct candidate *out,
+                           struct error *err);
+HRESULT candidate_read(struct set_environment *env, struct candidate *candidate, struct error *err);
 
 /* From a volume's name - a LUN's address, a block device or a mount point - to its LUNs; nothing is
  * written. The LUNs of this host's devices are looked for on the configured portals, by identity.

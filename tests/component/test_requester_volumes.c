@@ -20,6 +20,7 @@
 #include "common/id.h"
 #include "common/log.h"
 #include "component/array_fixture.h"
+#include "lun/label/edges.h"
 #include "registry/journal.h"
 #include "registry/recoveries.h"
 #include "resync/recovery.h"
@@ -244,6 +245,33 @@ static void asking_outlives_being_cut_off(void **state)
     vss_backup_components_release(s);
 }
 
+static atomic_int commands_until_cut;
+
+static void cut_after_commands(enum log_level level, const char *line, void *user)
+{
+    (void)level;
+    if (strstr(line, "lun=1 ") && atomic_fetch_sub(&commands_until_cut, 1) == 1) {
+        array_cut_sessions(user);
+    }
+}
+
+/* Whichever of its commands is the last that is answered: no revert runs, and its label is read. */
+static void asking_outlives_being_cut_off_anywhere(void **state)
+{
+    struct array *a = *state;
+    struct vss_async *async = NULL;
+    struct vss_backup_components *s = open_for_backup(a);
+    for (int command = 1; atomic_load(&commands_until_cut) <= 0; command++) {
+        atomic_store(&commands_until_cut, command);
+        log_set_sink(cut_after_commands, a, LOG_TRACE);
+        HRESULT hr = vss_backup_components_query_revert_status(s, a->urls[0], &async);
+        log_set_sink(NULL, NULL, LOG_ERROR);
+        must(s, hr);
+        vss_async_release(async);
+    }
+    vss_backup_components_release(s);
+}
+
 /* A resync of the volume as another process runs it, without a row that says how it ended. */
 static void open_entry(struct array *a, const struct set_record *set, VSS_ID *out_entry_id)
 {
@@ -305,6 +333,43 @@ static void an_end_that_nobody_tells_of_is_no_success(void **state)
     assert_int_equal(status, E_FAIL);
     assert_non_null(strstr(vss_async_error_text(async), "does not say how"));
     vss_async_release(async);
+    vss_backup_components_release(s);
+    array_delete_set(a, &set);
+}
+
+/* From the wipe on the LUN has no label that would know the partition. */
+static void a_partition_has_a_revert_status_without_its_label(void **state)
+{
+    struct array *a = *state;
+    struct set_record set = {0};
+    struct error err = {0};
+    struct vss_async *async = NULL;
+    HRESULT status = S_OK;
+    VSS_ID entry_id;
+    char volume[340];
+    (void)snprintf(volume, sizeof(volume), "%s#1", a->urls[0]);
+    array_create(a, VSS_CTX_NAS_ROLLBACK, 1, &set);
+    struct vss_backup_components *s = open_for_backup(a);
+    assert_int_equal(revert_status(s, volume), VSS_S_ASYNC_FINISHED);
+    open_entry(a, &set, &entry_id);
+    struct lun *lun = NULL;
+    struct edges *edges = NULL;
+    assert_ok(lun_open(a->urls[0], &a->env->lun, false, &lun, &err), &err);
+    assert_ok(edges_read(&lun->block, NULL, &edges, &err), &err);
+    assert_ok(edges_wipe(&lun->block, edges, &err), &err);
+    must(s, vss_backup_components_query_revert_status(s, volume, &async));
+    (void)vss_async_wait(async, 300);
+    assert_int_equal(vss_async_query_status(async, &status), S_OK);
+    assert_int_equal(status, VSS_S_ASYNC_PENDING);
+    assert_int_equal(vss_async_cancel(async), S_OK);
+    vss_async_release(async);
+    assert_ok(edges_write(&lun->block, edges, &err), &err);
+    edges_free(edges);
+    lun_close(lun);
+    assert_ok(journal_close(a->env->store, &entry_id, &err), &err);
+    (void)snprintf(volume, sizeof(volume), "%s#9", a->urls[0]);
+    assert_int_equal(vss_backup_components_query_revert_status(s, volume, &async),
+                     VSS_E_OBJECT_NOT_FOUND);
     vss_backup_components_release(s);
     array_delete_set(a, &set);
 }
@@ -551,6 +616,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_revert_that_failed_past_its_wipe_has_ended, start,
                                         array_stop),
         cmocka_unit_test_setup_teardown(asking_outlives_being_cut_off, start, array_stop),
+        cmocka_unit_test_setup_teardown(asking_outlives_being_cut_off_anywhere, start, array_stop),
+        cmocka_unit_test_setup_teardown(a_partition_has_a_revert_status_without_its_label, start,
+                                        array_stop),
         cmocka_unit_test_setup_teardown(the_revert_that_is_watched_is_the_one_that_is_told_of,
                                         start, array_stop),
         cmocka_unit_test_setup_teardown(watching_a_revert_can_be_cancelled, start, array_stop),

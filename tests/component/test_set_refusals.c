@@ -5,6 +5,7 @@
 #include "common/buffer.h"
 #include "common/id.h"
 #include "provider/helper.h"
+#include "registry/journal.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -243,6 +244,33 @@ static void copies_that_are_gone_are_not_imported(void **state)
 
 /* ---- a state directory on the set ---- */
 
+/* Its label is gone with the rest, so that it cannot say that there is no such partition. */
+static void a_partition_that_is_being_overwritten_is_refused(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_builder *b = NULL;
+    struct lun *lun = NULL;
+    char key[LUN_KEY_BYTES];
+    char url[URL_BYTES];
+    VSS_ID resync_id = id_new();
+    VSS_ID entry_id;
+    (void)snprintf(url, sizeof(url), "%s#1", a->urls[0]);
+    assert_ok(lun_open(a->urls[0], &a->env->lun, true, &lun, &err), &err);
+    (void)lun_info_key(&lun->identity.info, key);
+    lun_close(lun);
+    start(a, &b);
+    struct store *store = a->env->store;
+    assert_ok(journal_open(store, JOURNAL_RESYNC, &resync_id, "resync", &entry_id, &err), &err);
+    assert_ok(journal_step(store, &entry_id, "ids-before", key, NULL, 0, &err), &err);
+    assert_ok(journal_mark_invalid(store, &entry_id, true, &err), &err);
+    overwrite(a->files[0], 0, 1 << 20, 0);
+    assert_refused(add(b, url, &err), VSS_E_BAD_STATE, &err, "is being overwritten");
+    assert_ok(journal_close(store, &entry_id, &err), &err);
+    assert_refused(add(b, url, &err), VSS_E_OBJECT_NOT_FOUND, &err, "no partition 1");
+    set_builder_free(b);
+}
+
 /* Page 83 as the LUN itself answers, where the kernel would show it of a disk. */
 static void save_page83(const char *url, const char *path)
 {
@@ -352,6 +380,7 @@ int main(void)
         array_test(the_65th_volume_is_one_too_many),
         array_test(copies_that_are_gone_are_not_imported),
         array_test(state_directory_on_the_set_is_refused),
+        array_test(a_partition_that_is_being_overwritten_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
