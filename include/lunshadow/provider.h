@@ -251,7 +251,8 @@ struct vss_luns_in {
 };
 
 /* AreLunsSupported: is_supported 1 only where ALL LUNs can be copied under this context now.
- * FillInLunInfo: 1 where the LUN is this array's; foreign LUNs are S_OK and 0, never a failure.
+ * FillInLunInfo: 1 where the LUN is this array's; foreign LUNs are S_OK and 0, never a failure. An
+ * array that cannot be asked is one: 0 would say that it was, and does not have the LUN.
  * luns: NULL, or lun_count corrected infos (interconnects must stay as they were). */
 struct vss_supported_out {
     uint32_t struct_size;

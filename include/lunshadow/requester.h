@@ -251,15 +251,17 @@ HRESULT vss_backup_components_start_snapshot_set(struct vss_backup_components *s
  * volume that is in the set; VSS_E_PROVIDER_NOT_REGISTERED; VSS_E_PROVIDER_VETO;
  * VSS_E_UNEXPECTED_PROVIDER_ERROR; VSS_E_MAXIMUM_NUMBER_OF_VOLUMES_REACHED: the 65th;
  * VSS_E_MAXIMUM_NUMBER_OF_SNAPSHOTS_REACHED: the array's limit; E_ACCESSDENIED: login refused;
- * E_INVALIDARG: no volume name, or one that is in the set. After a failure the set is as before.
- * Blocks for the network's time-outs. */
+ * E_INVALIDARG: no volume name, or one that is in the set; VSS_E_UNEXPECTED: also a disk of this
+ * host that no portal shows while one does not answer. After a failure the set is as before. Blocks
+ * for the network's time-outs. */
 HRESULT vss_backup_components_add_to_snapshot_set(struct vss_backup_components *session,
                                                   const char *volume, const VSS_ID *provider_id,
                                                   VSS_ID *out_snapshot_id);
 
 /* IVssBackupComponents::IsVolumeSupported. Whether add_to_snapshot_set would take it, limits
  * that are reached now aside. After initialize_for_backup. volume, provider_id as there.
- * VSS_E_BAD_STATE, VSS_E_OBJECT_NOT_FOUND, VSS_E_NESTED_VOLUME_LIMIT. */
+ * VSS_E_BAD_STATE, VSS_E_OBJECT_NOT_FOUND, VSS_E_NESTED_VOLUME_LIMIT; VSS_E_UNEXPECTED: also where
+ * add_to_snapshot_set says it of a disk of this host. */
 HRESULT vss_backup_components_is_volume_supported(struct vss_backup_components *session,
                                                   const VSS_ID *provider_id, const char *volume,
                                                   bool *out_supported);
@@ -702,7 +704,9 @@ vss_backup_components_get_root_and_logical_prefix_paths(struct vss_backup_compon
  * out_error: may be NULL; on failure a plain line, freed with vss_free_string().
  * The array that owns the volume is asked whether it does; a volume of no array is one without
  * copies. VSS_E_OBJECT_NOT_FOUND: no such volume; VSS_E_PROVIDER_VETO,
- * VSS_E_UNEXPECTED_PROVIDER_ERROR: what its array answered. Blocks for the network's time-outs. */
+ * VSS_E_UNEXPECTED_PROVIDER_ERROR: what an array answered, while none says that it is its;
+ * VSS_E_UNEXPECTED: also a disk of this host that no portal shows while one does not answer. Blocks
+ * for the network's time-outs. */
 HRESULT vss_is_volume_snapshotted(const struct vss_session_options *options, const char *volume,
                                   bool *out_snapshots_present, int32_t *out_capability,
                                   char **out_error);

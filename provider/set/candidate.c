@@ -172,11 +172,15 @@ static HRESULT find_disk(const struct visible *visible, const struct host_part *
                          "another; mend the array first",
                          ambiguous->url, part->name);
     }
+    if (!part->url && !found && !visible->all_answered) { /* it may be behind what is silent */
+        return error_set(err, VSS_E_UNEXPECTED,
+                         "where this host's %s (%s) is cannot be told: no configured portal shows "
+                         "it, and not everything behind them answers: %s",
+                         part->name, part->key, error_text(&visible->unanswered));
+    }
     if (!part->url && !found) {
         return error_set(err, VSS_E_VOLUME_NOT_SUPPORTED,
-                         "no configured portal shows this host's %s (%s)%s%s", part->name,
-                         part->key, visible->all_answered ? "" : ", and one does not answer: ",
-                         visible->all_answered ? "" : error_text(&visible->unanswered));
+                         "no configured portal shows this host's %s (%s)", part->name, part->key);
     }
     *out = text_copy(part->url ? part->url : found->url);
     return *out ? S_OK : out_of_memory(err);
@@ -469,23 +473,40 @@ HRESULT candidate_choose_provider(struct set_environment *env, const struct cand
     return S_OK;
 }
 
+static HRESULT ask_owner(struct provider *p, const struct candidate *c, bool *out,
+                         struct error *err)
+{
+    HRESULT hr = S_OK;
+    *out = true;
+    for (size_t l = 0; l < c->lun_count && SUCCEEDED(hr) && *out; l++) {
+        struct vss_lun_info info = {0};
+        hr = lun_info_copy(&c->luns[l].lun->identity.info, &info);
+        if (SUCCEEDED(hr)) {
+            hr = set_call_fill_in(p, c->luns[l].lun->url, &info, out, err);
+        }
+        lun_info_free(&info);
+    }
+    return hr;
+}
+
 HRESULT candidate_owner(struct set_environment *env, const struct candidate *c,
                         struct provider **out, struct error *err)
 {
     *out = NULL;
-    HRESULT hr = S_OK;
-    for (size_t i = 0; i < providers_count(env->providers) && SUCCEEDED(hr) && !*out; i++) {
-        struct provider *p = providers_at(env->providers, i);
-        bool is_mine = true;
-        for (size_t l = 0; l < c->lun_count && SUCCEEDED(hr) && is_mine; l++) {
-            struct vss_lun_info info = {0};
-            hr = lun_info_copy(&c->luns[l].lun->identity.info, &info);
-            if (SUCCEEDED(hr)) {
-                hr = set_call_fill_in(p, c->luns[l].lun->url, &info, &is_mine, err);
-            }
-            lun_info_free(&info);
+    struct error first = {0}; /* of those that cannot tell */
+    for (size_t i = 0; i < providers_count(env->providers) && !*out; i++) {
+        struct error why = {0};
+        bool is_mine = false;
+        HRESULT hr = ask_owner(providers_at(env->providers, i), c, &is_mine, &why);
+        if (hr == E_OUTOFMEMORY) { /* it says nothing of the array */
+            return error_set(err, hr, "%s", error_text(&why));
         }
-        *out = SUCCEEDED(hr) && is_mine ? p : NULL;
+        if (FAILED(hr)) {
+            (void)error_set(&first, hr, "%s", error_text(&why));
+        } else if (is_mine) {
+            *out = providers_at(env->providers, i);
+        }
     }
-    return hr;
+    return *out || SUCCEEDED(first.code) ? S_OK
+                                         : error_set(err, first.code, "%s", error_text(&first));
 }

@@ -42,8 +42,9 @@ HRESULT candidate_read(struct set_environment *env, struct candidate *candidate,
  * E_INVALIDARG: no volume name; VSS_E_OBJECT_NOT_FOUND: portal, target, LUN, partition, device or
  * mount is not there; VSS_E_VOLUME_NOT_SUPPORTED: a LUN without an identity that is its alone, a
  * dynamic disk, the LUN of the state directory, a device that lies on no SCSI disk, a disk that no
- * configured portal shows; VSS_E_NESTED_VOLUME_LIMIT: a loop device on a file on a loop device.
- * *out is all-zero on failure. */
+ * configured portal shows; VSS_E_UNEXPECTED: neither does one show it, nor do all answer;
+ * VSS_E_NESTED_VOLUME_LIMIT: a loop device on a file on a loop device. *out is all-zero on failure.
+ */
 HRESULT candidate_find(struct set_environment *env, const char *volume, struct candidate *out,
                        struct error *err);
 void candidate_free(struct candidate *candidate);
@@ -63,7 +64,7 @@ HRESULT candidate_choose_provider(struct set_environment *env, const struct cand
                                   struct error *err);
 
 /* The array that has the volume: the first to say that all LUNs are its own (FillInLunInfo). *out
- * NULL: none has. What a provider answered. */
+ * NULL: none has. What a provider answered that failed, where no other has it. */
 HRESULT candidate_owner(struct set_environment *env, const struct candidate *candidate,
                         struct provider **out, struct error *err);
 

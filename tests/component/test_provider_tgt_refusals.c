@@ -294,6 +294,14 @@ static void kill_tgtd(void *user)
     assert_int_equal(waitid(P_PID, (id_t)f->lab->tgtd_pid, &info, WEXITED | WNOWAIT), 0);
 }
 
+/* Not asked is not answered: that a LUN is not ours is only said by who has looked. */
+static HRESULT whose_is(struct tgt_fixture *f, const struct vss_lun_info *info)
+{
+    const struct vss_luns_in in = {.struct_size = sizeof(in), .lun_count = 1, .luns = info};
+    struct vss_supported_out out = {.struct_size = sizeof(out)};
+    return plugin_host_call(&f->host, VSS_OP_FILL_IN_LUN_INFO, &in, &out);
+}
+
 static void stopped_tgtd_is_named(void **state)
 {
     (void)state;
@@ -306,12 +314,14 @@ static void stopped_tgtd_is_named(void **state)
     assert_int_equal(tgt_call(&f, VSS_OP_PRE_COMMIT_SNAPSHOTS), VSS_E_PROVIDER_VETO);
     assert_non_null(strstr(f.host.error, "is stopped"));
     assert_true(clock_monotonic_us() - begun_us > 10000000); /* the longest hold of another set */
+    assert_int_equal(whose_is(&f, &f.sources[0]), VSS_E_PROVIDER_VETO);
     assert_int_equal(kill(f.lab->tgtd_pid, SIGCONT), 0);
     tgt_call_ok(&f, VSS_OP_PRE_COMMIT_SNAPSHOTS);
     kill_tgtd(&f);
     assert_int_equal(tgt_call(&f, VSS_OP_COMMIT_SNAPSHOTS), VSS_E_PROVIDER_VETO);
     assert_non_null(strstr(f.host.error, "no tgtd runs"));
     assert_int_equal(is_supported(&f, &f.sources[0], 0, VSS_OP_ARE_LUNS_SUPPORTED), 0);
+    assert_int_equal(is_supported(&f, &f.sources[0], 0, VSS_OP_FILL_IN_LUN_INFO), 0);
     tgt_call_ok(&f, VSS_OP_ABORT_SNAPSHOTS); /* by what is remembered */
     assert_int_equal(tgt_count_files(&f), 0);
     tgt_fixture_down(&f);

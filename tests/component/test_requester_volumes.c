@@ -183,6 +183,23 @@ static void edit_config(const struct array *a, const char *sed_script)
     free(command);
 }
 
+/* Whether a volume is its: another array may say so, and only where none does nobody can tell. */
+static void an_array_that_cannot_be_asked_is_none_that_says_no(void **state)
+{
+    struct array *a = *state;
+    struct set_record set = {0};
+    array_create(a, VSS_CTX_NAS_ROLLBACK, 1, &set);
+    edit_config(a, "s,^\\[array .*,[array ahead]\\nprovider = fault/tgt\\nfault = "
+                   "FillInLunInfo:VSS_E_PROVIDER_VETO\\n\\n&,");
+    assert_snapshotted(a, a->urls[0], true);
+    edit_config(a, "s,^provider = tgt$,provider = fault/tgt\\nfault = "
+                   "FillInLunInfo:VSS_E_PROVIDER_VETO,");
+    assert_not_answered(a, a->urls[0], VSS_E_PROVIDER_VETO);
+    edit_config(a, "/^fault = /d");
+    edit_config(a, "s,fault/tgt,tgt,");
+    array_delete_set(a, &set);
+}
+
 /* What is asked within 10 s; no release where it goes on: that would wait for it. */
 static HRESULT soon_status(struct vss_backup_components *s, const char *volume)
 {
@@ -612,6 +629,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(is_volume_snapshotted, start, array_stop),
         cmocka_unit_test_setup_teardown(is_volume_snapshotted_refuses, start, array_stop),
+        cmocka_unit_test_setup_teardown(an_array_that_cannot_be_asked_is_none_that_says_no, start,
+                                        array_stop),
         cmocka_unit_test_setup_teardown(a_volume_is_reverted, start, array_stop),
         cmocka_unit_test_setup_teardown(a_revert_that_failed_past_its_wipe_has_ended, start,
                                         array_stop),

@@ -307,6 +307,19 @@ static void make_sysfs(struct array *a, const char *lun_of_sda, char *tree, size
     save_page83(lun_of_sda, line);
 }
 
+/* Beside it, sda as a block device by this number. */
+static void make_node(const char *tree, dev_t number, const char *path)
+{
+    char line[512];
+    (void)snprintf(line, sizeof(line),
+                   "ln -s ../../devices/sda \"$F/dev/block/%u:%u\"; mkdir -p \"$F/class/block\"; "
+                   "ln -s ../../devices/sda \"$F/class/block/sda\"; "
+                   "echo %u > \"$F/devices/sda/size\"; mknod '%s' b %u %u",
+                   major(number), minor(number), ARRAY_BYTES / 512, path, major(number),
+                   minor(number));
+    on_file(tree, line);
+}
+
 /* Where programs and plug-ins are, said before the mount namespace changes: in a changed root the
  * kernel then no longer tells a program where it is itself. */
 static void keep_helpers(void)
@@ -368,6 +381,64 @@ static void state_directory_on_the_set_is_refused(void **state)
     array_assert_nothing_left(a);
 }
 
+/* In a process of its own: what is said of the volume of disk sda, first by all portals, then with
+ * one that does not answer. */
+static void ask_of_hidden(struct array *a, const char *tree, const char *node)
+{
+    struct error err = {0};
+    struct error late = {0};
+    struct set_environment *env = NULL;
+    bool has_copies = false;
+    bool is_supported = false;
+    bool is_ready = unshare(CLONE_NEWNS) == 0 && mount(NULL, "/sys", NULL, MS_PRIVATE, NULL) == 0 &&
+                    mount(tree, "/sys", NULL, MS_BIND, NULL) == 0 &&
+                    SUCCEEDED(set_environment_open(a->config, a->state, &env, &err));
+    HRESULT hr = is_ready ? set_volume_has_copies(env, node, &has_copies, &err) : E_FAIL;
+    set_environment_close(env);
+    env = NULL;
+    FILE *file = fopen(a->config, "ae");
+    bool is_told =
+        SUCCEEDED(hr) && file && fputs("\n[portal silent]\naddress = 127.0.0.1:1\n", file) >= 0;
+    is_told = file && fclose(file) == 0 && is_told &&
+              SUCCEEDED(set_environment_open(a->config, a->state, &env, &err));
+    HRESULT late_hr = is_told ? set_volume_has_copies(env, node, &has_copies, &late) : S_OK;
+    HRESULT asked = is_told ? set_is_volume_supported(env, node, NULL, &is_supported, NULL) : S_OK;
+    set_environment_close(env);
+    bool is_right = SUCCEEDED(hr) && late_hr == VSS_E_UNEXPECTED && asked == VSS_E_UNEXPECTED &&
+                    strstr(late.text, "cannot be told");
+    if (!is_right) {
+        print_message("0x%08x: %s; then 0x%08x: %s, and 0x%08x\n", (unsigned)hr, err.text,
+                      (unsigned)late_hr, late.text, (unsigned)asked);
+    }
+    _exit(is_right ? 0 : 1);
+}
+
+/* A LUN of this host's may be behind a portal that is silent: nothing is said of it then. */
+static void a_volume_that_may_be_behind_a_silent_portal_is_not_told_of(void **state)
+{
+    struct array *a = *state;
+    char tree[128];
+    char node[128];
+    int status = 0;
+    if (geteuid() != 0) {
+        skip(); /* only root can show itself another /sys */
+    }
+    make_sysfs(a, a->urls[1], tree, sizeof(tree));
+    (void)snprintf(node, sizeof(node), "%s/disk", a->base);
+    make_node(tree, makedev(8, 0), node);
+    const char *const argv[] = {"--op", "delete", "--mode", "logicalunit", "--tid",
+                                "1",    "--lun",  "2",      NULL};
+    assert_ok(lab_tgtadm(a->lab, argv, NULL, NULL), NULL);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        keep_helpers();
+        ask_of_hidden(a, tree, node);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 #define array_test(name) cmocka_unit_test_setup_teardown(name, array_start, array_stop)
@@ -381,6 +452,7 @@ int main(void)
         array_test(copies_that_are_gone_are_not_imported),
         array_test(state_directory_on_the_set_is_refused),
         array_test(a_partition_that_is_being_overwritten_is_refused),
+        array_test(a_volume_that_may_be_behind_a_silent_portal_is_not_told_of),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -144,5 +144,5 @@ HRESULT tgt_fill_in_lun_info(void *self, const struct vss_call *call, const void
         hr = tgt_identity_find(&t, &view, i->luns, &lun);
     }
     o->is_supported = lun != NULL;
-    return hr == E_OUTOFMEMORY ? hr : S_OK;
+    return FAILED(hr) ? hr : S_OK; /* without a tgtd no LUN is its */
 }
