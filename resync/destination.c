@@ -300,31 +300,6 @@ HRESULT destination_check_guarded(struct recovery *r, struct recovery_disk *disk
                : hr;
 }
 
-static bool is_same_partition(const struct label_partition *a, const struct label_partition *b)
-{
-    return a->number == b->number && a->first_lba == b->first_lba && a->last_lba == b->last_lba &&
-           a->mbr_type == b->mbr_type && id_equal(&a->type_guid, &b->type_guid) &&
-           id_equal(&a->guid, &b->guid) && a->attributes == b->attributes;
-}
-
-static const VSS_ID *disk_guid(const struct label *label)
-{
-    return label->primary.is_valid ? &label->primary.disk_guid : &label->backup.disk_guid;
-}
-
-static bool is_same_label(const struct label *a, const struct label *b)
-{
-    if (!a || !b) {
-        return a == b;
-    }
-    bool is_same = a->kind == b->kind && a->mbr_signature == b->mbr_signature &&
-                   a->partition_count == b->partition_count && id_equal(disk_guid(a), disk_guid(b));
-    for (size_t i = 0; is_same && i < a->partition_count; i++) {
-        is_same = is_same_partition(&a->partitions[i], &b->partitions[i]);
-    }
-    return is_same;
-}
-
 HRESULT destination_refresh_label(struct recovery *r, struct recovery_disk *disk, struct error *err)
 {
     struct label *now = NULL;
@@ -332,7 +307,7 @@ HRESULT destination_refresh_label(struct recovery *r, struct recovery_disk *disk
     if (FAILED(hr)) {
         return hr;
     }
-    if (is_same_label(disk->label, now)) {
+    if (label_is_same(disk->label, now)) {
         label_free(now);
         return S_OK;
     }

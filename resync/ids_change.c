@@ -5,6 +5,7 @@
 #include "common/id.h"
 #include "common/log.h"
 #include "lun/label/disk_ids.h"
+#include "provider/set/claim.h"
 #include "provider/set/label_change.h"
 #include "registry/events.h"
 #include "registry/journal.h"
@@ -14,6 +15,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+/* Of its journal entry, one for each LUN. */
+#define LUN_STEP "lun"
 
 /* One LUN. */
 struct member {
@@ -296,6 +300,28 @@ static HRESULT remember_and_close(struct ids_change *change, const char *why,
     return store_end(store, hr, err);
 }
 
+/* It names its LUNs from the beginning: a set that is made of one meanwhile would have ids of
+ * before and a label of after. */
+static HRESULT open_entry(struct ids_change *change, const VSS_ID *change_id, const char *text,
+                          VSS_ID *out_entry_id, struct error *err)
+{
+    struct store *store = change->env->store;
+    HRESULT hr = store_begin(store, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    for (size_t i = 0; i < change->count && SUCCEEDED(hr); i++) {
+        hr = claim_check_destination(store, &change->members[i]->info, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = journal_open(store, JOURNAL_DISK_IDS, change_id, text, out_entry_id, err);
+    }
+    for (size_t i = 0; i < change->count && SUCCEEDED(hr); i++) {
+        hr = journal_step(store, out_entry_id, LUN_STEP, change->members[i]->key, NULL, 0, err);
+    }
+    return store_end(store, hr, err);
+}
+
 static HRESULT apply_locked(struct ids_change *change, const char *why, struct error *err)
 {
     VSS_ID change_id = id_new();
@@ -311,7 +337,7 @@ static HRESULT apply_locked(struct ids_change *change, const char *why, struct e
     char *text = text_printf("disk ids of %zu LUNs, first %s", change->transaction.count,
                              change->members[0]->lun->url);
     if (SUCCEEDED(hr)) {
-        hr = text ? journal_open(store, JOURNAL_DISK_IDS, &change_id, text, &entry_id, err)
+        hr = text ? open_entry(change, &change_id, text, &entry_id, err)
                   : error_set(err, E_OUTOFMEMORY, "out of memory changing disk ids");
     }
     free(text);

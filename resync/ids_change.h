@@ -43,8 +43,9 @@ HRESULT ids_change_check(struct ids_change *change, struct error *err);
 /* Checks again, reads the identity of each LUN in the session that writes, journals the old bytes,
  * writes, reads back, or puts every LUN back. why: for the history. VSS_E_CANNOT_REVERT_DISKID;
  * VSS_E_RESYNC_IN_PROGRESS where live LUNs are being overwritten on this machine; VSS_E_BAD_STATE
- * where a dead process left something; VSS_E_PROVIDER_VETO where an address has another LUN by now.
- * Where not even putting back succeeded the journal entry stays for `recover`. */
+ * where a dead process left something, or a set is being made of one; VSS_E_PROVIDER_VETO where an
+ * address has another LUN by now. Where not even putting back succeeded the journal entry stays for
+ * `recover`. */
 HRESULT ids_change_apply(struct ids_change *change, const char *why, struct error *err);
 
 #endif

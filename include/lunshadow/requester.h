@@ -236,11 +236,11 @@ HRESULT vss_backup_components_start_snapshot_set(struct vss_backup_components *s
  * (which tells writers what is in the set) and do_snapshot_set. Reads the LUN's identity and
  * label; nothing is written to it.
  * volume: iscsi://[user%secret@]host[:port]/target/lun, "#N" behind it for partition N; the
- * secret is used and not kept. Or, absolute, a block device or a mount point of this host: its
- * SCSI disks, through partitions, multipath, LVM, RAID and btrfs, are looked for on the configured
- * portals by their identity. What is a LUN or one partition of it is in the set under its address;
- * a volume of LVM or RAID under its device's name, and its LUNs are copied whole. A filesystem that
- * this host has mounted is flushed before the cut.
+ * secret is used, again by do_snapshot_set, and stored nowhere. Or, absolute, a block device or a
+ * mount point of this host: its SCSI disks, through partitions, multipath, LVM, RAID and btrfs, are
+ * looked for on the configured portals by their identity. What is a LUN or one partition of it is
+ * in the set under its address; a volume of LVM or RAID under its device's name, and its LUNs are
+ * copied whole. A filesystem that this host has mounted is flushed before the cut.
  * provider_id: NULL or the null id picks the first array that supports all LUNs of the volume, in
  * the order that admin.h states: registered providers first.
  * VSS_E_BAD_STATE; VSS_E_OBJECT_NOT_FOUND: portal, target, LUN, partition, device or mount is not
@@ -279,7 +279,8 @@ HRESULT vss_backup_components_prepare_for_backup(struct vss_backup_components *s
  * With TRANSPORTABLE the set's description goes into the document and the copies are not shown
  * to this host; without, they are imported here. Writers prepare, freeze, thaw and see the copies
  * on the way; one that fails leaves the set as it is for the others: ask gather_writer_status.
- * VSS_E_BAD_STATE. Through QueryStatus: VSS_E_TRANSACTION_FREEZE_TIMEOUT,
+ * VSS_E_BAD_STATE; through QueryStatus too: an original has another size, other partitions or other
+ * disk ids than when it was added, or somebody overwrites it; VSS_E_TRANSACTION_FREEZE_TIMEOUT,
  * VSS_E_TRANSACTION_THAW_TIMEOUT (a writer with "transactions = yes" did not freeze or thaw; not
  * with NOT_TRANSACTED in the context), VSS_E_INSUFFICIENT_STORAGE, VSS_E_HOLD_WRITES_TIMEOUT,
  * VSS_E_FLUSH_WRITES_TIMEOUT, VSS_E_PROVIDER_VETO, VSS_E_UNEXPECTED_PROVIDER_ERROR. On any failure,

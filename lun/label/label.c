@@ -310,6 +310,32 @@ HRESULT label_ids(const struct label *label, struct vss_disk_ids *out)
     return hr;
 }
 
+static bool is_same_partition(const struct label_partition *a, const struct label_partition *b)
+{
+    return a->number == b->number && a->first_lba == b->first_lba && a->last_lba == b->last_lba &&
+           a->mbr_type == b->mbr_type && id_equal(&a->type_guid, &b->type_guid) &&
+           id_equal(&a->guid, &b->guid) && a->attributes == b->attributes;
+}
+
+static const VSS_ID *disk_guid(const struct label *label)
+{
+    return label->primary.is_valid ? &label->primary.disk_guid : &label->backup.disk_guid;
+}
+
+bool label_is_same(const struct label *a, const struct label *b)
+{
+    if (!a || !b) {
+        return a == b;
+    }
+    bool is_same = a->kind == b->kind &&
+                   (a->kind == VSS_DISK_LABEL_NONE || a->mbr_signature == b->mbr_signature) &&
+                   a->partition_count == b->partition_count && id_equal(disk_guid(a), disk_guid(b));
+    for (size_t i = 0; is_same && i < a->partition_count; i++) {
+        is_same = is_same_partition(&a->partitions[i], &b->partitions[i]);
+    }
+    return is_same;
+}
+
 static uint32_t fresh_signature(uint32_t old)
 {
     uint32_t signature = 0;

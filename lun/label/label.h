@@ -85,6 +85,10 @@ HRESULT label_read(struct block_device *dev, enum label_depth depth, struct labe
                    struct error *err);
 void label_free(struct label *label); /* NULL is harmless */
 
+/* Do two labels, each as read, say the same of their disk: kind, ids, and every partition's place,
+ * type, ids and attributes? NULL is the same as NULL alone. */
+bool label_is_same(const struct label *a, const struct label *b);
+
 /* The ids of a label as read; freed by disk_ids_free(). */
 HRESULT label_ids(const struct label *label, struct vss_disk_ids *out);
 

@@ -94,15 +94,35 @@ static HRESULT check_snapshot_limit(const struct set_builder *b, const struct pr
     return hr;
 }
 
-static HRESULT append_lun(struct set_builder *b, const struct candidate_lun *c, struct provider *p,
+void set_builder_drop_originals(struct set_builder *b, size_t count)
+{
+    while (b->original_count > count) {
+        struct set_original *o = &b->originals[--b->original_count];
+        free(o->open_name);
+        label_free(o->label);
+    }
+}
+
+/* Room for one LUN more, in the record and beside it. */
+static HRESULT reserve_lun(struct set_builder *b, struct error *err)
+{
+    struct set_record *r = &b->record;
+    struct lun_mapping *luns = realloc(r->luns, (r->lun_count + 1) * sizeof(*luns));
+    r->luns = luns ? luns : r->luns;
+    struct set_original *originals = realloc(b->originals, (r->lun_count + 1) * sizeof(*originals));
+    b->originals = originals ? originals : b->originals;
+    return luns && originals ? S_OK : error_set(err, E_OUTOFMEMORY, "out of memory adding a LUN");
+}
+
+/* Takes the label and the name that it is opened by from the candidate. */
+static HRESULT append_lun(struct set_builder *b, struct candidate_lun *c, struct provider *p,
                           size_t *out, struct error *err)
 {
     struct set_record *r = &b->record;
-    struct lun_mapping *grown = realloc(r->luns, (r->lun_count + 1) * sizeof(*grown));
-    if (!grown) {
-        return error_set(err, E_OUTOFMEMORY, "out of memory adding a LUN");
+    HRESULT hr = reserve_lun(b, err);
+    if (FAILED(hr)) {
+        return hr;
     }
-    r->luns = grown;
     char id[ID_TEXT_BYTES];
     struct lun_mapping m = {
         .provider = text_copy(id_text(&provider_table(p)->provider_id, id)),
@@ -111,7 +131,7 @@ static HRESULT append_lun(struct set_builder *b, const struct candidate_lun *c, 
         .block_bytes = c->lun->block.block_bytes,
         .block_count = c->lun->block.block_count,
     };
-    HRESULT hr = m.provider && m.array && m.source_url ? S_OK : E_OUTOFMEMORY;
+    hr = m.provider && m.array && m.source_url ? S_OK : E_OUTOFMEMORY;
     if (SUCCEEDED(hr)) {
         hr = lun_info_copy(&c->lun->identity.info, &m.source);
     }
@@ -124,6 +144,9 @@ static HRESULT append_lun(struct set_builder *b, const struct candidate_lun *c, 
     }
     m.source.disk_signature = disk_ids_signature(&m.source_ids);
     *out = r->lun_count;
+    b->originals[b->original_count++] = (struct set_original){c->open_name, c->label};
+    c->open_name = NULL;
+    c->label = NULL;
     r->luns[r->lun_count++] = m;
     return S_OK;
 }
@@ -241,11 +264,13 @@ static HRESULT check_admission(struct set_builder *b, const struct candidate *c,
     return hr;
 }
 
-static void drop_luns(struct set_record *r, size_t count)
+static void drop_luns(struct set_builder *b, size_t count)
 {
+    struct set_record *r = &b->record;
     while (r->lun_count > count) {
         lun_mapping_free(&r->luns[--r->lun_count]);
     }
+    set_builder_drop_originals(b, count);
 }
 
 /* Room first: once the provider has the volume, nothing may fail. */
@@ -261,7 +286,7 @@ static HRESULT reserve_mount_point(struct set_builder *b, struct error *err)
 }
 
 /* The volume into the record, and to the provider. On failure the record is as before. */
-static HRESULT enter(struct set_builder *b, const struct candidate *c, size_t *lun_indexes,
+static HRESULT enter(struct set_builder *b, struct candidate *c, size_t *lun_indexes,
                      VSS_ID *out_id, struct error *err)
 {
     size_t luns_before = b->record.lun_count;
@@ -282,7 +307,7 @@ static HRESULT enter(struct set_builder *b, const struct candidate *c, size_t *l
         }
     }
     if (FAILED(hr)) {
-        drop_luns(&b->record, luns_before);
+        drop_luns(b, luns_before);
         return hr;
     }
     *out_id = id;

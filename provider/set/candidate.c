@@ -16,6 +16,7 @@
 
 static void free_lun(struct candidate_lun *c)
 {
+    free(c->open_name);
     disk_ids_free(&c->ids);
     label_free(c->label);
     lun_close(c->lun);
@@ -116,8 +117,9 @@ static HRESULT add_lun(struct set_environment *env, struct candidate *candidate,
     }
     candidate->luns = grown;
     struct candidate_lun *c = &candidate->luns[candidate->lun_count++];
-    *c = (struct candidate_lun){.partition = partition};
-    HRESULT hr = lun_open(url, &env->lun, true, &c->lun, err);
+    *c = (struct candidate_lun){.partition = partition, .open_name = text_copy(url)};
+    HRESULT hr = c->open_name ? lun_open(url, &env->lun, true, &c->lun, err)
+                              : error_set(err, E_OUTOFMEMORY, "out of memory resolving a volume");
     if (SUCCEEDED(hr)) {
         hr = check_identity(c, err);
     }

@@ -8,6 +8,7 @@
 
 /* A volume as found: its LUNs, and what is known of them before any provider is asked. */
 struct candidate_lun {
+    char *open_name; /* with a URL's secret: never shown */
     struct lun *lun; /* open for reading */
     struct label *label;
     struct vss_disk_ids ids;

@@ -65,6 +65,12 @@ static HRESULT check_source(const struct journal_entry *entry, const struct vss_
                                                              : S_OK;
 }
 
+/* Its content, or the ids of its label. */
+static bool overwrites(const struct journal_entry *entry)
+{
+    return entry->operation == JOURNAL_RESYNC || entry->operation == JOURNAL_DISK_IDS;
+}
+
 HRESULT claim_check_sources(struct store *store, const struct set_record *set, struct error *err)
 {
     struct journal_entry *entries = NULL;
@@ -72,9 +78,8 @@ HRESULT claim_check_sources(struct store *store, const struct set_record *set, s
     HRESULT hr = journal_load_open(store, false, &entries, &count, err);
     for (size_t i = 0; i < count && SUCCEEDED(hr); i++) {
         for (size_t l = 0; l < set->lun_count && SUCCEEDED(hr); l++) {
-            hr = entries[i].operation == JOURNAL_RESYNC
-                     ? check_source(&entries[i], &set->luns[l].source, err)
-                     : S_OK;
+            hr = overwrites(&entries[i]) ? check_source(&entries[i], &set->luns[l].source, err)
+                                         : S_OK;
         }
     }
     journal_free_all(entries, count);

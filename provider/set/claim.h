@@ -24,10 +24,11 @@ bool claim_speaks_of(const struct journal_entry *entry, const VSS_ID *set_id);
 HRESULT claim_check(struct store *store, enum journal_operation operation, const VSS_ID *set_id,
                     struct error *err);
 
-/* A set's originals and a resync's destinations exclude each other. Both within a transaction of
- * the caller's that opens the entry of the other one; VSS_E_BAD_STATE names who is at work.
- * claim_check_sources(): no open resync is onto an original of the set. claim_check_destination():
- * no set in creation has this LUN as an original. */
+/* A set's originals exclude a resync's destinations and LUNs whose disk ids are changed; the entry
+ * of either names them in a step each, from its beginning. Both within a transaction of the
+ * caller's that opens the entry of the other one; VSS_E_BAD_STATE names who is at work.
+ * claim_check_sources(): no open resync or change of disk ids is onto an original of the set.
+ * claim_check_destination(): no set in creation has this LUN as an original. */
 HRESULT claim_check_sources(struct store *store, const struct set_record *set, struct error *err);
 HRESULT claim_check_destination(struct store *store, const struct vss_lun_info *info,
                                 struct error *err);

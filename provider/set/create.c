@@ -98,6 +98,8 @@ void set_builder_free(struct set_builder *b)
     if (!b) {
         return;
     }
+    set_builder_drop_originals(b, 0);
+    free(b->originals);
     /* Before EndPrepare a provider holds nothing for a set: the next set id tells it to forget. */
     set_record_free(&b->record);
     for (size_t i = 0; i < b->mount_point_count; i++) {
@@ -153,6 +155,45 @@ static HRESULT announce(struct set_builder *b, struct error *err)
     return hr;
 }
 
+static HRESULT check_original(const struct set_builder *b, size_t index, struct error *err)
+{
+    const struct lun_mapping *m = &b->record.luns[index];
+    const struct set_original *was = &b->originals[index];
+    struct lun *lun = NULL;
+    struct label *now = NULL;
+    HRESULT hr = lun_open(was->open_name, &b->env->lun, true, &lun, err);
+    if (SUCCEEDED(hr)) {
+        hr = lun_read_label(lun, &b->env->lun, &now, err);
+    }
+    bool is_same = SUCCEEDED(hr) && lun_info_compare(&m->source, &lun->identity.info) == LUN_SAME &&
+                   lun->block.block_bytes == m->block_bytes &&
+                   lun->block.block_count == m->block_count && label_is_same(was->label, now);
+    label_free(now);
+    lun_close(lun);
+    if (FAILED(hr)) {
+        error_prefix(err, "%s, read again for the set", m->source_url);
+        return hr;
+    }
+    return is_same ? S_OK
+                   : error_set(err, VSS_E_BAD_STATE,
+                               "%s has another size, other partitions or other disk ids than when "
+                               "it was added to the set; begin a new set",
+                               m->source_url);
+}
+
+/* What the record says of the originals was read when they were added. Since then a resync or a
+ * change of disk ids may have come and gone; from here on none begins. */
+static HRESULT check_originals(struct set_builder *b, struct error *err)
+{
+    HRESULT hr = S_OK;
+    /* What an operation of ours is about to overwrite it keeps others from. */
+    for (size_t i = 0; !b->is_beside && i < b->original_count && SUCCEEDED(hr); i++) {
+        hr = check_original(b, i, err);
+    }
+    set_builder_drop_originals(b, 0);
+    return hr;
+}
+
 static HRESULT journal_intent(struct set_builder *b, const char *step, struct error *err)
 {
     return journal_step(b->env->store, &b->journal_id, step, NULL, NULL, 0, err);
@@ -163,6 +204,9 @@ static HRESULT prepare(struct set_builder *b, struct error *err)
     HRESULT hr = announce(b, err);
     if (SUCCEEDED(hr)) {
         hr = set_call(b->provider, VSS_OP_END_PREPARE_SNAPSHOTS, &b->record, NULL, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = check_originals(b, err);
     }
     if (SUCCEEDED(hr)) {
         set_status(&b->record, VSS_SS_PREPARED);

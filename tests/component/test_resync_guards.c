@@ -3,11 +3,14 @@
  * broken, labels and content that change, a set that is made of them. */
 #include "component/callback_fixture.h"
 
+#include "common/id.h"
 #include "common/log.h"
 #include "common/process.h"
 #include "lun/label/edges.h"
 #include "lun/scsi.h"
 #include "provider/set/set.h"
+#include "registry/journal.h"
+#include "resync/ids_change.h"
 #include "resync/recover.h"
 
 #include <setjmp.h>
@@ -371,12 +374,12 @@ static void a_label_that_changed_until_the_fence_ends_it(void **state)
     array_delete_set(a, &set);
 }
 
-/* Another host takes a partition away while a set is made. */
-static HRESULT repartition_then_prepare(void *self, const struct vss_call *call, const void *in,
-                                        void *out)
+/* Another host takes a partition away right before a set is cut. */
+static HRESULT repartition_then_cut(void *self, const struct vss_call *call, const void *in,
+                                    void *out)
 {
     drop_partition(running, 3);
-    return real[VSS_OP_END_PREPARE_SNAPSHOTS](self, call, in, out);
+    return real[VSS_OP_PRE_COMMIT_SNAPSHOTS](self, call, in, out);
 }
 
 /* Its partitions are not those that were read when it was added to the set. */
@@ -385,9 +388,9 @@ static void a_copy_of_other_partitions_is_recovered(void **state)
     struct array *a = *state;
     struct error err = {0};
     struct set_record set;
-    replace(a, VSS_OP_END_PREPARE_SNAPSHOTS, repartition_then_prepare);
+    replace(a, VSS_OP_PRE_COMMIT_SNAPSHOTS, repartition_then_cut);
     array_create(a, TRANSPORTABLE, 2, &set);
-    restore(a, VSS_OP_END_PREPARE_SNAPSHOTS);
+    restore(a, VSS_OP_PRE_COMMIT_SNAPSHOTS);
     uint64_t digest = array_digest(a->files[1]);
     for (int i = 0; i < 2; i++) { /* as the array made it, and with the ids of an imported copy */
         array_fill(a, 1, 4u << 20, 1u << 20, 0x56);
@@ -484,6 +487,103 @@ static void a_set_and_a_resync_keep_out_of_each_other(void **state)
     set_builder_free(late);
     set_environment_close(second);
     array_delete_set(a, &old);
+}
+
+/* Fresh ids for a LUN, as `lunshadow ids` gives them. */
+static HRESULT change_ids(struct set_environment *env, const char *url, struct error *err)
+{
+    struct ids_change *change = NULL;
+    struct vss_disk_ids wanted = {0};
+    HRESULT hr = ids_change_new(env, &change, err);
+    if (SUCCEEDED(hr)) {
+        hr = ids_change_add(change, url, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = label_fresh_ids(&ids_change_get(change, 0)->current, 0, 0, &wanted);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = ids_change_stage(change, 0, &wanted, false, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = ids_change_apply(change, "of a test", err);
+    }
+    disk_ids_free(&wanted);
+    ids_change_free(change);
+    return hr;
+}
+
+static HRESULT change_ids_meanwhile(void *self, const struct vss_call *call, const void *in,
+                                    void *out)
+{
+    second_hr = change_ids(second, running->urls[1], &second_err);
+    return real[VSS_OP_END_PREPARE_SNAPSHOTS](self, call, in, out);
+}
+
+static void begin_late(struct array *a, size_t which)
+{
+    struct error err = {0};
+    VSS_ID id;
+    assert_ok(set_start(a->env, TRANSPORTABLE, &late, &id, &err), &err);
+    assert_ok(set_add_volume(late, a->urls[which], NULL, &id, &err), &err);
+}
+
+static void refuse_late(struct array *a, const char *words)
+{
+    struct error err = {0};
+    struct set_record set = {0};
+    assert_refused(set_commit(late, NULL, &set, &err), VSS_E_BAD_STATE, &err, words);
+    set_builder_free(late);
+    array_assert_nothing_left(a);
+}
+
+/* Between being added and being cut: what the set would say of its original is not true any more.
+ */
+static void an_original_is_what_it_was_when_it_was_added(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    running = a;
+    begin_late(a, 1);
+    assert_ok(change_ids(a->env, a->urls[1], &err), &err);
+    refuse_late(a, "other disk ids");
+    begin_late(a, 1);
+    drop_partition(a, 3);
+    refuse_late(a, "other partitions");
+    begin_late(a, 0); /* what is no label may change at any time */
+    array_fill(a, 0, 600u << 10, 4096, 0xd7);
+    struct set_record set = {0};
+    assert_ok(set_commit(late, NULL, &set, &err), &err);
+    set_builder_free(late);
+    array_delete_set(a, &set);
+}
+
+static void a_set_and_a_change_of_ids_keep_out_of_each_other(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    VSS_ID change_id = id_new();
+    VSS_ID entry_id;
+    char key[LUN_KEY_BYTES];
+    error_clear(&second_err);
+    assert_ok(set_environment_open(a->config, a->state, &second, &err), &err);
+    replace(a, VSS_OP_END_PREPARE_SNAPSHOTS, change_ids_meanwhile);
+    array_create(a, TRANSPORTABLE, 2, &set);
+    restore(a, VSS_OP_END_PREPARE_SNAPSHOTS);
+    assert_refused(second_hr, VSS_E_BAD_STATE, &second_err, "has not ended its create");
+    (void)lun_info_key(&set.luns[0].source, key);
+    array_delete_set(a, &set);
+    begin_late(a, 0);
+    struct store *store = second->store;
+    assert_ok(journal_open(store, JOURNAL_DISK_IDS, &change_id, "ids", &entry_id, &err), &err);
+    assert_ok(journal_step(store, &entry_id, "lun", key, NULL, 0, &err), &err);
+    struct set_record none = {0};
+    assert_refused(set_commit(late, NULL, &none, &err), VSS_E_BAD_STATE, &err,
+                   "has not ended its disk-ids");
+    set_builder_free(late);
+    assert_ok(journal_close(store, &entry_id, &err), &err);
+    set_environment_close(second);
+    array_assert_nothing_left(a);
 }
 
 /* ---- a session that ends -----------------------------------------------------------------------
@@ -607,6 +707,8 @@ int main(void)
         array_test(a_copy_of_other_partitions_is_recovered),
         array_test(a_part_of_what_was_left_alone_is_recovered),
         array_test(a_set_and_a_resync_keep_out_of_each_other),
+        array_test(an_original_is_what_it_was_when_it_was_added),
+        array_test(a_set_and_a_change_of_ids_keep_out_of_each_other),
         array_test(a_lun_goes_on_in_a_new_session_where_it_is_the_same),
         array_test(a_volume_is_added_beside_a_resync_that_begins),
         array_test(a_destination_is_added_beside_a_resync_that_begins),
