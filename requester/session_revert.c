@@ -229,6 +229,9 @@ static HRESULT prepare(struct revert *revert, const struct copy_wish *copy,
         hr = recovery_check_but_mounts(revert->recovery, 0, err);
     }
     if (SUCCEEDED(hr)) {
+        hr = recovery_check_claims(revert->recovery, err);
+    }
+    if (SUCCEEDED(hr)) {
         hr = lock_volume(revert, snapshot_id, force_dismount, err);
     }
     if (SUCCEEDED(hr)) {

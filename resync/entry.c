@@ -56,8 +56,7 @@ static bool has_copy(const struct set_record *set, const struct lun_mapping *wan
     return false;
 }
 
-/* The copies are still there, and nobody is at work on them or on what they go over. */
-static HRESULT check_set(const struct recovery *r, struct error *err)
+HRESULT recovery_check_claims(const struct recovery *r, struct error *err)
 {
     struct set_record now = {0};
     HRESULT hr = claim_check(r->env->store, JOURNAL_RESYNC, &r->set->set_id, err);
@@ -134,7 +133,7 @@ HRESULT entry_open(struct recovery *r, uint32_t flags, struct error *err)
         free(text);
         return hr;
     }
-    hr = check_set(r, err);
+    hr = recovery_check_claims(r, err);
     if (SUCCEEDED(hr)) {
         hr = journal_open(store, JOURNAL_RESYNC, &r->resync_id, text, &r->journal_id, err);
     }

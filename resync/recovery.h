@@ -98,6 +98,9 @@ HRESULT undo_expire(struct set_environment *env, int32_t *out_deleted, struct er
 HRESULT recovery_check(struct recovery *recovery, uint32_t flags, struct error *err);
 /* The same of destinations that are still in use on this host. */
 HRESULT recovery_check_but_mounts(struct recovery *recovery, uint32_t flags, struct error *err);
+/* Nobody is at work on the set or makes one of a destination, and the copies are still in the
+ * registry: what recovery_run() finds when it opens its journal entry. VSS_E_BAD_STATE says who. */
+HRESULT recovery_check_claims(const struct recovery *recovery, struct error *err);
 
 /* Has an earlier resync, which did not end, begun to overwrite a destination that was added? True
  * also where that cannot be told. */

@@ -29,6 +29,7 @@
 #include "lun/host/flush.h"
 #include "lun/host/loop.h"
 #include "provider/set/expose.h"
+#include "registry/journal.h"
 #include "resync/recovery.h"
 
 /* Partition 2 of the GPT LUN, mounted at base/vol. */
@@ -452,6 +453,26 @@ static void a_revert_that_is_refused_unmounts_nothing(void **state)
     free(file);
 }
 
+/* Nor for one onto which somebody is at work, or whose copy somebody has: an entry of theirs says
+ * so. */
+static void a_revert_beside_an_import_unmounts_nothing(void **state)
+{
+    struct mounted *m = *state;
+    struct error err = {0};
+    struct set_record set = {0};
+    struct store *store = m->array->env->store;
+    int32_t deleted = 0;
+    VSS_ID entry_id;
+    make_set(m, m->array->urls[1], &set);
+    assert_ok(journal_open(store, JOURNAL_IMPORT, &set.set_id, "import", &entry_id, &err), &err);
+    assert_revert_refused(m, &set.snapshots[0].snapshot_id, E_FAIL, "has not ended its import");
+    SHELL("mountpoint -q '%s'", m->mount_point);
+    assert_ok(journal_close(store, &entry_id, &err), &err);
+    assert_ok(set_delete(m->array->env, &set.set_id, VSS_OBJECT_SNAPSHOT_SET, &deleted, NULL, &err),
+              &err);
+    set_record_free(&set);
+}
+
 /* ---- several LUNs ---- */
 
 #define PAIR_BYTES (256u << 20)
@@ -644,6 +665,7 @@ int main(void)
         TEST(a_mounted_destination_is_refused),
         TEST(a_destination_that_is_mounted_elsewhere_is_refused),
         TEST(a_revert_that_is_refused_unmounts_nothing),
+        TEST(a_revert_beside_an_import_unmounts_nothing),
         TEST(a_writer_blocks_a_revert),
         TEST(a_volume_over_two_luns),
     };
