@@ -18,10 +18,10 @@
 
 #define POLL_MS   100u
 #define RESULT_MS 5000u /* between the end of a resync's entry and that of its row */
-#define ENDING_MS 1000u /* between that of its row and that of its thread */
 
 /* A revert that this session began. Belongs to its thread until that ended. */
 struct revert {
+    VSS_ID resync_id; /* null until its entry was seen; the caller's, not the thread's */
     struct set_environment *env;
     struct set_record set;
     struct recovery *recovery;
@@ -62,6 +62,23 @@ static HRESULT find_entry(struct store *store, const char *lun_key, const VSS_ID
     }
     journal_free_all(entries, count);
     return FAILED(hr) ? hr : is_found ? S_OK : S_FALSE;
+}
+
+/* How it ended; VSS_S_ASYNC_PENDING where it has no row that says so yet. */
+static HRESULT load_result(struct store *store, const VSS_ID *resync_id, HRESULT *out,
+                           struct error *err)
+{
+    struct recovery_record *all = NULL;
+    size_t count = 0;
+    *out = VSS_S_ASYNC_PENDING;
+    HRESULT hr = recoveries_load_all(store, &all, &count, err);
+    for (size_t i = 0; i < count; i++) {
+        if (id_equal(&all[i].resync_id, resync_id)) {
+            *out = all[i].result;
+        }
+    }
+    recoveries_free_all(all, count);
+    return hr;
 }
 
 /* ---- beginning ------------------------------------------------------------------------------- */
@@ -185,7 +202,7 @@ static HRESULT start_revert(struct revert *revert, struct error *err)
 
 /* Until whoever asks can see it: its entry, which is not the earlier one, is in the journal, or it
  * ended before. It is under way, so that a look that fails is no failure of it. */
-static HRESULT wait_for_entry(struct vss_backup_components *session, const struct revert *revert,
+static HRESULT wait_for_entry(struct vss_backup_components *session, struct revert *revert,
                               const char *lun_key, const VSS_ID *earlier_id)
 {
     HRESULT status = VSS_S_ASYNC_PENDING;
@@ -198,6 +215,7 @@ static HRESULT wait_for_entry(struct vss_backup_components *session, const struc
         is_seen = find_entry(session->env->store, lun_key, &id_null, &resync_id, &is_dead, NULL) ==
                       S_OK &&
                   !id_equal(&resync_id, earlier_id);
+        revert->resync_id = is_seen ? resync_id : id_null;
     }
     return FAILED(status) ? error_set(&session->err, translate(status, NULL), "%s",
                                       vss_async_error_text(revert->async))
@@ -272,21 +290,33 @@ static HRESULT begin_revert(struct vss_backup_components *session, const VSS_ID 
     return wait_for_entry(session, revert, key, &earlier_id);
 }
 
+/* One whose row says how it ended has ended, whatever its thread has still to put away. */
+static bool goes_on(struct vss_backup_components *session)
+{
+    HRESULT status = S_OK;
+    HRESULT result = VSS_S_ASYNC_PENDING;
+    struct revert *revert = session->revert;
+    (void)vss_async_query_status(revert->async, &status);
+    if (status != VSS_S_ASYNC_PENDING) {
+        return false;
+    }
+    (void)load_result(session->env->store, &revert->resync_id, &result, NULL);
+    if (result != VSS_S_ASYNC_PENDING) {
+        (void)vss_async_wait(revert->async, VSS_INFINITE);
+    }
+    return result == VSS_S_ASYNC_PENDING;
+}
+
 HRESULT vss_backup_components_revert_to_snapshot(struct vss_backup_components *session,
                                                  const VSS_ID *snapshot_id, bool force_dismount)
 {
-    HRESULT status = S_OK;
     HRESULT hr = session_begin(session, METHOD_REVERT_TO_SNAPSHOT);
     if (FAILED(hr)) {
         return hr;
     }
-    if (session->revert) {
-        (void)vss_async_wait(session->revert->async, ENDING_MS);
-        (void)vss_async_query_status(session->revert->async, &status);
-    }
     if (!snapshot_id) {
         hr = session_null_argument(session, "snapshot_id");
-    } else if (status == VSS_S_ASYNC_PENDING) {
+    } else if (session->revert && goes_on(session)) {
         hr = error_set(&session->err, VSS_E_REVERT_IN_PROGRESS,
                        "this session reverts a volume already; ask QueryRevertStatus");
     } else {
@@ -297,23 +327,6 @@ HRESULT vss_backup_components_revert_to_snapshot(struct vss_backup_components *s
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */
-
-/* How it ended; VSS_S_ASYNC_PENDING where it has no row that says so yet. */
-static HRESULT load_result(struct store *store, const VSS_ID *resync_id, HRESULT *out,
-                           struct error *err)
-{
-    struct recovery_record *all = NULL;
-    size_t count = 0;
-    *out = VSS_S_ASYNC_PENDING;
-    HRESULT hr = recoveries_load_all(store, &all, &count, err);
-    for (size_t i = 0; i < count; i++) {
-        if (id_equal(&all[i].resync_id, resync_id)) {
-            *out = all[i].result;
-        }
-    }
-    recoveries_free_all(all, count);
-    return hr;
-}
 
 static HRESULT tell_result(HRESULT result, struct error *err)
 {
@@ -371,7 +384,7 @@ static HRESULT look(struct vss_backup_components *session, VSS_ID *resync_id, st
 /* A revert cannot be cancelled; watching it can. */
 static HRESULT watch(struct vss_backup_components *session, struct error *err)
 {
-    VSS_ID resync_id = id_null;
+    VSS_ID resync_id = session->argument_id;
     HRESULT hr = look(session, &resync_id, err);
     while (hr == S_FALSE) {
         if (atomic_load(&session->env->cancelled)) {
@@ -433,6 +446,15 @@ static HRESULT find_volume(struct vss_backup_components *session, const char *vo
     return hr;
 }
 
+/* Seen before the caller goes on: one that ends before its watching begins would pass for none. */
+static HRESULT see_revert(struct vss_backup_components *session)
+{
+    bool is_dead = false;
+    session->argument_id = id_null;
+    return find_entry(session->env->store, session->argument_key, &id_null, &session->argument_id,
+                      &is_dead, &session->err);
+}
+
 HRESULT vss_backup_components_query_revert_status(struct vss_backup_components *session,
                                                   const char *volume, struct vss_async **out)
 {
@@ -448,6 +470,9 @@ HRESULT vss_backup_components_query_revert_status(struct vss_backup_components *
         return session_end(session, METHOD_QUERY_REVERT_STATUS, E_POINTER);
     }
     hr = find_volume(session, volume);
+    if (SUCCEEDED(hr)) {
+        hr = see_revert(session);
+    }
     return SUCCEEDED(hr) ? session_run(session, METHOD_QUERY_REVERT_STATUS, watch, out)
                          : session_end(session, METHOD_QUERY_REVERT_STATUS, hr);
 }

@@ -301,7 +301,7 @@ static void open_entry(struct array *a, const struct set_record *set, VSS_ID *ou
     assert_ok(journal_step(a->env->store, out_entry_id, "ids-before", key, NULL, 0, &err), &err);
 }
 
-/* Its watching has begun. */
+/* It goes on while it is asked for. */
 static struct vss_backup_components *watch_entry(struct array *a, struct set_record *set,
                                                  VSS_ID *out_entry_id, struct vss_async **out)
 {
@@ -309,7 +309,6 @@ static struct vss_backup_components *watch_entry(struct array *a, struct set_rec
     struct vss_backup_components *s = open_for_backup(a);
     open_entry(a, set, out_entry_id);
     must(s, vss_backup_components_query_revert_status(s, a->urls[0], out));
-    (void)vss_async_wait(*out, 500);
     return s;
 }
 
