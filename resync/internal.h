@@ -67,8 +67,10 @@ struct recovery {
     bool is_done;     /* all are what they shall be, and the journal says so */
     bool is_verbatim; /* destinations get the copy's content as it is, labels too: an undo */
     enum recovery_undo undo;
-    VSS_ID takes_over; /* the journal entry that this one is about to end; null: none */
-    VSS_ID safety_id;  /* the safety copy that this resync itself took; null: none */
+    VSS_ID takes_over;          /* the journal entry that this one is about to end; null: none */
+    struct set_builder *safety; /* the set that shall be the safety copy, not yet taken */
+    VSS_ID safety_planned;      /* its id */
+    VSS_ID safety_id;           /* the safety copy that this resync itself took; null: none */
     char *undo_note;
     char *method;
     struct journal_entry

@@ -7,6 +7,7 @@
 #include "provider/set/claim.h"
 #include "provider/set/import.h"
 #include "resync/copy.h"
+#include "resync/undo.h"
 #include "resync/unfinished.h"
 
 #include <stdlib.h>
@@ -49,6 +50,7 @@ void recovery_free(struct recovery *r)
     free(r->method);
     free(r->undo_note);
     unfinished_free(r);
+    undo_release(r);
     lock_release(r->lock);
     free(r);
 }

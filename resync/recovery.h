@@ -27,7 +27,8 @@ HRESULT recovery_add(struct recovery *recovery, const VSS_ID *snapshot_id, const
 /* Whether recovery_run() copies the destinations before it overwrites them, so that undo_run() can
  * put them back. WHERE_CHEAP: where the array's copies share blocks with their originals; should
  * that fail, the resync goes on, and its results say so. REQUIRED: or it fails before anything is
- * written. */
+ * written. Either waits for a set that is being created on this machine, and fails
+ * (VSS_E_BAD_STATE) where it waits in vain. */
 enum recovery_undo { UNDO_NONE, UNDO_WHERE_CHEAP, UNDO_REQUIRED };
 void recovery_set_undo(struct recovery *recovery, enum recovery_undo undo); /* UNDO_NONE at first */
 

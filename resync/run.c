@@ -453,6 +453,20 @@ HRESULT recovery_check_but_mounts(struct recovery *r, uint32_t flags, struct err
     return hr;
 }
 
+/* Waiting for it may have taken minutes: all is looked at again then. */
+static HRESULT reserve_undo(struct recovery *r, uint32_t flags, struct error *err)
+{
+    HRESULT hr = undo_reserve(r, err);
+    if (hr != S_FALSE) {
+        return hr;
+    }
+    hr = S_OK;
+    for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
+        hr = destination_reopen(r, &r->disks[i], err);
+    }
+    return SUCCEEDED(hr) ? check_and_plan(r, flags, err) : hr;
+}
+
 HRESULT recovery_run(struct recovery *r, uint32_t flags, struct error *err)
 {
     HRESULT hr = check_call(r, flags, err);
@@ -463,9 +477,13 @@ HRESULT recovery_run(struct recovery *r, uint32_t flags, struct error *err)
         return recovery_preview(r, err);
     }
     if (SUCCEEDED(hr)) {
+        hr = reserve_undo(r, flags, err);
+    }
+    if (SUCCEEDED(hr)) {
         hr = entry_open(r, flags, err);
     }
     if (FAILED(hr)) {
+        undo_release(r);
         if (r->member_count > 0 && !r->was_run) {
             (void)results_keep(r, hr);
         }
@@ -474,7 +492,9 @@ HRESULT recovery_run(struct recovery *r, uint32_t flags, struct error *err)
     r->was_run = true;
     int64_t started = clock_filetime();
     results_record(r, flags, started, VSS_S_ASYNC_PENDING);
-    hr = conclude(r, overwrite(r, err), err);
+    hr = overwrite(r, err);
+    undo_release(r);
+    hr = conclude(r, hr, err);
     lock_release(r->lock);
     r->lock = NULL; /* before the row: who reads there that it ended may begin the next */
     results_record(r, flags, started, hr);

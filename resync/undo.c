@@ -15,10 +15,13 @@
 #define MIB           (1ull << 20)
 #define HOUR_FILETIME (3600 * 10000000ll)
 #define AGE_HOURS_MAX 87600 /* ten years */
+#define WAIT_S_MAX    86400
+#define WAIT_PAUSE_MS 200
 
 struct limits {
     uint64_t age_hours; /* 0: kept until they are deleted */
     uint64_t mib;       /* of all destinations that have one; 0: no limit */
+    uint64_t wait_s;    /* for a set that somebody else creates */
 };
 
 static HRESULT read_limits(const struct config *config, struct limits *out, struct error *err)
@@ -26,8 +29,12 @@ static HRESULT read_limits(const struct config *config, struct limits *out, stru
     const struct config_section *section = config_find(config, "limits", "");
     HRESULT hr =
         config_number(section, "undo_max_age_hours", 0, AGE_HOURS_MAX, 168, &out->age_hours, err);
-    return SUCCEEDED(hr) ? config_number(section, "undo_max_mib", 0, UINT32_MAX, 0, &out->mib, err)
-                         : hr;
+    if (SUCCEEDED(hr)) {
+        hr = config_number(section, "undo_max_mib", 0, UINT32_MAX, 0, &out->mib, err);
+    }
+    return SUCCEEDED(hr)
+               ? config_number(section, "undo_wait_s", 0, WAIT_S_MAX, 300, &out->wait_s, err)
+               : hr;
 }
 
 /* ---- what there is --------------------------------------------------------------------------- */
@@ -217,21 +224,28 @@ static HRESULT make(struct recovery *r, struct set_builder *builder, struct erro
     return hr;
 }
 
+static bool is_cheap(const struct recovery *r)
+{
+    return provider_capabilities(r->provider)->differential == VSS_CAPABILITY_NATIVE;
+}
+
+static HRESULT start(struct recovery *r, struct error *err)
+{
+    uint32_t context = (uint32_t)VSS_CTX_APP_ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE;
+    context |= is_cheap(r) ? (uint32_t)VSS_VOLSNAP_ATTR_DIFFERENTIAL : 0u;
+    return set_start_beside(r->env, context, &r->safety, &r->safety_planned, err);
+}
+
 static HRESULT take(struct recovery *r, VSS_ID *out_set_id, struct error *err)
 {
-    struct set_builder *builder = NULL;
-    uint32_t context = (uint32_t)VSS_CTX_APP_ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE;
-    if (provider_capabilities(r->provider)->differential == VSS_CAPABILITY_NATIVE) {
-        context |= VSS_VOLSNAP_ATTR_DIFFERENTIAL;
-    }
-    HRESULT hr = set_start_beside(r->env, context, &builder, out_set_id, err);
+    HRESULT hr = r->safety ? S_OK : start(r, err);
+    *out_set_id = r->safety_planned;
     if (SUCCEEDED(hr)) {
         hr = journal_set(r, out_set_id, err);
     }
     if (SUCCEEDED(hr)) {
-        hr = make(r, builder, err);
+        hr = make(r, r->safety, err);
     }
-    set_builder_free(builder);
     return hr;
 }
 
@@ -285,15 +299,24 @@ static bool is_half_made(struct recovery *r, const VSS_ID *set_id)
     return found;
 }
 
+/* RecoverSet has no code of its own for a set that somebody else creates. */
+static HRESULT refuse(HRESULT hr, const struct error *why, struct error *err)
+{
+    bool is_busy = hr == VSS_E_SNAPSHOT_SET_IN_PROGRESS;
+    hr = error_set(err, is_busy ? VSS_E_BAD_STATE : hr, "%s%s", error_text(why),
+                   is_busy ? ", or go on with --no-undo" : "");
+    error_prefix(err, "no safety copy could be taken, so nothing was written");
+    return hr;
+}
+
+/* That others create sets says nothing of what an undo would cost. */
 static HRESULT go_without(struct recovery *r, HRESULT hr, const VSS_ID *set_id,
                           const struct error *why, struct error *err)
 {
-    bool is_fatal =
-        r->undo == UNDO_REQUIRED || hr == E_OUTOFMEMORY || hr == E_ABORT || is_half_made(r, set_id);
+    bool is_fatal = r->undo == UNDO_REQUIRED || hr == VSS_E_SNAPSHOT_SET_IN_PROGRESS ||
+                    hr == E_OUTOFMEMORY || hr == E_ABORT || is_half_made(r, set_id);
     if (is_fatal) {
-        (void)error_set(err, hr, "%s", error_text(why));
-        error_prefix(err, "no safety copy could be taken, so nothing was written");
-        return hr;
+        return refuse(hr, why, err);
     }
     log_line(LOG_WARNING, "no safety copy, this resync cannot be undone: %s", error_text(why));
     hr = journal_step(r->env->store, &r->journal_id, RESYNC_STEP_SAFETY, NULL, NULL, 0, err);
@@ -373,7 +396,58 @@ static HRESULT decline_by_host(struct recovery *r, struct error *err)
     return note(r, text_printf("cannot be undone: %s", why), err);
 }
 
-HRESULT undo_prepare(struct recovery *r, struct error *err)
+static bool is_wanted(const struct recovery *r)
+{
+    bool is_asked_for = r->undo == UNDO_REQUIRED || (r->undo == UNDO_WHERE_CHEAP && is_cheap(r));
+    return is_asked_for && !r->is_verbatim && !r->was_invalid && !r->copies_by_host;
+}
+
+/* *out_waited: it was not to be had at once. */
+static HRESULT start_in_turn(struct recovery *r, uint64_t wait_s, bool *out_waited,
+                             struct error *err)
+{
+    uint64_t until_us = clock_monotonic_us() + wait_s * 1000000u;
+    *out_waited = false;
+    HRESULT hr = start(r, err);
+    while (hr == VSS_E_SNAPSHOT_SET_IN_PROGRESS && clock_monotonic_us() < until_us &&
+           !atomic_load(&r->env->cancelled)) {
+        if (!*out_waited) {
+            log_line(LOG_WARNING, "waiting for up to %llu s: %s", (unsigned long long)wait_s,
+                     error_text(err));
+        }
+        *out_waited = true;
+        clock_sleep_ms(WAIT_PAUSE_MS);
+        error_clear(err);
+        hr = start(r, err);
+    }
+    return hr;
+}
+
+HRESULT undo_reserve(struct recovery *r, struct error *err)
+{
+    struct limits limits;
+    struct error why = {0};
+    bool has_waited = false;
+    if (!is_wanted(r) || FAILED(check_destinations(r, NULL)) ||
+        FAILED(read_limits(r->env->config, &limits, NULL))) {
+        return S_OK;
+    }
+    HRESULT hr = start_in_turn(r, limits.wait_s, &has_waited, &why);
+    if (hr == VSS_E_SNAPSHOT_SET_IN_PROGRESS) {
+        return atomic_load(&r->env->cancelled)
+                   ? error_set(err, E_ABORT, "cancelled before anything was written")
+                   : refuse(hr, &why, err);
+    }
+    return has_waited ? S_FALSE : S_OK;
+}
+
+void undo_release(struct recovery *r)
+{
+    set_builder_free(r->safety);
+    r->safety = NULL;
+}
+
+static HRESULT prepare(struct recovery *r, struct error *err)
 {
     struct error why = {0};
     VSS_ID set_id = id_null;
@@ -386,8 +460,7 @@ HRESULT undo_prepare(struct recovery *r, struct error *err)
     if (r->copies_by_host) {
         return decline_by_host(r, err);
     }
-    bool is_cheap = provider_capabilities(r->provider)->differential == VSS_CAPABILITY_NATIVE;
-    if (r->undo == UNDO_WHERE_CHEAP && !is_cheap) {
+    if (r->undo == UNDO_WHERE_CHEAP && !is_cheap(r)) {
         return note(r,
                     text_copy("cannot be undone: the array's copies are no differential ones, and "
                               "--undo was not given"),
@@ -396,6 +469,13 @@ HRESULT undo_prepare(struct recovery *r, struct error *err)
     HRESULT hr = check_and_take(r, &set_id, &why);
     r->safety_id = SUCCEEDED(hr) ? set_id : id_null;
     return SUCCEEDED(hr) ? note_taken(r, &set_id, err) : go_without(r, hr, &set_id, &why, err);
+}
+
+HRESULT undo_prepare(struct recovery *r, struct error *err)
+{
+    HRESULT hr = prepare(r, err);
+    undo_release(r);
+    return hr;
 }
 
 /* What a dead process left, the resync that was taken over foremost, is no reason to keep it. One

@@ -7,11 +7,20 @@
 /* Safety copies: what a resync is about to overwrite, copied by the array as a snapshot set of its
  * own, so that it can be put back byte for byte. */
 
+/* Before the journal entry, while hosts still work on the destinations: takes the machine's lock
+ * for sets, which undo_prepare() needs, and where somebody else creates a set waits for it, as long
+ * as the configuration says ([limits]). S_FALSE: it waited, and what was looked at before may be
+ * old. VSS_E_BAD_STATE: in vain; E_ABORT. What else keeps a safety copy from being taken is told by
+ * undo_prepare(). */
+HRESULT undo_reserve(struct recovery *r, struct error *err);
+/* Gives up what undo_reserve() took and undo_prepare() has not used. */
+void undo_release(struct recovery *r);
+
 /* Takes one of all destinations, between fence and wipe; journals which set it is before that
  * begins. r->undo_note says what became of it. A failure is the caller's only where an undo was
- * asked for (UNDO_REQUIRED), for want of memory, and where the half-made copy could not be taken
- * back. Where r takes over a resync that had begun to write, that one's safety copy is kept: what
- * is there now is worth none. */
+ * asked for (UNDO_REQUIRED), for want of memory, where somebody else creates a set, and where the
+ * half-made copy could not be taken back. Where r takes over a resync that had begun to write, that
+ * one's safety copy is kept: what is there now is worth none. */
 HRESULT undo_prepare(struct recovery *r, struct error *err);
 
 /* Nothing was overwritten: deletes what undo_prepare() took, which would put back nothing but older

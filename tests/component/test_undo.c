@@ -233,6 +233,97 @@ static void copies_expire(void **state)
     array_delete_set(a, &set);
 }
 
+/* ---- beside a set that somebody else creates ---------------------------------------------------
+ */
+
+static struct set_builder *others; /* it */
+static void (*while_waiting)(void);
+
+void __real_clock_sleep_ms(uint32_t ms);
+void __wrap_clock_sleep_ms(uint32_t ms);
+
+void __wrap_clock_sleep_ms(uint32_t ms)
+{
+    if (while_waiting) {
+        while_waiting();
+        while_waiting = NULL;
+    }
+    __real_clock_sleep_ms(ms);
+}
+
+static void end_others(void)
+{
+    set_builder_free(others);
+    others = NULL;
+}
+
+static void cancel(void)
+{
+    atomic_store(&running->env->cancelled, true);
+}
+
+static void start_others(struct array *a)
+{
+    struct error err = {0};
+    VSS_ID id;
+    assert_ok(set_start(a->env, TRANSPORTABLE, &others, &id, &err), &err);
+}
+
+/* Nothing is overwritten without the undo that was promised: it would be gone by chance. */
+static void a_set_in_creation_is_no_reason_to_go_without(void **state)
+{
+    static const enum recovery_undo undo[] = {UNDO_WHERE_CHEAP, UNDO_REQUIRED};
+    struct array *a = *state;
+    struct set_record set;
+    char note[1024];
+    uint64_t damaged[ARRAY_LUNS];
+    array_configure(a, "[limits]\nundo_wait_s = 1\n");
+    array_create(a, TRANSPORTABLE, 1, &set);
+    damage(a);
+    digest_all(a, damaged);
+    start_others(a);
+    for (size_t i = 0; i < 2; i++) {
+        struct error err = {0};
+        assert_refused(resync(a, &set, undo[i], note, &err), VSS_E_BAD_STATE, &err, "--no-undo");
+        assert_non_null(strstr(err.text, "a snapshot set is being created"));
+        assert_digests(a, damaged);
+        assert_none_open(a);
+    }
+    struct error err = {0};
+    assert_ok(resync(a, &set, UNDO_NONE, note, &err), &err); /* has no use for it */
+    end_others();
+    array_delete_set(a, &set);
+}
+
+static void a_set_in_creation_is_waited_for(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    char note[1024];
+    uint64_t damaged[ARRAY_LUNS];
+    array_create(a, TRANSPORTABLE, 1, &set);
+    damage(a);
+    digest_all(a, damaged);
+    running = a;
+    start_others(a);
+    while_waiting = cancel;
+    assert_refused(resync(a, &set, UNDO_WHERE_CHEAP, note, &err), E_ABORT, &err, "cancelled");
+    assert_digests(a, damaged);
+    assert_none_open(a);
+    atomic_store(&a->env->cancelled, false);
+    error_clear(&err);
+    while_waiting = end_others;
+    assert_ok(resync(a, &set, UNDO_WHERE_CHEAP, note, &err), &err);
+    struct safety_copy copy = only_copy(a);
+    start_others(a); /* the lock of sets is free again */
+    end_others();
+    assert_ok(undo_run(a->env, &copy.resync_id, &err), &err);
+    assert_digests(a, damaged);
+    assert_ok(undo_discard(a->env, &copy.resync_id, &err), &err);
+    array_delete_set(a, &set);
+}
+
 /* ---- copies of what was not overwritten -------------------------------------------------------
  */
 
@@ -525,6 +616,8 @@ int main(void)
         array_test(a_part_of_a_safety_copy_puts_nothing_back),
         array_test(limits_hold),
         array_test(copies_expire),
+        array_test(a_set_in_creation_is_no_reason_to_go_without),
+        array_test(a_set_in_creation_is_waited_for),
         array_test(no_safety_copy_of_nothing_stays),
         array_test(what_cannot_be_deleted_is_no_safety_copy),
         array_test(copies_expire_beside_what_is_dead),

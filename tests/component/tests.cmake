@@ -38,7 +38,7 @@ lunshadow_array_test(recover_resync lunshadow_resync SOURCES component/dead_fixt
 lunshadow_array_test(undo lunshadow_resync LINK PkgConfig::sqlite3
   SOURCES component/callback_fixture.c component/dead_fixture.c)
 
-target_link_options(test_undo PRIVATE -Wl,--wrap=entry_announce_wipe)
+target_link_options(test_undo PRIVATE -Wl,--wrap=entry_announce_wipe -Wl,--wrap=clock_sleep_ms)
 lunshadow_array_test(requester lunshadow_requester)
 lunshadow_array_test(requester_volumes lunshadow_requester)
 lunshadow_array_test(host_volumes lunshadow_requester)
