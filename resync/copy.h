@@ -7,6 +7,10 @@
 /* True where a provider leaves copying to this host (its capability says EMULATED). */
 bool copy_is_by_host(const struct provider *provider);
 
+/* The copies are where they were: another host, with a registry of its own, may have deleted them.
+ * VSS_E_BAD_STATE: one is gone. Of those that this host reads copy_prepare() finds it. */
+HRESULT copy_check(struct recovery *r, struct error *err);
+
 /* Before anything is written, with the destinations fenced: opens and reads what copying will need,
  * so that it does not fail for want of that afterwards. VSS_E_OBJECT_NOT_FOUND: a copy is not
  * shown to this host. */

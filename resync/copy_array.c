@@ -57,6 +57,13 @@ static HRESULT keep_state(struct recovery *r, struct buffer *state,
                          : error_set(err, hr, "out of memory keeping a resync's state");
 }
 
+/* Before 0.10 that code said nothing of what was written. */
+static bool says_what_it_began(const struct provider *provider)
+{
+    const struct vss_provider_table *table = provider_table(provider);
+    return table->abi_major > 0 || table->abi_minor >= 10;
+}
+
 static HRESULT call_resync(struct recovery *r, enum vss_provider_op op,
                            const struct vss_resync_lun *pairs, struct buffer *state, bool *out_done,
                            struct error *err)
@@ -71,6 +78,9 @@ static HRESULT call_resync(struct recovery *r, enum vss_provider_op op,
     };
     struct vss_resync_out out = {0};
     HRESULT hr = provider_call(r->provider, op, &in, &out, &arena, 0, err);
+    if (op == VSS_OP_RESYNC_START && hr == VSS_E_OBJECT_NOT_FOUND) {
+        r->is_not_begun = says_what_it_began(r->provider);
+    }
     if (SUCCEEDED(hr)) {
         *out_done = out.is_done != 0;
         hr = keep_state(r, state, &out, err);

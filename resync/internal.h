@@ -62,10 +62,11 @@ struct recovery {
     bool was_run;        /* past its checks: it cannot be run again */
     VSS_ID resync_id;
     VSS_ID journal_id;
-    bool is_written;  /* a destination's bytes were touched */
-    bool was_invalid; /* or one's had been, by an earlier resync that did not end */
-    bool is_done;     /* all are what they shall be, and the journal says so */
-    bool is_verbatim; /* destinations get the copy's content as it is, labels too: an undo */
+    bool is_written;   /* a destination's bytes were touched */
+    bool is_not_begun; /* by the array, which says so: what it was to copy was not there */
+    bool was_invalid;  /* or one's had been, by an earlier resync that did not end */
+    bool is_done;      /* all are what they shall be, and the journal says so */
+    bool is_verbatim;  /* destinations get the copy's content as it is, labels too: an undo */
     enum recovery_undo undo;
     VSS_ID takes_over;          /* the journal entry that this one is about to end; null: none */
     struct set_builder *safety; /* the set that shall be the safety copy, not yet taken */

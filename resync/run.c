@@ -102,6 +102,9 @@ static HRESULT check_and_plan(struct recovery *r, uint32_t flags, struct error *
     if (SUCCEEDED(hr)) {
         hr = check_disks(r, flags, err);
     }
+    if (SUCCEEDED(hr)) {
+        hr = copy_check(r, err);
+    }
     return SUCCEEDED(hr) && !r->is_verbatim ? ids_check_collisions(r, flags, err) : hr;
 }
 
@@ -186,6 +189,11 @@ static bool put_edges_back(struct recovery *r, size_t count)
     return is_back;
 }
 
+static void take_wipe_back(struct recovery *r, size_t count)
+{
+    r->is_written = !put_edges_back(r, count);
+}
+
 static bool is_zero(const uint8_t *data, size_t bytes)
 {
     return bytes == 0 || (data[0] == 0 && memcmp(data, data + 1, bytes - 1) == 0);
@@ -240,6 +248,9 @@ static HRESULT check_guarded(struct recovery *r, struct error *err)
 static HRESULT wipe(struct recovery *r, struct error *err)
 {
     HRESULT hr = check_guarded(r, err);
+    if (SUCCEEDED(hr)) {
+        hr = copy_check(r, err);
+    }
     if (SUCCEEDED(hr) && atomic_load(&r->env->cancelled)) {
         hr = error_set(err, E_ABORT, "cancelled before anything was written");
     }
@@ -250,8 +261,8 @@ static HRESULT wipe(struct recovery *r, struct error *err)
         r->is_written = true;
         hr = edges_wipe(&r->disks[i].lun->block, r->disks[i].edges, err);
         (void)blame(&r->disks[i], hr, err);
-        if (FAILED(hr) && put_edges_back(r, i + 1)) {
-            r->is_written = false;
+        if (FAILED(hr)) {
+            take_wipe_back(r, i + 1);
         }
     }
     if (FAILED(hr) && r->is_written) {
@@ -297,6 +308,12 @@ static HRESULT copy_all(struct recovery *r, struct error *err)
 {
     HRESULT hr = recovery_copy(r, err);
     bool is_copied = SUCCEEDED(hr);
+    if (r->is_not_begun) {
+        take_wipe_back(r, r->disk_count);
+    }
+    if (!r->is_written) {
+        return hr;
+    }
     if (SUCCEEDED(hr)) {
         hr = check_guarded(r, err);
     }

@@ -423,6 +423,19 @@ static HRESULT describe(const struct files *f, const struct files_copy_state *co
     return port ? S_OK : E_OUTOFMEMORY;
 }
 
+/* Somebody else may have deleted them all. */
+static HRESULT check_left(const struct files *f, const struct files_copy_state *copies,
+                          uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (access(copies[i].path, F_OK) == 0 || errno != ENOENT) {
+            return S_OK;
+        }
+    }
+    return files_fail(f, VSS_E_OBJECT_NOT_FOUND, "%s, the copy of %s, is gone", copies[0].path,
+                      copies[0].source);
+}
+
 static HRESULT get_target_luns(void *self, const struct vss_call *call, const void *in, void *out)
 {
     (void)self;
@@ -433,6 +446,9 @@ static HRESULT get_target_luns(void *self, const struct vss_call *call, const vo
     HRESULT hr = files_begin(call, &f);
     if (SUCCEEDED(hr)) {
         hr = read_cut_copies(&f, set, &copies);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = check_left(&f, copies, set->lun_count);
     }
     struct vss_lun_info *luns =
         SUCCEEDED(hr) ? files_alloc(&f, set->lun_count * sizeof(*luns)) : NULL;

@@ -3,6 +3,7 @@
  * all. */
 #include "files.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,9 @@ static HRESULT open_pair(const struct files *f, const struct files_view *view,
     const struct files_lun *served = files_find(view, &lun->destination);
     if (SUCCEEDED(hr) && !served) {
         hr = files_fail(f, VSS_E_OBJECT_NOT_FOUND, "a destination is not served by this tgtd");
+    }
+    if (SUCCEEDED(hr) && access(copy.path, F_OK) != 0 && errno == ENOENT) {
+        hr = files_fail(f, VSS_E_OBJECT_NOT_FOUND, "%s, a copy, is gone", copy.path);
     }
     if (SUCCEEDED(hr)) {
         hr = files_open(f, copy.path, O_RDONLY, &p->from, &from_st);

@@ -306,8 +306,9 @@ struct vss_states_out {
 
 /* GetTargetLuns: one info per LUN of vss_set_in, complete (pages 80 and 83 as the copy will show
  * them), version 1, disk_signature null; at least one page-83 designator that identifies the copy
- * uniquely and is not the original's. The copies need not be visible yet. VSS_E_OBJECT_NOT_FOUND is
- * a further allowed failure. */
+ * uniquely and is not the original's. The copies need not be visible yet. Asked again before an
+ * import, and before a resync of the one copy that is about to be read. VSS_E_OBJECT_NOT_FOUND is a
+ * further allowed failure, where none of them is left; it is believed. */
 struct vss_target_luns_out {
     uint32_t struct_size;
     uint32_t reserved;
@@ -334,7 +335,9 @@ struct vss_state_change_in {
  * invalid (the host knows), and of a resync that the array does not know is VSS_E_OBJECT_NOT_FOUND.
  * The first and last blocks (labels) are copied last: a destination whose copy is unfinished must
  * not look valid. A destination larger than its source is made as large.
- * VSS_E_INSUFFICIENT_STORAGE, VSS_E_OBJECT_NOT_FOUND are further allowed failures. */
+ * VSS_E_INSUFFICIENT_STORAGE, VSS_E_OBJECT_NOT_FOUND are further allowed failures. Of start
+ * VSS_E_OBJECT_NOT_FOUND (a copy or a destination is gone) says since 0.10 that it has written
+ * nothing and will not: the host then gives the destinations their labels back. */
 struct vss_resync_lun {
     struct vss_lun_info snapshot; /* the copy (source of the resync), as GetTargetLuns gave it */
     struct vss_lun_info destination;

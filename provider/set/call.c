@@ -275,6 +275,22 @@ HRESULT set_call_target_luns(struct provider *provider, struct set_record *set, 
     return hr;
 }
 
+HRESULT set_call_copy_exists(struct provider *provider, const struct set_record *set,
+                             size_t lun_index, struct error *err)
+{
+    struct set_view view;
+    if (FAILED(view_of(set, lun_index, &view))) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory calling GetTargetLuns");
+    }
+    struct provider_arena arena = PROVIDER_ARENA_INIT;
+    struct vss_set_in in = set_in(set, &view, NULL);
+    struct vss_target_luns_out out = {0};
+    HRESULT hr = provider_call(provider, VSS_OP_GET_TARGET_LUNS, &in, &out, &arena, 0, err);
+    provider_arena_free(&arena);
+    view_free(&view);
+    return hr;
+}
+
 HRESULT set_call_state_change(struct provider *provider, struct set_record *set, uint32_t flag,
                               struct error *err)
 {

@@ -28,6 +28,11 @@ HRESULT set_call_within(struct provider *provider, enum vss_provider_op op, stru
  * else in the set: VSS_E_UNEXPECTED_PROVIDER_ERROR names the LUN. */
 HRESULT set_call_target_luns(struct provider *provider, struct set_record *set, struct error *err);
 
+/* The same question about one copy, for the sake of its result alone: VSS_E_OBJECT_NOT_FOUND where
+ * the array has it no more. One that does not look says S_OK. */
+HRESULT set_call_copy_exists(struct provider *provider, const struct set_record *set,
+                             size_t lun_index, struct error *err);
+
 /* OnLunStateChange. flag: one VSS_ONLUNSTATECHANGE_*. For the copies that this host has found; S_OK
  * where there are none. DO_MASK_LUNS is for all of them: the array may show what was not found. */
 HRESULT set_call_state_change(struct provider *provider, struct set_record *set, uint32_t flag,

@@ -290,6 +290,9 @@ static HRESULT check_document(struct provider *provider, struct set_record *set,
         return error_set(err, hr, "out of memory importing");
     }
     hr = set_call_target_luns(provider, &said, err);
+    if (hr == VSS_E_OBJECT_NOT_FOUND) {
+        hr = error_translate(err, VSS_E_NO_SNAPSHOTS_IMPORTED);
+    }
     for (size_t i = 0; i < set->lun_count && SUCCEEDED(hr); i++) {
         const struct lun_mapping *m = &set->luns[i];
         if (!m->is_empty && lun_info_compare(&m->copy, &said.luns[i].copy) != LUN_SAME) {

@@ -14,6 +14,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Somebody else may have deleted them all. */
+static HRESULT check_left(const struct tgt *t, const struct tgt_copy_state *states, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct stat st;
+        if (lstat(states[i].file, &st) == 0 || errno != ENOENT) {
+            return S_OK;
+        }
+    }
+    return tgt_fail(t, VSS_E_OBJECT_NOT_FOUND, "the copy %s of %s is gone", states[0].file,
+                    states[0].source);
+}
+
 HRESULT tgt_get_target_luns(void *self, const struct vss_call *call, const void *in, void *out)
 {
     (void)self;
@@ -37,6 +50,9 @@ HRESULT tgt_get_target_luns(void *self, const struct vss_call *call, const void 
         hr = s->is_cut
                  ? tgt_identity_describe(&t, s->scsi_id, s->serial, s->target, s->number, &luns[i])
                  : tgt_fail(&t, VSS_E_PROVIDER_VETO, "%s: no copy was cut of it", s->source);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = check_left(&t, states, set->lun_count);
     }
     if (SUCCEEDED(hr)) {
         o->luns = luns;

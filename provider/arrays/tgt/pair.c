@@ -5,6 +5,7 @@
 #include "file.h"
 #include "identity.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,6 +44,9 @@ static HRESULT open_copy(const struct tgt *t, pid_t pid, const struct tgt_view *
     if (SUCCEEDED(hr) && lun && strcmp(lun->path, s->file) != 0) {
         hr = tgt_fail(t, VSS_E_PROVIDER_VETO, "the copy %s is shown from %s instead of %s", name,
                       lun->path, s->file);
+    }
+    if (SUCCEEDED(hr) && lstat(s->file, &st) != 0 && errno == ENOENT) {
+        hr = tgt_fail(t, VSS_E_OBJECT_NOT_FOUND, "the copy %s (%s) is gone", name, s->file);
     }
     if (SUCCEEDED(hr)) {
         hr = tgt_file_open(t, s->file, O_RDONLY | O_NOFOLLOW, &pair->fd, &st);
