@@ -51,6 +51,21 @@ static HRESULT check_registrants(const struct recovery *r, const struct recovery
     return S_OK;
 }
 
+HRESULT fence_check_others(const struct recovery *r, const struct recovery_disk *disk,
+                           struct error *err)
+{
+    struct lun *lun = disk->lun;
+    uint64_t keys[KEYS_MAX];
+    size_t count = 0;
+    struct error why = {0};
+    HRESULT hr = scsi_pr_read_keys(lun->session, lun->address.lun, keys, KEYS_MAX, &count, &why);
+    if (hr == E_NOTIMPL) {
+        return S_OK;
+    }
+    return FAILED(hr) ? error_set(err, hr, "%s", error_text(&why))
+                      : check_registrants(r, disk, keys, count, err);
+}
+
 /* A new key, journaled and remembered before it is registered: the answer may get lost where the
  * registration did not. */
 static HRESULT announce_key(struct recovery *r, struct recovery_disk *disk, const char *step,

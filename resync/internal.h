@@ -27,6 +27,7 @@ struct recovery_disk {
     char *ids_note;
     struct edges *edges; /* as they were before the wipe */
     bool is_fenced;
+    bool is_others;       /* others were registered when it was to be fenced */
     struct error failure; /* of a step on this destination; code S_OK: none */
     bool was_invalid;     /* an earlier resync that did not end had begun to overwrite it */
     bool fence_was_kept;  /* a taken over resync's fence still stood when ours was raised */
@@ -166,6 +167,10 @@ HRESULT recovery_preview(struct recovery *r, struct error *err);
  * registrant could write. What an adopted entry registered is preempted. A LUN without persistent
  * reservations is left unfenced, and the log says so. */
 HRESULT fence_raise(struct recovery *r, struct recovery_disk *disk, struct error *err);
+/* Is it to be had? VSS_E_PROVIDER_VETO where somebody else is registered: perhaps another host's
+ * resync, whose sessions are not to be cut, and whose half-written LUN is not to be shown. */
+HRESULT fence_check_others(const struct recovery *r, const struct recovery_disk *disk,
+                           struct error *err);
 /* Registers a session more, which shall write. Does nothing where the LUN is unfenced. */
 HRESULT fence_add_path(struct recovery *r, struct recovery_disk *disk, struct lun *path,
                        struct error *err);

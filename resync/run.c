@@ -21,10 +21,11 @@
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
-/* Nobody is let in to what this resync, or an earlier one, left half-written. */
-static bool is_whole(const struct recovery *r, const struct recovery_disk *d)
+/* Nobody is let in to what this resync, or an earlier one, left half-written, nor to what another
+ * host's may be at work on, which lets others in at its own end. */
+static bool may_be_opened(const struct recovery *r, const struct recovery_disk *d)
 {
-    return r->is_done || !(r->is_written || d->was_invalid);
+    return r->is_done || !(r->is_written || d->was_invalid || d->is_others);
 }
 
 static HRESULT change_state(struct recovery *r, uint32_t flag, struct error *err)
@@ -36,7 +37,7 @@ static HRESULT change_state(struct recovery *r, uint32_t flag, struct error *err
         return error_set(err, E_OUTOFMEMORY, "out of memory calling OnLunStateChange");
     }
     for (size_t i = 0; i < r->disk_count; i++) {
-        if (!is_end || is_whole(r, &r->disks[i])) {
+        if (!is_end || may_be_opened(r, &r->disks[i])) {
             luns[count++] = (struct vss_set_lun){.source = r->disks[i].info};
         }
     }
@@ -51,6 +52,9 @@ static HRESULT check_disk(struct recovery *r, size_t index, uint32_t flags, stru
 {
     struct recovery_disk *d = &r->disks[index];
     HRESULT hr = destination_check_identity(d, err);
+    if (SUCCEEDED(hr)) {
+        hr = fence_check_others(r, d, err);
+    }
     if (SUCCEEDED(hr)) {
         hr = destination_refresh_label(r, d, err);
     }
@@ -146,14 +150,33 @@ static HRESULT refresh_edges(struct recovery *r, struct recovery_disk *d, struct
     return SUCCEEDED(hr) ? entry_keep_edges(r, d, err) : hr;
 }
 
+/* Since they were checked another host may have begun a resync of some: which, is looked at of all.
+ */
+static HRESULT reopen_all(struct recovery *r, struct error *err)
+{
+    HRESULT hr = S_OK;
+    for (size_t i = 0; i < r->disk_count; i++) {
+        struct recovery_disk *d = &r->disks[i];
+        struct error why = {0};
+        HRESULT one = destination_reopen(r, d, &why);
+        if (SUCCEEDED(one)) {
+            one = fence_check_others(r, d, &why);
+            d->is_others = one == VSS_E_PROVIDER_VETO;
+        }
+        (void)blame(d, one, &why);
+        hr = FAILED(hr) || SUCCEEDED(one) ? hr : error_set(err, one, "%s", error_text(&why));
+    }
+    return hr;
+}
+
 static HRESULT evict_and_fence(struct recovery *r, struct error *err)
 {
     HRESULT hr = change_state(r, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY, err);
+    if (SUCCEEDED(hr)) {
+        hr = reopen_all(r, err);
+    }
     for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
-        hr = destination_reopen(r, &r->disks[i], err);
-        if (SUCCEEDED(hr)) {
-            hr = fence_raise(r, &r->disks[i], err);
-        }
+        hr = fence_raise(r, &r->disks[i], err);
         if (SUCCEEDED(hr)) {
             hr = refresh_edges(r, &r->disks[i], err);
         }
@@ -303,6 +326,35 @@ static HRESULT apply_ids(struct recovery *r, struct error *err)
                                              : hr;
 }
 
+/* S_FALSE: a session was lost, which is there again, and nobody else can have written. */
+static HRESULT regain_all(struct recovery *r)
+{
+    bool was_lost = false;
+    HRESULT hr = S_OK;
+    for (size_t i = 0; SUCCEEDED(hr) && i < r->disk_count; i++) {
+        was_lost = was_lost || FAILED(destination_check_identity(&r->disks[i], NULL));
+        hr = destination_check_guarded(r, &r->disks[i], NULL);
+    }
+    return FAILED(hr) ? hr : was_lost ? S_FALSE : S_OK;
+}
+
+/* Hours of copying are not lost for a session that is: labels that are written in part are so with
+ * the same partitions, and are read and written again. */
+static HRESULT apply_ids_again(struct recovery *r, HRESULT hr, struct error *err)
+{
+    if (SUCCEEDED(hr) || regain_all(r) != S_FALSE) {
+        return hr;
+    }
+    log_line(LOG_WARNING, "a session was lost while disk ids were written; writing them again");
+    struct error why = {0};
+    hr = apply_ids(r, &why);
+    if (SUCCEEDED(hr)) {
+        error_clear(err);
+        return hr;
+    }
+    return error_set(err, hr, "%s", error_text(&why));
+}
+
 /* What follows the wipe. */
 static HRESULT copy_all(struct recovery *r, struct error *err)
 {
@@ -318,7 +370,7 @@ static HRESULT copy_all(struct recovery *r, struct error *err)
         hr = check_guarded(r, err);
     }
     if (SUCCEEDED(hr) && !r->is_verbatim) {
-        hr = apply_ids(r, err);
+        hr = apply_ids_again(r, apply_ids(r, err), err);
     }
     if (FAILED(hr) && is_copied) {
         entry_note_stopped(r);
