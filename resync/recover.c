@@ -175,12 +175,25 @@ HRESULT recover_entry(struct set_environment *env, const VSS_ID *entry_id, enum 
     return act_on_entry(env, entry_id, deal_with, way, err);
 }
 
+/* That of a resync is not while another one runs, which may have taken it over. */
+static HRESULT close_forgotten(struct set_environment *env, const struct journal_entry *entry,
+                               struct error *err)
+{
+    struct lock *lock = NULL;
+    HRESULT hr = entry->operation == JOURNAL_RESYNC ? lock_take(LOCK_RESYNC, &lock, err) : S_OK;
+    if (SUCCEEDED(hr)) {
+        hr = journal_close(env->store, &entry->entry_id, err);
+    }
+    lock_release(lock);
+    return hr;
+}
+
 static HRESULT forget(struct set_environment *env, const struct journal_entry *entry,
                       enum recover_way way, struct error *err)
 {
     (void)way;
     struct error event = {0};
-    HRESULT hr = journal_close(env->store, &entry->entry_id, err);
+    HRESULT hr = close_forgotten(env, entry, err);
     if (SUCCEEDED(hr)) {
         (void)error_set(&event, VSS_E_BAD_STATE,
                         "an unfinished %s was forgotten; what it left stays as it is: %s",

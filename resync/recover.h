@@ -24,7 +24,8 @@ HRESULT recover_entry(struct set_environment *env, const VSS_ID *entry_id, enum 
 
 /* Closes a dead entry without doing anything about it, with an event that says so: the way out
  * where what it is about is gone for good. VSS_E_BAD_STATE, VSS_E_OBJECT_NOT_FOUND as
- * recover_entry(). */
+ * recover_entry(); VSS_E_RESYNC_IN_PROGRESS: it is a resync's, and one that runs may have taken it
+ * over. */
 HRESULT recover_forget(struct set_environment *env, const VSS_ID *entry_id, struct error *err);
 
 /* Ends what resyncs of this very process left unfinished over destinations that the caller has made

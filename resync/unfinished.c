@@ -209,11 +209,22 @@ HRESULT unfinished_recall_ids(const struct recovery *r, struct recovery_disk *di
     return S_OK;
 }
 
+/* One that is gone by now is closed. */
+static HRESULT close_one(struct recovery *r, const struct journal_entry *entry, struct error *err)
+{
+    struct error why = {0};
+    HRESULT hr = undo_close(r->env->store, r, entry, &why);
+    if (hr == VSS_E_OBJECT_NOT_FOUND) {
+        return S_OK;
+    }
+    return FAILED(hr) ? error_set(err, hr, "%s", error_text(&why)) : hr;
+}
+
 HRESULT unfinished_close(struct recovery *r, struct error *err)
 {
     HRESULT hr = S_OK;
     for (size_t i = 0; i < r->adopted_kept && SUCCEEDED(hr); i++) {
-        hr = undo_close(r->env->store, r, &r->adopted[i], err);
+        hr = close_one(r, &r->adopted[i], err);
     }
     return hr;
 }

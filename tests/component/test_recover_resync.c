@@ -384,6 +384,61 @@ static void nor_by_taking_another_resync_back(void **state)
     make_whole(a, &set);
 }
 
+/* ---- forgetting what a resync that runs has taken over ----------------------------------------
+ */
+
+static vss_provider_callback real_poll;
+static struct array *copying;
+static VSS_ID taken_over;
+static HRESULT (*while_copying)(struct set_environment *env, const VSS_ID *entry_id,
+                                struct error *err);
+static HRESULT meanwhile_hr;
+
+static HRESULT act_then_poll(void *self, const struct vss_call *call, const void *in, void *out)
+{
+    struct error err = {0};
+    if (while_copying) {
+        meanwhile_hr = while_copying(copying->env, &taken_over, &err);
+        while_copying = NULL;
+    }
+    return real_poll(self, call, in, out);
+}
+
+/* As an older version forgets it. */
+static HRESULT close_it(struct set_environment *env, const VSS_ID *entry_id, struct error *err)
+{
+    return journal_close(env->store, entry_id, err);
+}
+
+static void what_a_resync_has_taken_over_is_not_lost_to_it(void **state)
+{
+    struct array *a = *state;
+    struct set_record set;
+    uint64_t digest = array_digest(a->files[0]);
+    array_create(a, TRANSPORTABLE, 1, &set);
+    struct provider *p = providers_at(a->env->providers, 0);
+    real_poll = p->ops[VSS_OP_RESYNC_POLL];
+    p->ops[VSS_OP_RESYNC_POLL] = act_then_poll;
+    copying = a;
+    for (int i = 0; i < 2; i++) {
+        struct error err = {0};
+        struct journal_entry *entry = NULL;
+        array_fill(a, 0, 4u << 20, 1u << 20, 0x77);
+        in_dead_process(a, &set, resync_half);
+        load_one(a, &entry);
+        taken_over = entry->entry_id;
+        journal_free_all(entry, 1);
+        while_copying = i == 0 ? recover_forget : close_it;
+        assert_ok(resync_some(a->env, &set, 1, &err), &err);
+        assert_int_equal(meanwhile_hr, i == 0 ? VSS_E_RESYNC_IN_PROGRESS : S_OK);
+        assert_int_equal(array_digest(a->files[0]), digest);
+        assert_none_open(a);
+        assert_no_registration(a);
+    }
+    p->ops[VSS_OP_RESYNC_POLL] = real_poll;
+    array_delete_set(a, &set);
+}
+
 int main(void)
 {
     /* Callbacks can be replaced only where the plug-in is loaded. */
@@ -396,6 +451,7 @@ int main(void)
         array_test(hosts_are_let_in_again_where_nothing_was_done),
         array_test(no_host_is_let_in_to_what_is_half_written),
         array_test(nor_by_taking_another_resync_back),
+        array_test(what_a_resync_has_taken_over_is_not_lost_to_it),
         array_test(a_resync_that_is_done_only_loses_its_fence),
         array_test(no_fence_is_looked_for_on_a_twin),
         array_test(another_resync_takes_what_is_left_of_a_fence),
