@@ -466,11 +466,7 @@ static HRESULT conclude_done(struct recovery *r, struct error *err)
                           "let others in");
         return hr;
     }
-    hr = journal_close(r->env->store, &r->journal_id, err);
-    for (size_t i = 0; SUCCEEDED(hr) && i < r->adopted_kept; i++) {
-        undo_drop_of(r->env, r, &r->adopted[i]);
-    }
-    return hr;
+    return journal_close(r->env->store, &r->journal_id, err);
 }
 
 /* Releases the destinations; the journal entry stays where what it says is true. */
@@ -479,7 +475,6 @@ static HRESULT conclude_failed(struct recovery *r, HRESULT result, struct error 
     HRESULT released = release(r, NULL);
     if (!r->is_written) {
         (void)close_begun(r, released);
-        undo_drop(r);
     }
     if (r->is_written || r->was_invalid) {
         error_prefix(err,
@@ -493,6 +488,18 @@ static HRESULT conclude_failed(struct recovery *r, HRESULT result, struct error 
 static HRESULT conclude(struct recovery *r, HRESULT result, struct error *err)
 {
     return SUCCEEDED(result) ? conclude_done(r, err) : conclude_failed(r, result, err);
+}
+
+/* Safety copies that nobody needs: after the row that says how it ended, for which others wait; an
+ * array takes its time to delete. */
+static void drop_needless(struct recovery *r, HRESULT result)
+{
+    if (FAILED(result) && !r->is_written) {
+        undo_drop(r);
+    }
+    for (size_t i = 0; SUCCEEDED(result) && i < r->adopted_kept; i++) {
+        undo_drop_of(r->env, r, &r->adopted[i]);
+    }
 }
 
 static HRESULT check_call(const struct recovery *r, uint32_t flags, struct error *err)
@@ -567,6 +574,7 @@ HRESULT recovery_run(struct recovery *r, uint32_t flags, struct error *err)
     lock_release(r->lock);
     r->lock = NULL; /* before the row: who reads there that it ended may begin the next */
     results_record(r, flags, started, hr);
+    drop_needless(r, hr);
     if (FAILED(hr)) {
         events_add(r->env->store, LOG_ERROR, hr, &r->resync_id, err ? error_text(err) : "");
     }

@@ -6,6 +6,7 @@
 
 #include "common/buffer.h"
 #include "common/id.h"
+#include "registry/recoveries.h"
 #include "registry/set_marks.h"
 
 #include <setjmp.h>
@@ -358,6 +359,26 @@ static bool resync_until_eviction(struct set_environment *env, const struct set_
     return false;
 }
 
+static bool dies_before_the_wipe;
+
+HRESULT __real_entry_announce_wipe(struct recovery *r, struct error *err);
+HRESULT __wrap_entry_announce_wipe(struct recovery *r, struct error *err);
+
+HRESULT __wrap_entry_announce_wipe(struct recovery *r, struct error *err)
+{
+    if (dies_before_the_wipe) {
+        _exit(0);
+    }
+    return __real_entry_announce_wipe(r, err);
+}
+
+static bool resync_until_the_wipe(struct set_environment *env, const struct set_record *set)
+{
+    dies_before_the_wipe = true;
+    run_all(env, set, UNDO_REQUIRED);
+    return false;
+}
+
 /* A safety copy is taken, and LUN 2 then refuses the wipe. */
 static void fail_to_wipe(struct array *a, const struct set_record *set, char note[1024])
 {
@@ -382,6 +403,53 @@ static void no_safety_copy_of_nothing_stays(void **state)
     assert_string_equal(note, "");
     assert_int_equal(count_copies(a), 0);
     deal_with(a, RECOVER_ROLLBACK);
+    array_delete_set(a, &set);
+}
+
+static HRESULT told; /* of the newest resync, when the array deletes */
+
+static HRESULT look_then_delete(void *self, const struct vss_call *call, const void *in, void *out)
+{
+    struct error err = {0};
+    struct recovery_record *all = NULL;
+    size_t count = 0;
+    assert_ok(recoveries_load_all(running->env->store, &all, &count, &err), &err);
+    int64_t newest = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (all[i].started >= newest) {
+            newest = all[i].started;
+            told = all[i].result;
+        }
+    }
+    recoveries_free_all(all, count);
+    calls++;
+    return real[VSS_OP_ON_LUN_EMPTY](self, call, in, out);
+}
+
+/* Who waits for the end of a resync does not wait for what the array then deletes. */
+static void the_end_is_told_before_a_copy_is_deleted(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    char note[1024];
+    uint64_t damaged[ARRAY_LUNS];
+    array_create(a, TRANSPORTABLE, 2, &set);
+    replace(a, VSS_OP_ON_LUN_EMPTY, look_then_delete);
+    told = VSS_S_ASYNC_PENDING;
+    fail_to_wipe(a, &set, note);
+    assert_int_not_equal(calls, 0);
+    assert_true(FAILED(told));
+    damage(a);
+    digest_all(a, damaged);
+    in_dead_process(a, &set, resync_until_the_wipe);
+    calls = 0;
+    told = VSS_S_ASYNC_PENDING;
+    assert_ok(resync(a, &set, UNDO_NONE, note, &err), &err);
+    assert_int_not_equal(calls, 0);
+    assert_int_equal(told, S_OK);
+    restore(a, VSS_OP_ON_LUN_EMPTY);
+    assert_int_equal(count_copies(a), 0);
     array_delete_set(a, &set);
 }
 
@@ -415,29 +483,9 @@ static void what_cannot_be_deleted_is_no_safety_copy(void **state)
 /* ---- copies that several resyncs have -----------------------------------------------------------
  */
 
-static bool dies_before_the_wipe;
-
-HRESULT __real_entry_announce_wipe(struct recovery *r, struct error *err);
-HRESULT __wrap_entry_announce_wipe(struct recovery *r, struct error *err);
-
-HRESULT __wrap_entry_announce_wipe(struct recovery *r, struct error *err)
-{
-    if (dies_before_the_wipe) {
-        _exit(0);
-    }
-    return __real_entry_announce_wipe(r, err);
-}
-
 static bool resync_until_it_copies(struct set_environment *env, const struct set_record *set)
 {
     providers_at(env->providers, 0)->ops[VSS_OP_RESYNC_POLL] = die;
-    run_all(env, set, UNDO_REQUIRED);
-    return false;
-}
-
-static bool resync_until_the_wipe(struct set_environment *env, const struct set_record *set)
-{
-    dies_before_the_wipe = true;
     run_all(env, set, UNDO_REQUIRED);
     return false;
 }
@@ -619,6 +667,7 @@ int main(void)
         array_test(a_set_in_creation_is_no_reason_to_go_without),
         array_test(a_set_in_creation_is_waited_for),
         array_test(no_safety_copy_of_nothing_stays),
+        array_test(the_end_is_told_before_a_copy_is_deleted),
         array_test(what_cannot_be_deleted_is_no_safety_copy),
         array_test(copies_expire_beside_what_is_dead),
         array_test(a_copy_of_what_was_overwritten_stays_for_its_undo),
