@@ -39,13 +39,15 @@ static HRESULT read_limits(const struct config *config, struct limits *out, stru
 
 /* ---- what there is --------------------------------------------------------------------------- */
 
+/* S_FALSE: it was deleted since the mark was read. */
 static HRESULT describe(struct store *store, const struct limits *limits,
                         const struct safety_mark *mark, struct safety_copy *out, struct error *err)
 {
     struct set_record set = {0};
-    HRESULT hr = sets_load(store, &mark->set_id, &set, err);
+    struct error why = {0};
+    HRESULT hr = sets_load(store, &mark->set_id, &set, &why);
     if (FAILED(hr)) {
-        return hr;
+        return hr == VSS_E_OBJECT_NOT_FOUND ? S_FALSE : error_set(err, hr, "%s", error_text(&why));
     }
     *out = (struct safety_copy){
         .set_id = mark->set_id, .resync_id = mark->resync_id, .taken = mark->taken};
@@ -64,6 +66,7 @@ HRESULT undo_list(struct store *store, const struct config *config, struct safet
     struct limits limits;
     struct safety_mark *marks = NULL;
     size_t count = 0;
+    size_t kept = 0;
     *out = NULL;
     *out_count = 0;
     HRESULT hr = read_limits(config, &limits, err);
@@ -75,7 +78,8 @@ HRESULT undo_list(struct store *store, const struct config *config, struct safet
         hr = error_set(err, E_OUTOFMEMORY, "out of memory listing safety copies");
     }
     for (size_t i = 0; SUCCEEDED(hr) && i < count; i++) {
-        hr = describe(store, &limits, &marks[i], &all[i], err);
+        hr = describe(store, &limits, &marks[i], &all[kept], err);
+        kept += hr == S_OK;
     }
     free(marks);
     if (FAILED(hr)) {
@@ -83,7 +87,7 @@ HRESULT undo_list(struct store *store, const struct config *config, struct safet
         return hr;
     }
     *out = all;
-    *out_count = count;
+    *out_count = kept;
     return S_OK;
 }
 

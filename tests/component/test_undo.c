@@ -199,6 +199,49 @@ static void limits_hold(void **state)
     array_delete_set(a, &set);
 }
 
+static bool deletes_meanwhile;
+
+HRESULT __real_set_marks_load_safety(struct store *store, struct safety_mark **out,
+                                     size_t *out_count, struct error *err);
+HRESULT __wrap_set_marks_load_safety(struct store *store, struct safety_mark **out,
+                                     size_t *out_count, struct error *err);
+
+HRESULT __wrap_set_marks_load_safety(struct store *store, struct safety_mark **out,
+                                     size_t *out_count, struct error *err)
+{
+    int32_t deleted = 0;
+    HRESULT hr = __real_set_marks_load_safety(store, out, out_count, err);
+    if (SUCCEEDED(hr) && deletes_meanwhile) {
+        deletes_meanwhile = false;
+        assert_ok(set_delete_beside(running->env, &(*out)[0].set_id, VSS_OBJECT_SNAPSHOT_SET,
+                                    &deleted, NULL, err),
+                  err);
+    }
+    return hr;
+}
+
+/* By another process, while they are listed, or looked through by a resync. */
+static void a_safety_copy_may_be_deleted_meanwhile(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    char note[1024];
+    running = a;
+    array_configure(a, "[limits]\nundo_max_mib = 1000\n");
+    array_create(a, TRANSPORTABLE, 1, &set);
+    assert_ok(resync(a, &set, UNDO_WHERE_CHEAP, note, &err), &err);
+    assert_ok(resync(a, &set, UNDO_WHERE_CHEAP, note, &err), &err);
+    deletes_meanwhile = true;
+    assert_int_equal(count_copies(a), 1);
+    deletes_meanwhile = true;
+    assert_ok(resync(a, &set, UNDO_WHERE_CHEAP, note, &err), &err);
+    assert_null(strstr(note, "cannot be undone"));
+    VSS_ID id = only_copy(a).set_id;
+    assert_ok(undo_discard(a->env, &id, &err), &err);
+    array_delete_set(a, &set);
+}
+
 static void age(const struct array *a)
 {
     char path[128];
@@ -663,6 +706,7 @@ int main(void)
         array_test(a_set_deleted_as_usual_is_no_safety_copy_any_more),
         array_test(a_part_of_a_safety_copy_puts_nothing_back),
         array_test(limits_hold),
+        array_test(a_safety_copy_may_be_deleted_meanwhile),
         array_test(copies_expire),
         array_test(a_set_in_creation_is_no_reason_to_go_without),
         array_test(a_set_in_creation_is_waited_for),

@@ -23,7 +23,7 @@ lunshadow_array_test(set_failed lunshadow_provider LINK PkgConfig::sqlite3)
 lunshadow_array_test(set_faults lunshadow_resync SOURCES component/callback_fixture.c)
 lunshadow_array_test(resync_guards lunshadow_resync SOURCES component/callback_fixture.c)
 target_link_options(test_resync_guards PRIVATE -Wl,--wrap=edges_wipe -Wl,--wrap=disk_ids_apply
-    -Wl,--wrap=block_flush)
+  -Wl,--wrap=block_flush)
 lunshadow_array_test(kill_matrix lunshadow_resync)
 lunshadow_array_test(resync lunshadow_resync)
 lunshadow_array_test(resync_ids lunshadow_resync)
@@ -39,7 +39,8 @@ lunshadow_array_test(recover_resync lunshadow_resync SOURCES component/dead_fixt
 lunshadow_array_test(undo lunshadow_resync LINK PkgConfig::sqlite3
   SOURCES component/callback_fixture.c component/dead_fixture.c)
 
-target_link_options(test_undo PRIVATE -Wl,--wrap=entry_announce_wipe -Wl,--wrap=clock_sleep_ms)
+target_link_options(test_undo PRIVATE -Wl,--wrap=entry_announce_wipe -Wl,--wrap=clock_sleep_ms
+  -Wl,--wrap=set_marks_load_safety)
 lunshadow_array_test(requester lunshadow_requester)
 lunshadow_array_test(requester_volumes lunshadow_requester)
 lunshadow_array_test(host_volumes lunshadow_requester)
