@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "component/callback_fixture.h"
 
+#include "common/process.h"
+#include "lun/scsi.h"
 #include "registry/journal.h"
 
 #include <setjmp.h>
@@ -92,4 +94,40 @@ void assert_blank(struct array *a, size_t which)
     array_read_ids(a, a->urls[which], &now);
     assert_int_equal(now.kind, VSS_DISK_LABEL_NONE);
     disk_ids_free(&now);
+}
+
+void run_shell(const char *line)
+{
+    struct error err = {0};
+    const char *const argv[] = {"sh", "-ec", line, NULL};
+    assert_ok(process_run(argv, 120000, NULL, &err), &err);
+}
+
+void make_two(struct array *a, struct set_record *set, uint64_t digests[2])
+{
+    array_create(a, (uint32_t)VSS_CTX_APP_ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE, 2, set);
+    for (size_t i = 0; i < 2; i++) {
+        array_fill(a, i, 4u << 20, 1u << 20, (uint8_t)(0x55 + i));
+        digests[i] = array_digest(a->files[i]);
+    }
+}
+
+void cut_sessions(struct array *a)
+{
+    char line[1024];
+    (void)snprintf(
+        line, sizeof(line),
+        "export TGT_IPC_SOCKET=%s PATH=$PATH:/usr/sbin; for t in 1 2 3 4 5; do tgtadm -C %u --lld "
+        "iscsi --op show --mode conn --tid $t 2>/dev/null | awk '/^Session/ { s = $2 } "
+        "/Connection/ { print s, $2 }' | while read s c; do tgtadm -C %u --lld iscsi --op delete "
+        "--mode conn --tid $t --sid $s --cid $c || true; done; done",
+        a->lab->socket, a->lab->control_port, a->lab->control_port);
+    run_shell(line);
+}
+
+void leave(struct lun *lun)
+{
+    struct error err = {0};
+    assert_ok(scsi_pr_register(lun->session, lun->address.lun, 0x5757, 0, &err), &err);
+    lun_close(lun);
 }

@@ -3,6 +3,7 @@
 #define LUNSHADOW_TESTS_CALLBACK_FIXTURE_H
 
 #include "component/array_fixture.h"
+#include "lun/lun.h"
 #include "provider/host/internal.h"
 #include "resync/recovery.h"
 
@@ -34,5 +35,17 @@ void update_lun(struct array *a, int lun, const char *params);
 
 /* The LUN carries no label. */
 void assert_blank(struct array *a, size_t which);
+
+/* A set of two, whose LUNs then hold something else. */
+void make_two(struct array *a, struct set_record *set, uint64_t digests[2]);
+
+/* sh -e; it must succeed. */
+void run_shell(const char *line);
+
+/* What an array's targets do to a session that is silent for the hours of a copy. */
+void cut_sessions(struct array *a);
+
+/* Closes a LUN that a stranger holds registered with the key 0x5757. */
+void leave(struct lun *lun);
 
 #endif

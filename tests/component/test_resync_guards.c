@@ -43,13 +43,6 @@ static struct lun *preempt_fence(struct array *a, size_t which)
     return lun;
 }
 
-static void leave(struct lun *lun)
-{
-    struct error err = {0};
-    assert_ok(scsi_pr_register(lun->session, lun->address.lun, 0x5757, 0, &err), &err);
-    lun_close(lun);
-}
-
 static void break_fence(struct array *a, size_t which)
 {
     leave(preempt_fence(a, which));
@@ -101,13 +94,6 @@ static HRESULT write_before_eviction(void *self, const struct vss_call *call, co
     return real[VSS_OP_ON_LUN_STATE_CHANGE](self, call, in, out);
 }
 
-static void run_shell(const char *line)
-{
-    struct error err = {0};
-    const char *const argv[] = {"sh", "-ec", line, NULL};
-    assert_ok(process_run(argv, 120000, NULL, &err), &err);
-}
-
 /* Of the second LUN. */
 static void drop_partition(struct array *a, int number)
 {
@@ -133,16 +119,6 @@ static HRESULT refuse_to_let_in(void *self, const struct vss_call *call, const v
     return change->is_resync && change->flags == VSS_ONLUNSTATECHANGE_NOTIFY_LUN_POST_RECOVERY
                ? veto(self, call, in, out)
                : real[VSS_OP_ON_LUN_STATE_CHANGE](self, call, in, out);
-}
-
-/* A set of two, whose LUNs then hold something else. */
-static void make_two(struct array *a, struct set_record *set, uint64_t digests[2])
-{
-    array_create(a, TRANSPORTABLE, 2, set);
-    for (size_t i = 0; i < 2; i++) {
-        array_fill(a, i, 4u << 20, 1u << 20, (uint8_t)(0x55 + i));
-        digests[i] = array_digest(a->files[i]);
-    }
 }
 
 static void a_fence_lost_before_the_wipe_is_noticed(void **state)
@@ -198,20 +174,6 @@ static void what_is_left_of_scratch_luns_is_closed(void **state)
     assert_ok(recover_close_blank(a->env, &err), &err);
     assert_int_equal(open_entries(a), 0);
     array_delete_set(a, &set);
-}
-
-/* What an array's targets do to a session that is silent for the hours of a copy. */
-static void cut_sessions(struct array *a)
-{
-    char line[1024];
-    (void)snprintf(
-        line, sizeof(line),
-        "export TGT_IPC_SOCKET=%s PATH=$PATH:/usr/sbin; for t in 1 2 3 4 5; do tgtadm -C %u --lld "
-        "iscsi --op show --mode conn --tid $t 2>/dev/null | awk '/^Session/ { s = $2 } "
-        "/Connection/ { print s, $2 }' | while read s c; do tgtadm -C %u --lld iscsi --op delete "
-        "--mode conn --tid $t --sid $s --cid $c || true; done; done",
-        a->lab->socket, a->lab->control_port, a->lab->control_port);
-    run_shell(line);
 }
 
 static HRESULT cut_then_poll(void *self, const struct vss_call *call, const void *in, void *out)

@@ -251,7 +251,7 @@ static void copies_of_other_sets_are_no_destinations(void **state)
 }
 
 /* Cuts every session on the array's target as soon as a reservation is up, and asks to stop. */
-static void cut_sessions(enum log_level level, const char *line, void *user)
+static void cut_at_reservation(enum log_level level, const char *line, void *user)
 {
     struct array *a = user;
     static bool is_inside;
@@ -278,7 +278,7 @@ static void reservation_of_a_lost_session_is_taken_off(void **state)
     array_create(a, TRANSPORTABLE, 1, &set);
     start_recovery(a, &set, 1, &r);
     calls = 0;
-    log_set_sink(cut_sessions, a, LOG_TRACE);
+    log_set_sink(cut_at_reservation, a, LOG_TRACE);
     HRESULT hr = recovery_run(r, 0, &err);
     log_set_sink(NULL, NULL, LOG_ERROR);
     atomic_store(&a->env->cancelled, false);
