@@ -158,7 +158,7 @@ grep -q '"percent":100.0,.*"remaining_ms":0}$' "$work/first.err" || fail "the la
 damage
 polls() { grep -csx 'ResyncLuns poll' "$work/calls" || true; }
 is_wiped() { cmp -s -n 512 "$(disk 1)" /dev/zero; } # the first destination has lost its label
-rm "$work/calls"
+faulty ResyncLuns:after:hang=3000 # the signal comes meanwhile
 start_slow is_wiped --
 kill -TERM "$first" # a job of this shell ignores SIGINT
 before=$(polls)
