@@ -216,7 +216,7 @@ files() { find "$lab/disks" -type f | wc -l; }
 files=$(files)
 for late in PreCommitSnapshots:FLUSH CommitSnapshots:HOLD PostCommitSnapshots:HOLD; do
     # what comes before the slow operation must fit in
-    frozen_ms=$([ $late = PreCommitSnapshots:FLUSH ] && echo 1500 || echo 4000)
+    frozen_ms=$([ $late = PreCommitSnapshots:FLUSH ] && echo 1500 || echo 3500)
     slow "${late%:*}" 60000 "$frozen_ms"
     rm -f "$work/app/froze" "$work/app/thawed"
     code=0
@@ -230,7 +230,7 @@ for late in PreCommitSnapshots:FLUSH CommitSnapshots:HOLD PostCommitSnapshots:HO
     "$lunshadow" recover --list >"$work/out"
     grep -q 'No operation' "$work/out" || fail "$late: the journal has it still"
 done
-slow PostCommitSnapshots 2500 # without writers nobody waits
+slow PostCommitSnapshots 600 300 # without writers nobody waits
 "$lunshadow" create --config "$work/slow.conf" --no-writers "$lun" >"$work/out" 2>"$work/err" || fail "hurried for nobody"
 "$lunshadow" delete "$(awk '$1 == "Set" { print $2 }' "$work/out")" >/dev/null
 
