@@ -71,10 +71,38 @@ static bool read_line(const char *directory, const char *name, char out[TEXT_BYT
     return got > 0;
 }
 
-static uint64_t read_number(const char *directory, const char *name)
+/* A number that every such device has: no extent is made up of what could not be read. */
+static HRESULT read_number(const char *directory, const char *name, uint64_t *out,
+                           struct error *err)
 {
     char text[TEXT_BYTES];
-    return read_line(directory, name, text) ? strtoull(text, NULL, 10) : 0;
+    char *end = NULL;
+    uint32_t length = 0;
+    *out = 0;
+    HRESULT hr = host_device_read(directory, name, (uint8_t *)text, sizeof(text) - 1, &length, err);
+    if (hr == S_FALSE) {
+        return error_set(err, VSS_E_OBJECT_NOT_FOUND, "%s has gone; try again", directory);
+    }
+    if (FAILED(hr)) {
+        return hr;
+    }
+    text[length] = '\0';
+    *out = strtoull(text, &end, 10);
+    return end != text && (*end == '\n' || *end == '\0')
+               ? S_OK
+               : error_set(err, VSS_E_UNEXPECTED, "%s/%s is not a number", directory, name);
+}
+
+/* The bytes of all of a device, where not a part of it is meant. */
+static HRESULT complete_range(const char *directory, struct range *range, struct error *err)
+{
+    uint64_t sectors = 0;
+    if (range->bytes) {
+        return S_OK;
+    }
+    HRESULT hr = read_number(directory, "size", &sectors, err);
+    range->bytes = sectors * SECTOR_BYTES;
+    return hr;
 }
 
 static const char *name_of(const char *directory)
@@ -195,11 +223,17 @@ static HRESULT descend_into(struct descent *d, const char *folder, struct range 
 static HRESULT descend_partition(struct descent *d, const char *directory, struct range range,
                                  struct error *err)
 {
-    struct range whole = {.offset = read_number(directory, "start") * SECTOR_BYTES + range.offset,
-                          .bytes = range.bytes ? range.bytes
-                                               : read_number(directory, "size") * SECTOR_BYTES};
+    uint64_t start = 0;
+    HRESULT hr = read_number(directory, "start", &start, err);
+    if (SUCCEEDED(hr)) {
+        hr = complete_range(directory, &range, err);
+    }
+    if (FAILED(hr)) {
+        return hr;
+    }
+    range.offset += start * SECTOR_BYTES;
     char *disk = strndup(directory, (size_t)(name_of(directory) - directory) - 1);
-    HRESULT hr = disk ? descend(d, disk, whole, err) : no_memory(err);
+    hr = disk ? descend(d, disk, range, err) : no_memory(err);
     free(disk);
     return hr;
 }
@@ -233,9 +267,15 @@ static HRESULT descend_loop(struct descent *d, const char *directory, struct ran
     if (FAILED(hr)) {
         return hr;
     }
-    range.offset += read_number(directory, "loop/offset");
-    range.bytes = range.bytes ? range.bytes : read_number(directory, "size") * SECTOR_BYTES;
-    hr = append_part(d, directory, &range, &part, err);
+    uint64_t start = 0;
+    hr = read_number(directory, "loop/offset", &start, err);
+    range.offset += start;
+    if (SUCCEEDED(hr)) {
+        hr = complete_range(directory, &range, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = append_part(d, directory, &range, &part, err);
+    }
     if (FAILED(hr)) {
         free(url);
         return hr;
@@ -311,8 +351,8 @@ static HRESULT descend(struct descent *d, const char *directory, struct range ra
     } else if (length > 0) {
         hr = descend_loop(d, directory, range, (const char *)file, err);
     } else {
-        range.bytes = range.bytes ? range.bytes : read_number(directory, "size") * SECTOR_BYTES;
-        hr = add_disk(d, directory, &range, err);
+        hr = complete_range(directory, &range, err);
+        hr = SUCCEEDED(hr) ? add_disk(d, directory, &range, err) : hr;
         hr = hr == S_FALSE ? descend_slaves(d, directory, range, err) : hr;
     }
     d->depth--;

@@ -94,6 +94,53 @@ static void test_what_is_no_scsi_disk(void **state)
     assert_refused(makedev(8, 16), VSS_E_VOLUME_NOT_SUPPORTED, "sdb: VPD page 83");
 }
 
+/* What sysfs has of a device, as it is where it cannot be read: a directory stands for that. */
+static void make_unreadable(const char *name)
+{
+    assert_int_equal(unlink(fixture_path(tree_top, name)), 0);
+    tree_make_directories(fixture_path(tree_top, name));
+}
+
+/* An extent made up of 0 would be another one. */
+static void test_extents_that_cannot_be_read(void **state)
+{
+    (void)state;
+    make_unreadable("sys/devices/sda/sda1/start");
+    assert_refused(makedev(8, 1), VSS_E_UNEXPECTED, "sda1/start");
+    tree_put_text("sys/devices/sda/sda2/partition", "2\n");
+    tree_put_text("sys/devices/sda/sda2/start", "2048\n");
+    tree_number("sda/sda2", 8, 2);
+    assert_refused(makedev(8, 2), VSS_E_OBJECT_NOT_FOUND, "sda2 has gone");
+    tree_put_text("sys/devices/sda/sda2/size", "many\n");
+    assert_refused(makedev(8, 2), VSS_E_UNEXPECTED, "sda2/size is not a number");
+    make_unreadable("sys/devices/sdb/size");
+    assert_refused(makedev(8, 16), VSS_E_UNEXPECTED, "sdb/size");
+}
+
+/* The file of an export, which is a LUN of its own. */
+static void test_a_loop_device_whose_offset_cannot_be_read(void **state)
+{
+    (void)state;
+    if (geteuid() != 0) {
+        print_message("skipped: exports are root's\n");
+        skip();
+    }
+    struct host_volume v;
+    char *disk = text_printf("%s/exposed/a/disk\n", tree_top);
+    tree_put_text("exposed/a/lun", "{\"url\": \"iscsi://portal/target/1\", \"key\": \"naa.6\"}");
+    tree_put_text("sys/devices/loop0/loop/backing_file", disk);
+    tree_put_text("sys/devices/loop0/loop/offset", "1048576\n");
+    tree_put_text("sys/devices/loop0/size", "204800\n");
+    tree_number("loop0", 7, 0);
+    tree_find(makedev(7, 0), &v);
+    assert_string_equal(v.parts[0].url, "iscsi://portal/target/1");
+    assert_true(v.parts[0].offset_bytes == 1048576);
+    host_volume_free(&v);
+    make_unreadable("sys/devices/loop0/loop/offset");
+    assert_refused(makedev(7, 0), VSS_E_UNEXPECTED, "loop/offset");
+    free(disk);
+}
+
 /* A loop device over a file on a mount of another loop device's. */
 static void test_files_on_the_way(void **state)
 {
@@ -260,10 +307,16 @@ static void test_a_real_loop_device(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_disks_and_partitions),     TEST(test_paths_of_one_lun_are_one),
-        TEST(test_volumes_of_several_disks), TEST(test_what_is_no_scsi_disk),
-        TEST(test_files_on_the_way),         TEST(test_mount_points),
-        TEST(test_what_a_path_lies_on),      TEST(test_a_real_loop_device),
+        TEST(test_disks_and_partitions),
+        TEST(test_paths_of_one_lun_are_one),
+        TEST(test_volumes_of_several_disks),
+        TEST(test_what_is_no_scsi_disk),
+        TEST(test_extents_that_cannot_be_read),
+        TEST(test_a_loop_device_whose_offset_cannot_be_read),
+        TEST(test_files_on_the_way),
+        TEST(test_mount_points),
+        TEST(test_what_a_path_lies_on),
+        TEST(test_a_real_loop_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
