@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lun/host/loop.h"
 
+#include "lun/host_device.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -67,17 +69,16 @@ HRESULT loop_attach(const char *file, const struct loop_range *range, int *out_f
     return hr;
 }
 
-bool loop_backing_file(const char *sysfs, dev_t device, char out[LOOP_FILE_BYTES])
+HRESULT loop_backing_file(const char *sysfs, dev_t device, char out[LOOP_FILE_BYTES],
+                          struct error *err)
 {
-    char path[PATH_MAX];
-    (void)snprintf(path, sizeof(path), "%s/dev/block/%u:%u/loop/backing_file", sysfs, major(device),
+    char directory[PATH_MAX];
+    uint32_t length = 0;
+    (void)snprintf(directory, sizeof(directory), "%s/dev/block/%u:%u", sysfs, major(device),
                    minor(device));
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd >= 0 ? read(fd, out, LOOP_FILE_BYTES - 1) : 0;
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    out[got > 0 ? got : 0] = '\0';
+    HRESULT hr = host_device_read(directory, "loop/backing_file", (uint8_t *)out,
+                                  LOOP_FILE_BYTES - 1, &length, err);
+    out[length] = '\0';
     out[strcspn(out, "\n")] = '\0';
-    return got > 0;
+    return hr;
 }

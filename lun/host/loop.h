@@ -28,8 +28,10 @@ struct loop_range {
 HRESULT loop_attach(const char *file, const struct loop_range *range, int *out_fd,
                     char out_name[LOOP_NAME_BYTES], struct error *err);
 
-/* The file behind a loop device, as the kernel names it; false where the device is no loop device.
- * sysfs is "/sys". */
-bool loop_backing_file(const char *sysfs, dev_t device, char out[LOOP_FILE_BYTES]);
+/* The file behind a loop device, as the kernel names it; S_FALSE where the device is no loop
+ * device, or has no file (any more). What cannot be read fails, as host_device_read() does. sysfs
+ * is "/sys". */
+HRESULT loop_backing_file(const char *sysfs, dev_t device, char out[LOOP_FILE_BYTES],
+                          struct error *err);
 
 #endif

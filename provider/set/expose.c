@@ -78,10 +78,10 @@ static HRESULT find_mount(const VSS_ID *snapshot_id, const char *path, struct er
         return hr == VSS_E_OBJECT_NOT_FOUND ? S_FALSE : error_set(err, hr, "%s", error_text(&why));
     }
     (void)snprintf(wanted, sizeof(wanted), "/" FOLDER "/%s/disk", id_text(snapshot_id, id));
-    bool is_it = strcmp(mount.path, path) == 0 && loop_backing_file("/sys", mount.device, file) &&
-                 ends_with(file, wanted);
+    hr = strcmp(mount.path, path) == 0 ? loop_backing_file("/sys", mount.device, file, err)
+                                       : S_FALSE;
     host_mount_free(&mount);
-    return is_it ? S_OK : S_FALSE;
+    return hr == S_OK && !ends_with(file, wanted) ? S_FALSE : hr;
 }
 
 HRESULT expose_find(const struct snapshot_record *snapshot, struct error *err)

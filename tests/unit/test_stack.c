@@ -266,6 +266,25 @@ static void test_what_a_path_lies_on(void **state)
     lun_info_free(&first);
 }
 
+/* What cannot be read may be the file of an export, which nobody ends below its mount. */
+static void test_the_file_of_a_loop_device(void **state)
+{
+    (void)state;
+    char file[LOOP_FILE_BYTES];
+    struct error err = {0};
+    tree_put_text("sys/devices/loop0/loop/backing_file", "/exposed/a/disk\n");
+    tree_number("loop0", 7, 0);
+    assert_int_equal(loop_backing_file(tree_roots.sys, makedev(7, 0), file, &err), S_OK);
+    assert_string_equal(file, "/exposed/a/disk");
+    assert_int_equal(loop_backing_file(tree_roots.sys, makedev(8, 0), file, &err), S_FALSE);
+    assert_int_equal(loop_backing_file(tree_roots.sys, makedev(99, 9), file, &err), S_FALSE);
+    assert_string_equal(file, "");
+    make_unreadable("sys/devices/loop0/loop/backing_file");
+    assert_int_equal(loop_backing_file(tree_roots.sys, makedev(7, 0), file, &err),
+                     VSS_E_UNEXPECTED);
+    assert_non_null(strstr(err.text, "backing_file"));
+}
+
 /* This host's own: a loop device over a file, which lies on what this machine boots from. */
 static void test_a_real_loop_device(void **state)
 {
@@ -289,7 +308,7 @@ static void test_a_real_loop_device(void **state)
         fail_msg("%s", err.text);
     }
     assert_int_equal(fstat(fd, &st), 0);
-    assert_true(loop_backing_file("/sys", st.st_rdev, file));
+    assert_int_equal(loop_backing_file("/sys", st.st_rdev, file, &err), S_OK);
     assert_string_equal(file, fixture_path(tree_top, "file"));
     hr = host_volume_find(&host, name, &v, &err);
     if (SUCCEEDED(hr)) {
@@ -316,6 +335,7 @@ int main(void)
         TEST(test_files_on_the_way),
         TEST(test_mount_points),
         TEST(test_what_a_path_lies_on),
+        TEST(test_the_file_of_a_loop_device),
         TEST(test_a_real_loop_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
