@@ -244,27 +244,42 @@ static const char *const passed_on[] = {"PATH",
                                         "LUNSHADOW_PROVIDER_DIR"};
 enum { PASSED_ON = sizeof(passed_on) / sizeof(passed_on[0]) };
 
+/* All of it or nothing: without TGT_IPC_SOCKET, say, it would speak to another tgtd. */
+static HRESULT copy_environment(char *out[PASSED_ON + 1], struct error *line)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < PASSED_ON; i++) {
+        const char *value = getenv(passed_on[i]);
+        if (!value) {
+            continue;
+        }
+        out[count] = text_printf("%s=%s", passed_on[i], value);
+        if (!out[count]) {
+            return error_set(line, E_OUTOFMEMORY, "out of memory starting a provider");
+        }
+        count++;
+    }
+    return S_OK;
+}
+
 static HRESULT spawn(struct remote *r, int far_end, struct error *line)
 {
     char number[16];
     char *environment[PASSED_ON + 1] = {NULL};
-    size_t count = 0;
     (void)snprintf(number, sizeof(number), "%d", far_end);
     const char *const argv[] = {helper_program("lunshadow-provider-host"), number, r->section->name,
                                 NULL};
-    for (size_t i = 0; i < PASSED_ON; i++) {
-        const char *value = getenv(passed_on[i]);
-        environment[count] = value ? text_printf("%s=%s", passed_on[i], value) : NULL;
-        count += environment[count] != NULL;
-    }
     struct process_options options = PROCESS_OPTIONS_INIT;
     options.keep_fds = &far_end;
     options.keep_count = 1;
     options.new_session = true;
     options.environment = (const char *const *)environment;
     options.only_environment = true;
-    HRESULT hr = process_start(argv, &options, &r->process, line);
-    for (size_t i = 0; i < count; i++) {
+    HRESULT hr = copy_environment(environment, line);
+    if (SUCCEEDED(hr)) {
+        hr = process_start(argv, &options, &r->process, line);
+    }
+    for (size_t i = 0; i < PASSED_ON; i++) {
         free(environment[i]);
     }
     return hr;

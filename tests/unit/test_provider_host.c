@@ -22,6 +22,27 @@
 
 #include <cmocka.h>
 
+/* The variable that memory does not suffice for, when a process's environment is made. */
+static const char *missing_variable;
+
+char *__wrap_text_printf(const char *format, ...);
+
+char *__wrap_text_printf(const char *format, ...)
+{
+    char *text = NULL;
+    va_list args;
+    va_start(args, format);
+    int length = vasprintf(&text, format, args);
+    va_end(args);
+    assert_true(length >= 0);
+    size_t name = missing_variable ? strlen(missing_variable) : 0;
+    if (name && strncmp(text, missing_variable, name) == 0 && text[name] == '=') {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
 static HRESULT answer;
 static const char *answer_line;
 
@@ -440,6 +461,25 @@ static void forgotten_holds_end_with_the_call(void **state)
     provider_arena_free(&arena);
 }
 
+/* With a variable less it would find another tgtd, or none of its programs. */
+static void a_process_gets_all_that_it_needs_or_does_not_start(void **state)
+{
+    static const char *const needed[] = {"PATH", "TGT_IPC_SOCKET"};
+    struct fixture *f = *state;
+    assert_int_equal(setenv("TGT_IPC_SOCKET", "/run/another", 1), 0);
+    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
+        struct providers *providers = NULL;
+        struct error err = {0};
+        missing_variable = needed[i];
+        HRESULT hr = providers_open(f->config, f->store, &providers, &err);
+        missing_variable = NULL;
+        assert_int_equal(hr, E_OUTOFMEMORY);
+        assert_non_null(strstr(err.text, "out of memory starting a provider"));
+        assert_null(providers);
+    }
+    assert_int_equal(unsetenv("TGT_IPC_SOCKET"), 0);
+}
+
 int main(void)
 {
 #define host_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -455,6 +495,7 @@ int main(void)
         host_test(forgotten_holds_end_with_the_call),
         host_test(events_wait_for_the_thaw),
         host_test(unusable_plugins_are_left_out_and_named),
+        host_test(a_process_gets_all_that_it_needs_or_does_not_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

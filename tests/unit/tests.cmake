@@ -33,6 +33,7 @@ foreach(name registry_faults registry_journal registry_locks registry_providers 
 endforeach()
 
 lunshadow_test(unit provider_host LINK lunshadow_provider)
+target_link_options(test_provider_host PRIVATE -Wl,--wrap=text_printf)
 lunshadow_test(unit wire LINK lunshadow_provider)
 lunshadow_test(unit shims LINK lunshadow_provider PkgConfig::jansson SOURCES unit/shim_fixture.c)
 lunshadow_test(unit replay LINK lunshadow_provider SOURCES unit/shim_fixture.c)
