@@ -65,6 +65,18 @@ static const struct snapshot_record *find_snapshot(const struct set_record *set,
     return NULL;
 }
 
+/* A set that the registry does not know is another host's. */
+static HRESULT check_registered(struct recovery *r, struct error *err)
+{
+    struct set_record known = {0};
+    struct error why = {0};
+    HRESULT hr = sets_load(r->env->store, &r->set->set_id, &known, &why);
+    set_record_free(&known);
+    r->is_registered = SUCCEEDED(hr);
+    return FAILED(hr) && hr != VSS_E_OBJECT_NOT_FOUND ? error_set(err, hr, "%s", error_text(&why))
+                                                      : S_OK;
+}
+
 /* The array that has the copies must be here and able to copy them back. */
 static HRESULT check_array(struct recovery *r, struct error *err)
 {
@@ -93,11 +105,9 @@ static HRESULT check_array(struct recovery *r, struct error *err)
                          "lunshadow.conf(5))",
                          provider_array(p));
     }
-    r->provider = p;
-    struct set_record known = {0};
-    r->is_registered = SUCCEEDED(sets_load(r->env->store, &r->set->set_id, &known, NULL));
-    set_record_free(&known);
-    return S_OK;
+    hr = check_registered(r, err);
+    r->provider = SUCCEEDED(hr) ? p : NULL;
+    return hr;
 }
 
 static HRESULT find_mapping(const struct recovery *r, const struct snapshot_record *snapshot,

@@ -22,6 +22,25 @@
 
 #define TRANSPORTABLE ((uint32_t)VSS_CTX_APP_ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE)
 
+/* The set that the registry cannot be read for, once. */
+static const VSS_ID *unreadable;
+
+HRESULT __real_sets_load(struct store *store, const VSS_ID *set_id, struct set_record *out,
+                         struct error *err);
+HRESULT __wrap_sets_load(struct store *store, const VSS_ID *set_id, struct set_record *out,
+                         struct error *err);
+
+HRESULT __wrap_sets_load(struct store *store, const VSS_ID *set_id, struct set_record *out,
+                         struct error *err)
+{
+    if (!unreadable || !id_equal(unreadable, set_id)) {
+        return __real_sets_load(store, set_id, out, err);
+    }
+    unreadable = NULL;
+    *out = (struct set_record){0};
+    return error_set(err, E_OUTOFMEMORY, "the test has no memory");
+}
+
 /* A damaged backup header: bytes that no writing of disk ids would bring back. */
 static void damage_backup(const struct array *a)
 {
@@ -642,6 +661,25 @@ static void the_next_resync_keeps_the_safety_copy(void **state)
     array_delete_set(a, &set);
 }
 
+/* For another host's set nobody looks whether its copies are still there. */
+static void a_set_that_cannot_be_read_is_not_another_hosts(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    struct recovery *r = NULL;
+    array_create(a, TRANSPORTABLE, 1, &set);
+    assert_ok(recovery_new(a->env, &set, &r, &err), &err);
+    unreadable = &set.set_id;
+    assert_refused(recovery_add(r, &set.snapshots[0].snapshot_id, NULL, &err), E_OUTOFMEMORY, &err,
+                   "the test has no memory");
+    assert_null(unreadable);
+    error_clear(&err);
+    assert_ok(recovery_add(r, &set.snapshots[0].snapshot_id, NULL, &err), &err);
+    recovery_free(r);
+    array_delete_set(a, &set);
+}
+
 /* It holds one LUN; the others were whole until now, and would have no undo. */
 static void an_undo_of_a_part_is_none_of_all(void **state)
 {
@@ -717,8 +755,10 @@ int main(void)
         array_test(a_copy_of_what_was_overwritten_stays_for_its_undo),
         array_test(a_copy_that_was_put_back_stays),
         array_test(the_next_resync_keeps_the_safety_copy),
+        array_test(a_set_that_cannot_be_read_is_not_another_hosts),
         array_test(an_undo_of_a_part_is_none_of_all),
         array_test(a_larger_destination_has_no_undo),
     };
+    cmocka_set_test_filter(getenv("TEST_CASE"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

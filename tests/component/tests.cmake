@@ -43,6 +43,7 @@ lunshadow_array_test(undo lunshadow_resync LINK PkgConfig::sqlite3
 target_link_options(test_undo PRIVATE -Wl,--wrap=entry_announce_wipe -Wl,--wrap=clock_sleep_ms
   -Wl,--wrap=set_marks_load_safety)
 lunshadow_array_test(requester lunshadow_requester)
+target_link_options(test_undo PRIVATE -Wl,--wrap=sets_load)
 lunshadow_array_test(requester_volumes lunshadow_requester)
 lunshadow_array_test(host_volumes lunshadow_requester)
 lunshadow_array_test(expose lunshadow_requester SOURCES component/expose_fixture.c)
