@@ -338,16 +338,30 @@ static bool has_source(const struct set_record *set, const struct vss_lun_info *
     return false;
 }
 
-/* The safety copy of an adopted resync holds every destination of this one. */
-static bool holds_all(const struct recovery *r, const VSS_ID *set_id)
+/* The safety copy of an adopted resync holds every destination of this one; S_FALSE: it does not,
+ * or is no more. */
+static HRESULT holds_all(const struct recovery *r, const VSS_ID *set_id, struct error *err)
 {
     struct set_record set = {0};
-    bool holds = SUCCEEDED(sets_load(r->env->store, set_id, &set, NULL));
-    for (size_t i = 0; holds && i < r->disk_count; i++) {
-        holds = has_source(&set, &r->disks[i].info);
+    struct error why = {0};
+    HRESULT hr = sets_load(r->env->store, set_id, &set, &why);
+    if (FAILED(hr)) {
+        return hr == VSS_E_OBJECT_NOT_FOUND ? S_FALSE : error_set(err, hr, "%s", error_text(&why));
+    }
+    for (size_t i = 0; hr == S_OK && i < r->disk_count; i++) {
+        hr = has_source(&set, &r->disks[i].info) ? S_OK : S_FALSE;
     }
     set_record_free(&set);
-    return holds;
+    return hr;
+}
+
+static HRESULT keep(struct recovery *r, const VSS_ID *set_id, struct error *err)
+{
+    HRESULT hr = set_marks_add_safety(r->env->store, set_id, &r->resync_id, err);
+    if (SUCCEEDED(hr)) {
+        hr = journal_set(r, set_id, err);
+    }
+    return SUCCEEDED(hr) ? note_taken(r, set_id, err) : hr;
 }
 
 static HRESULT decline_after_earlier(struct recovery *r, struct error *err)
@@ -373,18 +387,18 @@ static HRESULT decline_after_earlier(struct recovery *r, struct error *err)
 /* That of an adopted resync goes on being the one: marked with this resync's id too. */
 static HRESULT keep_earlier(struct recovery *r, struct error *err)
 {
-    for (size_t i = 0; i < r->adopted_kept; i++) {
-        VSS_ID set_id;
-        if (r->adopted[i].destination_invalid && undo_of_entry(&r->adopted[i], &set_id) == S_OK &&
-            holds_all(r, &set_id)) {
-            HRESULT hr = set_marks_add_safety(r->env->store, &set_id, &r->resync_id, err);
-            if (SUCCEEDED(hr)) {
-                hr = journal_set(r, &set_id, err);
-            }
-            return SUCCEEDED(hr) ? note_taken(r, &set_id, err) : hr;
+    HRESULT hr = S_FALSE;
+    VSS_ID set_id = id_null;
+    for (size_t i = 0; hr == S_FALSE && i < r->adopted_kept; i++) {
+        const struct journal_entry *entry = &r->adopted[i];
+        if (entry->destination_invalid && undo_of_entry(entry, &set_id) == S_OK) {
+            hr = holds_all(r, &set_id, err);
         }
     }
-    return decline_after_earlier(r, err);
+    if (hr == S_FALSE) {
+        return decline_after_earlier(r, err);
+    }
+    return SUCCEEDED(hr) ? keep(r, &set_id, err) : hr;
 }
 
 /* This host could read a safety copy only once it is imported, which gives it a label of its own:

@@ -661,6 +661,28 @@ static void the_next_resync_keeps_the_safety_copy(void **state)
     array_delete_set(a, &set);
 }
 
+/* Without it the next resync would be one that cannot be undone. */
+static void a_safety_copy_that_cannot_be_read_is_there_still(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    char note[1024];
+    array_create(a, TRANSPORTABLE, 1, &set);
+    fail_in_the_middle(a, &set, 1, UNDO_REQUIRED);
+    VSS_ID first = only_copy(a).set_id;
+    unreadable = &first;
+    assert_refused(resync(a, &set, UNDO_WHERE_CHEAP, note, &err), E_OUTOFMEMORY, &err,
+                   "the test has no memory");
+    assert_null(unreadable);
+    error_clear(&err);
+    assert_ok(resync(a, &set, UNDO_REQUIRED, note, &err), &err);
+    char id[ID_TEXT_BYTES];
+    assert_non_null(strstr(note, id_text(&first, id)));
+    assert_ok(undo_discard(a->env, &first, &err), &err);
+    array_delete_set(a, &set);
+}
+
 /* For another host's set nobody looks whether its copies are still there. */
 static void a_set_that_cannot_be_read_is_not_another_hosts(void **state)
 {
@@ -755,10 +777,10 @@ int main(void)
         array_test(a_copy_of_what_was_overwritten_stays_for_its_undo),
         array_test(a_copy_that_was_put_back_stays),
         array_test(the_next_resync_keeps_the_safety_copy),
+        array_test(a_safety_copy_that_cannot_be_read_is_there_still),
         array_test(a_set_that_cannot_be_read_is_not_another_hosts),
         array_test(an_undo_of_a_part_is_none_of_all),
         array_test(a_larger_destination_has_no_undo),
     };
-    cmocka_set_test_filter(getenv("TEST_CASE"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
