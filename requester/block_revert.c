@@ -3,7 +3,6 @@
 /* ShouldBlockRevert: would a revert of a volume take something away from under those who use it? */
 #include "requester/block_revert.h"
 
-#include "common/buffer.h"
 #include "common/id.h"
 #include "common/log.h"
 #include "lun/host/stack.h"
@@ -11,7 +10,7 @@
 
 #include <errno.h>
 #include <lunshadow/metadata.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -53,39 +52,43 @@ static HRESULT check_path(const struct question *q, const char *path, struct err
 
 /* ---- writers --------------------------------------------------------------------------------- */
 
-/* Is the id one of those in the list "ID, ID ..."? */
+#define WORD_BYTES 64 /* more than the text of an id has */
+
+/* The next word of a list "ID, ID ...", cut short where it is longer than an id; NULL at the end.
+ * Nothing is allocated: what fails for want of memory would look like a list without the id. */
+static const char *next_word(const char *at, char out[WORD_BYTES])
+{
+    static const char separators[] = " ,\t";
+    at += strspn(at, separators);
+    size_t length = strcspn(at, separators);
+    (void)snprintf(out, WORD_BYTES, "%.*s", (int)length, at);
+    return length ? at + length : NULL;
+}
+
 static bool is_listed(const char *list, const VSS_ID *writer_id)
 {
-    bool is_found = false;
-    char *copy = text_copy(list);
-    char *at = copy;
-    for (char *word = copy ? strtok_r(copy, " ,\t", &at) : NULL; word && !is_found;
-         word = strtok_r(NULL, " ,\t", &at)) {
+    char word[WORD_BYTES];
+    for (const char *at = next_word(list, word); at; at = next_word(at, word)) {
         VSS_ID id;
-        is_found = id_parse(word, &id) && id_equal(&id, writer_id);
+        if (id_parse(word, &id) && id_equal(&id, writer_id)) {
+            return true;
+        }
     }
-    free(copy);
-    return is_found;
+    return false;
 }
 
 static HRESULT check_list(const char *list, struct error *err)
 {
-    HRESULT hr = S_OK;
-    char *copy = text_copy(list);
-    char *at = copy;
-    if (!copy) {
-        return error_set(err, E_OUTOFMEMORY, "out of memory reading [" SECTION "]");
-    }
-    for (char *word = strtok_r(copy, " ,\t", &at); word && SUCCEEDED(hr);
-         word = strtok_r(NULL, " ,\t", &at)) {
+    char word[WORD_BYTES];
+    for (const char *at = next_word(list, word); at; at = next_word(at, word)) {
         VSS_ID id;
         if (!id_parse(word, &id)) {
-            hr = error_set(err, E_INVALIDARG,
-                           "configuration [" SECTION "] " KEY ": %.60s is not a writer's id", word);
+            return error_set(err, E_INVALIDARG,
+                             "configuration [" SECTION "] " KEY ": %.60s is not a writer's id",
+                             word);
         }
     }
-    free(copy);
-    return hr;
+    return S_OK;
 }
 
 typedef HRESULT (*get_files)(struct vss_wm_component *component, uint32_t index,

@@ -243,6 +243,72 @@ static void try_revert_without_memory(void)
     }
 }
 
+#define WRITER_ID "5a3c1f62-6c1f-4c6c-9f0b-0d2b8d3f6a11"
+
+/* A writer with files on the volume, which is named as one that blocks. */
+static void add_blocking_writer(void)
+{
+    char line[512];
+    contract_check(
+        array_bench_run(&ab, "mkdir -p original/data && cat > writer <<'END'\n"
+                             "#!/bin/sh\n"
+                             "while read -r event number rest; do\n"
+                             "case $event in\n"
+                             "set) continue ;;\n"
+                             "identify) printf 'lunshadow-writer 1\\nmetadata\\n%s\\n.\\n' "
+                             "\"$(cat \"${0%/*}/meta.xml\")\" ;;\n"
+                             "esac\n"
+                             "echo \"ok $number\"\n"
+                             "done\n"
+                             "END\n"
+                             "chmod 755 writer && cat > meta.xml <<END\n"
+                             "<WRITER_METADATA xmlns='x-schema:#VssWriterMetadataInfo' "
+                             "version='1.2'><IDENTIFICATION writerId='" WRITER_ID "' "
+                             "instanceId='d8b1f0f4-58a7-4c0b-8a39-1a2f4c7be911' "
+                             "friendlyName='App' usage='USER_DATA' dataSource='OTHER'/>"
+                             "<RESTORE_METHOD method='RESTORE_IF_CAN_BE_REPLACED' "
+                             "writerRestore='never' rebootRequired='no'/><BACKUP_LOCATIONS>"
+                             "<FILE_GROUP componentName='data' selectable='yes' "
+                             "selectableForRestore='yes'><FILE_LIST path='$PWD/original/data' "
+                             "filespec='*' recursive='yes'/></FILE_GROUP></BACKUP_LOCATIONS>"
+                             "</WRITER_METADATA>\nEND\n"
+                             "printf '[writer]\\nprogram = %s/writer\\n' \"$PWD\" "
+                             "> lab/writers.d/app.conf"),
+        "a writer is made");
+    (void)snprintf(line, sizeof(line), "printf '[revert]\\nblocking_writers = %s\\n' >> '%s'",
+                   WRITER_ID, ab.bench.config);
+    contract_check(array_bench_run(&ab, line), "the writer is named");
+}
+
+static HRESULT should_block(bool *out_is_blocked)
+{
+    struct vss_session_options options = VSS_SESSION_OPTIONS_INIT;
+    options.config_path = ab.bench.config;
+    options.state_directory = ab.bench.state;
+    return vss_should_block_revert(&options, original, out_is_blocked, NULL);
+}
+
+/* Short of memory, a writer that blocks is not taken for one that does not. */
+static void try_block_without_memory(void)
+{
+    bool was_met = true;
+    long stride = contract_stride("ShouldBlockRevert", 97);
+    add_blocking_writer();
+    for (long number = 1; was_met; number += stride) {
+        bool is_blocked = false;
+        char text[64];
+        (void)snprintf(text, sizeof(text), "allocation %ld failed", number);
+        memory_fail_at(number);
+        HRESULT hr = should_block(&is_blocked);
+        was_met = memory_stop();
+        contract_expect("ShouldBlockRevert", hr, FAILED(hr) && was_met ? E_OUTOFMEMORY : S_OK,
+                        text);
+        contract_check(FAILED(hr) || is_blocked, text);
+    }
+    contract_check(array_bench_run(&ab, "rm lab/writers.d/app.conf"), "the writer is gone");
+    array_bench_fault(&ab, NULL); /* and is not named any more */
+}
+
 static void try_revert_of_a_mount(void)
 {
     struct trial t = {.bench = &ab.bench};
@@ -254,6 +320,7 @@ static void try_revert_of_a_mount(void)
     trial_drop(&t);
     (void)close(fd);
     try_revert_without_memory();
+    try_block_without_memory();
     unmount_volume();
 }
 
