@@ -142,13 +142,14 @@ HRESULT vss_admin_register_provider(struct vss_admin *admin, const char *path,
 /* ---- unregistering ---- */
 
 /* The names of the sections that will not find the provider any more; NULL where there are none. */
-static char *arrays_of(struct vss_admin *admin, const VSS_ID *provider_id)
+static HRESULT find_arrays(struct vss_admin *admin, const VSS_ID *provider_id, char **out)
 {
     struct provider_record *all = NULL;
     size_t count = 0;
     struct buffer names = BUFFER_INIT;
-    (void)providers_load_all(admin->store, &all, &count, NULL);
-    for (size_t i = 0; i < admin->config->section_count; i++) {
+    *out = NULL;
+    HRESULT hr = providers_load_all(admin->store, &all, &count, &admin->err);
+    for (size_t i = 0; SUCCEEDED(hr) && i < admin->config->section_count; i++) {
         const struct config_section *section = &admin->config->sections[i];
         const struct provider_record *found = NULL;
         if (strcmp(section->kind, "array") == 0 &&
@@ -158,7 +159,12 @@ static char *arrays_of(struct vss_admin *admin, const VSS_ID *provider_id)
         }
     }
     providers_free_all(all, count);
-    return buffer_take(&names);
+    if (SUCCEEDED(hr) && FAILED(buffer_status(&names))) {
+        hr = error_set(&admin->err, E_OUTOFMEMORY, "out of memory unregistering a provider");
+    }
+    *out = SUCCEEDED(hr) ? buffer_take(&names) : NULL;
+    buffer_free(&names);
+    return hr;
 }
 
 static void warn_of(struct vss_admin *admin, const VSS_ID *provider_id, const char *arrays)
@@ -181,8 +187,11 @@ HRESULT vss_admin_unregister_provider(struct vss_admin *admin, const VSS_ID *pro
     if (!provider_id) {
         return null_argument(admin, "provider_id");
     }
-    char *arrays = arrays_of(admin, provider_id);
-    HRESULT hr = registration_remove(admin->store, provider_id, &admin->err);
+    char *arrays = NULL;
+    HRESULT hr = find_arrays(admin, provider_id, &arrays);
+    if (SUCCEEDED(hr)) {
+        hr = registration_remove(admin->store, provider_id, &admin->err);
+    }
     if (SUCCEEDED(hr) && arrays) {
         warn_of(admin, provider_id, arrays);
     }

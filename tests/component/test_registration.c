@@ -7,6 +7,7 @@
 #include "provider/host/host.h"
 #include "registry/events.h"
 #include "registry/locks.h"
+#include "registry/providers.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -415,6 +416,25 @@ static void registered_providers_come_first(void **state)
 /* ---- unregistering -----------------------------------------------------------------------------
  */
 
+static bool has_no_memory; /* for the next list of providers */
+
+HRESULT __real_providers_load_all(struct store *store, struct provider_record **out,
+                                  size_t *out_count, struct error *err);
+HRESULT __wrap_providers_load_all(struct store *store, struct provider_record **out,
+                                  size_t *out_count, struct error *err);
+
+HRESULT __wrap_providers_load_all(struct store *store, struct provider_record **out,
+                                  size_t *out_count, struct error *err)
+{
+    if (!has_no_memory) {
+        return __real_providers_load_all(store, out, out_count, err);
+    }
+    has_no_memory = false;
+    *out = NULL;
+    *out_count = 0;
+    return error_set(err, E_OUTOFMEMORY, "the test has no memory");
+}
+
 static void unregistering_names_who_still_asks_for_it(void **state)
 {
     struct fixture *f = *state;
@@ -431,6 +451,8 @@ static void unregistering_names_who_still_asks_for_it(void **state)
     assert_has(vss_admin_error_text(admin), id);
     register_file(admin, f->tgt);
     register_file(admin, f->bad);
+    has_no_memory = true; /* where that is not known, nothing is unregistered unsaid */
+    assert_int_equal(vss_admin_unregister_provider(admin, &tgt_id), E_OUTOFMEMORY);
     assert_int_equal(vss_admin_unregister_provider(admin, &tgt_id), S_OK);
     assert_int_equal(events_load(f->store, 1, &events, &count, NULL), S_OK);
     assert_int_equal(count, 1);

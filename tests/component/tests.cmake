@@ -49,6 +49,7 @@ lunshadow_array_test(host_volumes lunshadow_requester)
 lunshadow_array_test(expose lunshadow_requester SOURCES component/expose_fixture.c)
 lunshadow_array_test(expose_hostile lunshadow_requester SOURCES component/expose_fixture.c)
 lunshadow_test(component registration LINK lunshadow_requester)
+target_link_options(test_registration PRIVATE -Wl,--wrap=providers_load_all)
 target_compile_definitions(test_registration PRIVATE
   TGT_PATH="$<TARGET_FILE:provider_tgt>" BAD_PATH="$<TARGET_FILE:provider_bad>"
   LIBRARY_PATH="$<TARGET_FILE:liblunshadow>")
