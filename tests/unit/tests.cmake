@@ -40,6 +40,9 @@ lunshadow_test(unit replay LINK lunshadow_provider SOURCES unit/shim_fixture.c)
 lunshadow_test(unit tgt_show LINK lunshadow_settings SOURCES
   ../provider/arrays/tgt/call.c ../provider/arrays/tgt/daemon.c ../provider/arrays/tgt/identity.c
   ../provider/arrays/tgt/show.c ../provider/arrays/tgt/state.c ../provider/arrays/tgt/tgtadm.c)
+lunshadow_test(unit tgt_daemon LINK lunshadow_settings SOURCES
+  ../provider/arrays/tgt/call.c ../provider/arrays/tgt/daemon.c)
+target_link_options(test_tgt_daemon PRIVATE -Wl,--wrap=open)
 lunshadow_test(unit tgt_file LINK lunshadow_settings SOURCES
   ../provider/arrays/tgt/call.c ../provider/arrays/tgt/file.c)
 target_link_options(test_tgt_file PRIVATE -Wl,--wrap=lseek)

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -11,22 +12,15 @@
 
 #define PAUSE_MS 10
 
-/* What /proc/PID/stat says, "pid (comm) S ...": the name and the state letter. */
-static bool read_stat(pid_t pid, char name[32], char *out_state)
+/* /proc may hide a process of another user (hidepid), kill(2) does not. */
+static bool has_process(pid_t pid)
 {
-    char path[64];
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return false;
-    }
-    char text[256];
-    ssize_t length = read(fd, text, sizeof(text) - 1);
-    (void)close(fd);
-    if (length <= 0) {
-        return false;
-    }
-    text[length] = '\0';
+    return kill(pid, 0) == 0 || errno != ESRCH;
+}
+
+/* "pid (comm) S ...": the name and the state letter. */
+static bool parse_stat(char *text, char name[32], char *out_state)
+{
     char *open_bracket = strchr(text, '(');
     char *close_bracket = strrchr(text, ')');
     if (!open_bracket || !close_bracket || close_bracket < open_bracket ||
@@ -37,6 +31,30 @@ static bool read_stat(pid_t pid, char name[32], char *out_state)
     (void)snprintf(name, 32, "%s", open_bracket + 1);
     *out_state = close_bracket[2];
     return true;
+}
+
+/* What /proc/PID/stat says. S_FALSE: the process has ended. One that cannot be looked at has not:
+ * it may serve the files of copies. */
+static HRESULT read_stat(const struct tgt *t, pid_t pid, char name[32], char *out_state)
+{
+    char path[64];
+    char text[256];
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+    int errnum = length < 0 ? errno : EIO;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    text[length > 0 ? length : 0] = '\0';
+    if (length > 0 && parse_stat(text, name, out_state)) {
+        return S_OK;
+    }
+    if ((errnum == ENOENT || errnum == ESRCH) && !has_process(pid)) {
+        return S_FALSE;
+    }
+    return tgt_fail_errno(t, errnum, "process %d, which holds %s, cannot be looked at", (int)pid,
+                          t->lock_path);
 }
 
 HRESULT tgt_daemon_look(const struct tgt *t, pid_t *out_pid)
@@ -67,8 +85,9 @@ HRESULT tgt_daemon_look(const struct tgt *t, pid_t *out_pid)
     }
     char name[32] = "";
     char state = '?';
-    if (!read_stat(lock.l_pid, name, &state)) {
-        return S_FALSE; /* ended just now */
+    HRESULT hr = read_stat(t, lock.l_pid, name, &state);
+    if (hr != S_OK) { /* S_FALSE: ended just now */
+        return hr;
     }
     if (strcmp(name, "tgtd") != 0) {
         return tgt_fail(
@@ -84,13 +103,16 @@ HRESULT tgt_daemon_look(const struct tgt *t, pid_t *out_pid)
 /* S_FALSE: it is stopped. */
 static HRESULT look_if_running(const struct tgt *t, pid_t *out_pid)
 {
+    char name[32] = "";
+    char state = '?';
     HRESULT hr = tgt_daemon_look(t, out_pid);
+    if (hr == S_OK) {
+        hr = read_stat(t, *out_pid, name, &state);
+    }
     if (FAILED(hr)) {
         return hr;
     }
-    char name[32] = "";
-    char state = '?';
-    if (hr == S_FALSE || !read_stat(*out_pid, name, &state)) {
+    if (hr == S_FALSE) {
         return tgt_fail(t, VSS_E_PROVIDER_VETO,
                         "no tgtd runs for [array %s] (nobody holds %s); start it, then try again",
                         t->call->array, t->lock_path);
