@@ -43,6 +43,12 @@ lunshadow_test(unit tgt_show LINK lunshadow_settings SOURCES
 lunshadow_test(unit tgt_daemon LINK lunshadow_settings SOURCES
   ../provider/arrays/tgt/call.c ../provider/arrays/tgt/daemon.c)
 target_link_options(test_tgt_daemon PRIVATE -Wl,--wrap=open)
+lunshadow_test(unit tgt_abort LINK lunshadow_settings SOURCES
+  ../provider/arrays/tgt/call.c ../provider/arrays/tgt/commit.c ../provider/arrays/tgt/config.c
+  ../provider/arrays/tgt/daemon.c ../provider/arrays/tgt/file.c ../provider/arrays/tgt/identity.c
+  ../provider/arrays/tgt/set.c ../provider/arrays/tgt/show.c ../provider/arrays/tgt/state.c
+  ../provider/arrays/tgt/target.c ../provider/arrays/tgt/tgtadm.c)
+target_link_options(test_tgt_abort PRIVATE -Wl,--wrap=tgt_daemon_look -Wl,--wrap=tgt_show -Wl,--wrap=readdir)
 lunshadow_test(unit tgt_file LINK lunshadow_settings SOURCES
   ../provider/arrays/tgt/call.c ../provider/arrays/tgt/file.c)
 target_link_options(test_tgt_file PRIVATE -Wl,--wrap=lseek)

@@ -264,6 +264,7 @@ static HRESULT sweep(const struct tgt *t, const char *directory, const char *set
     if (!dir) {
         return errno == ENOENT ? S_OK : tgt_fail_errno(t, errno, "%s cannot be read", directory);
     }
+    errno = 0;
     for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
         char *path = tgt_text(t, "%s/%s", directory, entry->d_name);
         if (!path) {
@@ -274,6 +275,10 @@ static HRESULT sweep(const struct tgt *t, const char *directory, const char *set
             HRESULT remove_hr = tgt_file_remove(t, path);
             hr = FAILED(hr) ? hr : remove_hr;
         }
+        errno = 0; /* of readdir(), which says so of its failures alone */
+    }
+    if (SUCCEEDED(hr) && errno != 0) {
+        hr = tgt_fail_errno(t, errno, "%s cannot be read", directory);
     }
     (void)closedir(dir);
     return hr;
