@@ -88,8 +88,11 @@ static HRESULT judge_directory(const char *path, const struct stat *st, mode_t f
 static HRESULT check_directory(const char *path, mode_t forbidden, struct error *err)
 {
     struct stat st;
-    return lstat(path, &st) == 0 ? judge_directory(path, &st, forbidden, err)
-                                 : error_set_errno(err, errno, "cannot look at %s", path);
+    if (lstat(path, &st) == 0) {
+        return judge_directory(path, &st, forbidden, err);
+    }
+    int reason = errno == ENOTDIR ? ENOENT : errno;
+    return error_set_errno(err, reason, "cannot look at %s", path);
 }
 
 /* The directory that exports lie in: whoever could write there could put an export in the place of
@@ -511,8 +514,15 @@ HRESULT export_identify(const char *path, char **out_url, char out_key[LUN_KEY_B
     if (!directory) {
         return error_set(err, E_OUTOFMEMORY, "no memory for a LUN's address");
     }
-    bool is_trusted = SUCCEEDED(check_trusted(directory, NULL));
-    HRESULT hr = is_trusted ? read_record(directory, out_url, out_key, err) : S_FALSE;
+    struct error why = {0};
+    HRESULT hr = check_trusted(directory, &why);
+    if (SUCCEEDED(hr)) {
+        hr = read_record(directory, out_url, out_key, err);
+    } else if (hr == E_ACCESSDENIED || hr == VSS_E_OBJECT_NOT_FOUND || hr == E_INVALIDARG) {
+        hr = S_FALSE; /* not root's, not there, or no place for an export */
+    } else {
+        hr = error_set(err, hr, "%s", error_text(&why));
+    }
     free(directory);
     return hr;
 }

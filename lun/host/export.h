@@ -52,7 +52,8 @@ HRESULT export_open(const char *directory, int *out_fd, struct error *err);
 char *export_file(const char *directory);
 
 /* Which LUN a file is: S_OK with its address (malloc'ed) and key where path is the disk of an
- * export, whose directory and its parent are root's alone; S_FALSE where it is another file. */
+ * export, whose directory and its parent are root's alone; S_FALSE where it is another file. Where
+ * that cannot be told, an error. */
 HRESULT export_identify(const char *path, char **out_url, char out_key[LUN_KEY_BYTES],
                         struct error *err);
 

@@ -34,24 +34,28 @@ static HRESULT read_pid(const char *pid_file, int *out, struct error *err)
 }
 
 /* A pid is reused, and a file can be old: the daemon of this directory has its pid file on its
- * command line. */
-static bool is_daemon(int pid, const char *pid_file)
+ * command line. S_FALSE: it is another process, or has ended. */
+static HRESULT check_daemon(int pid, const char *pid_file, struct error *err)
 {
     char path[64];
     char line[16384];
     (void)snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd >= 0 ? read(fd, line, sizeof(line)) : 0;
+    ssize_t got = fd >= 0 ? read(fd, line, sizeof(line)) : -1;
+    int reason = errno;
     if (fd >= 0) {
         (void)close(fd);
     }
-    if (got <= 0) {
-        return false;
+    if (got < 0) {
+        return reason == ENOENT || reason == ESRCH
+                   ? S_FALSE
+                   : error_set_errno(err, reason, "cannot look at process %d", pid);
     }
     size_t first = strnlen(line, (size_t)got);
     size_t name = strlen(EXPORT_DAEMON);
-    return first >= name && memcmp(line + first - name, EXPORT_DAEMON, name) == 0 &&
-           memmem(line, (size_t)got, pid_file, strlen(pid_file) + 1) != NULL;
+    bool is_it = first >= name && memcmp(line + first - name, EXPORT_DAEMON, name) == 0 &&
+                 memmem(line, (size_t)got, pid_file, strlen(pid_file) + 1) != NULL;
+    return is_it ? S_OK : S_FALSE;
 }
 
 /* Looked at once more after the pidfd is ours: from then on it names one process. */
@@ -73,9 +77,10 @@ HRESULT export_daemon_open(const char *directory, int *out_pidfd, struct error *
         return errno == ESRCH ? S_FALSE
                               : error_set_errno(err, errno, "cannot watch process %d", pid);
     }
-    if (!is_daemon(pid, pid_file)) {
+    hr = check_daemon(pid, pid_file, err);
+    if (hr != S_OK) {
         (void)close(pidfd);
-        return S_FALSE;
+        return hr;
     }
     *out_pidfd = pidfd;
     return S_OK;

@@ -5,12 +5,15 @@
 #include "unit/registry_fixture.h"
 
 #include "lun/host/export.h"
+#include "lun/host/export_daemon.h"
 #include "lun/host/loop.h"
 #include "unit/host_tree.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -285,6 +288,53 @@ static void test_the_file_of_a_loop_device(void **state)
     assert_non_null(strstr(err.text, "backing_file"));
 }
 
+/* A file whose directory cannot be looked at may be an export, and its LUN not what the file lies
+ * on. */
+static void test_an_export_that_cannot_be_looked_at(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    char *url = NULL;
+    char key[LUN_KEY_BYTES];
+    char name[300];
+    memset(name, 'x', sizeof(name));
+    name[sizeof(name) - 1] = '\0';
+    char *disk = text_printf("%s/%s/disk", tree_top, name);
+    assert_int_equal(export_identify(disk, &url, key, &err), VSS_E_UNEXPECTED);
+    assert_non_null(strstr(err.text, "cannot look at"));
+    free(disk);
+    static const char *const others[] = {"/nowhere/at/all/disk", "/dev/null/at/disk", "/tmp/disk",
+                                         "/etc/passwd"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        assert_int_equal(export_identify(others[i], &url, key, &err), S_FALSE);
+        assert_null(url);
+    }
+}
+
+/* One that cannot be looked at may be the export's: ended without it, the export would leave it. */
+static void test_a_daemon_that_cannot_be_looked_at(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct rlimit before;
+    char pid[32];
+    int pidfd = -1;
+    (void)snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+    tree_put_text("exposed/a/pid", pid);
+    const char *directory = fixture_path(tree_top, "exposed/a");
+    assert_int_equal(export_daemon_open(directory, &pidfd, &err), S_FALSE); /* it is us */
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int next = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(close(next), 0);
+    struct rlimit limit = {.rlim_cur = (rlim_t)next + 1, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0); /* room for the pidfd */
+    HRESULT hr = export_daemon_open(directory, &pidfd, &err);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_true(FAILED(hr));
+    assert_int_equal(pidfd, -1);
+    assert_non_null(strstr(err.text, "cannot look at process"));
+}
+
 /* This host's own: a loop device over a file, which lies on what this machine boots from. */
 static void test_a_real_loop_device(void **state)
 {
@@ -336,6 +386,8 @@ int main(void)
         TEST(test_mount_points),
         TEST(test_what_a_path_lies_on),
         TEST(test_the_file_of_a_loop_device),
+        TEST(test_an_export_that_cannot_be_looked_at),
+        TEST(test_a_daemon_that_cannot_be_looked_at),
         TEST(test_a_real_loop_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
