@@ -86,7 +86,8 @@ static HRESULT describe_root(const char *path, struct host_mount *out, struct er
 {
     struct stat st;
     if (stat(path, &st) != 0 || stat("/", &st) != 0) {
-        return error_set(err, VSS_E_OBJECT_NOT_FOUND, "no mounted filesystem has %s", path);
+        int reason = errno == ENOTDIR ? ENOENT : errno;
+        return error_set_errno(err, reason, "no mounted filesystem has %s", path);
     }
     *out = (struct host_mount){.path = text_copy("/"),
                                .root = text_copy("/"),

@@ -61,14 +61,15 @@ static HRESULT no_memory(struct error *err)
 
 /* ---- sysfs ----------------------------------------------------------------------------------- */
 
-/* An attribute's line; false where it is not there, or cannot be read: for what only describes. */
-static bool read_line(const char *directory, const char *name, char out[TEXT_BYTES])
+/* An attribute's line; S_FALSE where it is not there. */
+static HRESULT read_line(const char *directory, const char *name, char out[TEXT_BYTES],
+                         struct error *err)
 {
     uint32_t got = 0;
-    (void)host_device_read(directory, name, (uint8_t *)out, TEXT_BYTES - 1, &got, NULL);
+    HRESULT hr = host_device_read(directory, name, (uint8_t *)out, TEXT_BYTES - 1, &got, err);
     out[got] = '\0';
     out[strcspn(out, "\n")] = '\0';
-    return got > 0;
+    return hr;
 }
 
 /* A number that every such device has: no extent is made up of what could not be read. */
@@ -77,18 +78,16 @@ static HRESULT read_number(const char *directory, const char *name, uint64_t *ou
 {
     char text[TEXT_BYTES];
     char *end = NULL;
-    uint32_t length = 0;
     *out = 0;
-    HRESULT hr = host_device_read(directory, name, (uint8_t *)text, sizeof(text) - 1, &length, err);
+    HRESULT hr = read_line(directory, name, text, err);
     if (hr == S_FALSE) {
         return error_set(err, VSS_E_OBJECT_NOT_FOUND, "%s has gone; try again", directory);
     }
     if (FAILED(hr)) {
         return hr;
     }
-    text[length] = '\0';
     *out = strtoull(text, &end, 10);
-    return end != text && (*end == '\n' || *end == '\0')
+    return end != text && *end == '\0'
                ? S_OK
                : error_set(err, VSS_E_UNEXPECTED, "%s/%s is not a number", directory, name);
 }
@@ -310,12 +309,17 @@ static HRESULT descend_slaves(struct descent *d, const char *directory, struct r
     if (!folder) {
         return no_memory(err);
     }
-    bool is_multipath = read_line(directory, "dm/uuid", uuid) && strncmp(uuid, "mpath-", 6) == 0;
+    HRESULT hr = read_line(directory, "dm/uuid", uuid, err);
+    if (FAILED(hr)) {
+        free(folder);
+        return hr;
+    }
+    bool is_multipath = strncmp(uuid, "mpath-", 6) == 0;
     d->volume->is_stacked = d->volume->is_stacked || !is_multipath;
     if (!is_multipath) {
         range = (struct range){0}; /* where in its slaves a byte lies is not looked at */
     }
-    HRESULT hr = descend_into(d, folder, range, is_multipath, &count, err);
+    hr = descend_into(d, folder, range, is_multipath, &count, err);
     if (SUCCEEDED(hr) && count == 0) {
         hr = end_leaf(d, directory, err);
     }
@@ -360,14 +364,24 @@ static HRESULT descend(struct descent *d, const char *directory, struct range ra
 }
 
 /* "/dev/mapper/NAME" of device mapper, else "/dev/NAME". */
-static char *device_name(const char *directory)
+static HRESULT find_name(const char *directory, char **out, struct error *err)
 {
     char name[TEXT_BYTES];
-    return read_line(directory, "dm/name", name) ? text_printf("/dev/mapper/%s", name)
-                                                 : text_printf("/dev/%s", name_of(directory));
+    HRESULT hr = read_line(directory, "dm/name", name, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    *out = hr == S_OK ? text_printf("/dev/mapper/%s", name)
+                      : text_printf("/dev/%s", name_of(directory));
+    return *out ? S_OK : no_memory(err);
 }
 
 /* ---- mounts ---------------------------------------------------------------------------------- */
+
+static bool is_absent(int reason)
+{
+    return reason == ENOENT || reason == ENOTDIR;
+}
 
 /* The directory of the device that a mount is of. S_FALSE: it is of none, or does not name it. */
 static HRESULT find_mount_directory(const struct host_roots *roots, const struct host_mount *mount,
@@ -380,11 +394,14 @@ static HRESULT find_mount_directory(const struct host_roots *roots, const struct
     }
     /* Elsewhere than in /dev a source is no device, and to look at it may wait for a server. */
     const char *source = mount->source ? mount->source : "";
-    bool is_named = source[0] == '/' && strstr(source, "/dev/");
-    if (!is_named || stat(source, &st) != 0 || !S_ISBLK(st.st_mode)) {
+    if (source[0] != '/' || !strstr(source, "/dev/")) {
         return S_FALSE;
     }
-    return find_directory(roots, st.st_rdev, out, err);
+    if (stat(source, &st) != 0) {
+        return is_absent(errno) ? S_FALSE
+                                : error_set_errno(err, errno, "cannot look at %.200s", source);
+    }
+    return S_ISBLK(st.st_mode) ? find_directory(roots, st.st_rdev, out, err) : S_FALSE;
 }
 
 /* The folder of links to the devices of the btrfs that has the device of that name. S_FALSE: none
@@ -444,6 +461,16 @@ static bool hides_disks(const char *fs_type)
     return strcmp(fs_type, "zfs") == 0 || strcmp(fs_type, "bcachefs") == 0;
 }
 
+static HRESULT name_mounted(const struct host_mount *mount, const char *directory, char **out,
+                            struct error *err)
+{
+    if (directory) {
+        return find_name(directory, out, err);
+    }
+    *out = mount->source ? text_printf("/dev/%s", name_of(mount->source)) : text_copy("");
+    return *out ? S_OK : no_memory(err);
+}
+
 /* out_device: NULL, or the name of the device that the mount is of. */
 static HRESULT descend_mount(struct descent *d, const struct host_mount *mount, char **out_device,
                              struct error *err)
@@ -451,10 +478,7 @@ static HRESULT descend_mount(struct descent *d, const struct host_mount *mount, 
     char *directory = NULL;
     HRESULT hr = find_mount_directory(d->roots, mount, &directory, err);
     if (SUCCEEDED(hr) && out_device) {
-        *out_device = directory       ? device_name(directory)
-                      : mount->source ? text_printf("/dev/%s", name_of(mount->source))
-                                      : text_copy("");
-        hr = *out_device ? hr : no_memory(err);
+        hr = name_mounted(mount, directory, out_device, err);
     }
     if (FAILED(hr)) {
         free(directory);
@@ -530,8 +554,10 @@ HRESULT host_volume_of_device(const struct host_roots *roots, dev_t device, stru
     char *directory = NULL;
     HRESULT hr = find_directory(roots, device, &directory, err);
     if (SUCCEEDED(hr)) {
-        out->device = device_name(directory);
-        hr = out->device ? descend(&d, directory, (struct range){0}, err) : no_memory(err);
+        hr = find_name(directory, &out->device, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = descend(&d, directory, (struct range){0}, err);
     }
     free(directory);
     return end_volume(&d, hr, err);
@@ -714,10 +740,15 @@ HRESULT host_swap_lies_on(const struct host_roots *roots, const char *file,
     struct host_volume volume = {0};
     struct descent d = {.roots = roots, .volume = &volume};
     struct error why = {0};
+    HRESULT hr = S_OK;
     bool is_here = stat(file, &st) == 0;
-    HRESULT hr = is_here && !S_ISBLK(st.st_mode)
-                     ? descend_swap_file(&d, file, &st, &why)
-                     : descend_swap_device(&d, file, is_here ? &st : NULL, &why);
+    if (!is_here && !is_absent(errno)) {
+        hr = error_set_errno(&why, errno, "cannot look at %.200s", file);
+    } else if (is_here && !S_ISBLK(st.st_mode)) {
+        hr = descend_swap_file(&d, file, &st, &why);
+    } else {
+        hr = descend_swap_device(&d, file, is_here ? &st : NULL, &why);
+    }
     return end_judged(&d, hr, file, info, out_name, &why, err);
 }
 

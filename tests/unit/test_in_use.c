@@ -328,6 +328,28 @@ static void test_unknown_is_not_elsewhere(void **state)
     lun_info_free(&first);
 }
 
+/* A name that the kernel does not look up stands for what cannot be looked at. */
+static void test_what_cannot_be_looked_at(void **state)
+{
+    (void)state;
+    struct vss_lun_info first = {0};
+    char name[300];
+    memset(name, 'x', sizeof(name));
+    name[sizeof(name) - 1] = '\0';
+    tree_identity(makedev(8, 0), &first);
+    char *row = text_printf("1 1 0:60 / / rw - fuse /dev/%s rw\n", name);
+    tree_put_mounts(row);
+    free(row);
+    assert_mounted(&first, VSS_E_UNEXPECTED, "cannot look at /dev/x");
+    tree_put_mounts("1 1 0:60 / / rw - fuse /dev/none/such rw\n");
+    assert_mounted(&first, S_FALSE, "");
+    row = text_printf("/tmp/%s file 8 0 -2\n", name);
+    tree_put_text("proc/swaps", row);
+    free(row);
+    assert_mounted(&first, VSS_E_UNEXPECTED, "cannot look at /tmp/x");
+    lun_info_free(&first);
+}
+
 /* At no count of files that may be opened is the LUN not mounted. */
 static void test_no_file_to_open(void **state)
 {
@@ -373,6 +395,7 @@ int main(void)
         TEST(test_one_leg_of_several_is_a_lun),
         TEST(test_a_btrfs_on_device_mapper),
         TEST(test_unknown_is_not_elsewhere),
+        TEST(test_what_cannot_be_looked_at),
         TEST(test_no_file_to_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

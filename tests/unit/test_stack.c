@@ -120,6 +120,16 @@ static void test_extents_that_cannot_be_read(void **state)
     assert_refused(makedev(8, 16), VSS_E_UNEXPECTED, "sdb/size");
 }
 
+/* Which paths are one LUN, and what a volume is called. */
+static void test_device_mapper_that_cannot_be_read(void **state)
+{
+    (void)state;
+    make_unreadable("sys/devices/dm-0/dm/uuid");
+    assert_refused(makedev(253, 0), VSS_E_UNEXPECTED, "dm/uuid");
+    make_unreadable("sys/devices/dm-1/dm/name");
+    assert_refused(makedev(253, 1), VSS_E_UNEXPECTED, "dm/name");
+}
+
 /* The file of an export, which is a LUN of its own. */
 static void test_a_loop_device_whose_offset_cannot_be_read(void **state)
 {
@@ -386,6 +396,7 @@ int main(void)
         TEST(test_mount_points),
         TEST(test_what_a_path_lies_on),
         TEST(test_the_file_of_a_loop_device),
+        TEST(test_device_mapper_that_cannot_be_read),
         TEST(test_an_export_that_cannot_be_looked_at),
         TEST(test_a_daemon_that_cannot_be_looked_at),
         TEST(test_a_real_loop_device),
