@@ -49,9 +49,11 @@ static const char *lock_directory(bool *out_is_ours)
     if (!*out_is_ours) {
         return named;
     }
+    /* One that cannot be looked at is not lacking: elsewhere it would be no lock to all others. */
     struct stat st;
-    bool has_standard = stat(STANDARD_PARENT, &st) == 0 && S_ISDIR(st.st_mode);
-    return has_standard ? STANDARD_DIRECTORY : FALLBACK_DIRECTORY;
+    bool is_there = stat(STANDARD_PARENT, &st) == 0;
+    bool is_lacking = is_there ? !S_ISDIR(st.st_mode) : errno == ENOENT || errno == ENOTDIR;
+    return is_lacking ? FALLBACK_DIRECTORY : STANDARD_DIRECTORY;
 }
 
 /* What somebody put in our place is a matter of access, whatever errno says about it. */

@@ -20,6 +20,33 @@
 
 #define OTHER_UID 65534
 
+static int stat_errno; /* of looking at /run/lock; 0: that answers */
+
+int __real_stat(const char *path, struct stat *out);
+int __wrap_stat(const char *path, struct stat *out);
+
+int __wrap_stat(const char *path, struct stat *out)
+{
+    if (stat_errno && strcmp(path, "/run/lock") == 0) {
+        errno = stat_errno;
+        return -1;
+    }
+    return __real_stat(path, out);
+}
+
+/* Nothing of the machine's own locks is touched. */
+int __real_mkdir(const char *path, mode_t mode);
+int __wrap_mkdir(const char *path, mode_t mode);
+
+int __wrap_mkdir(const char *path, mode_t mode)
+{
+    if (stat_errno) {
+        errno = EACCES;
+        return -1;
+    }
+    return __real_mkdir(path, mode);
+}
+
 static int set_up(void **data)
 {
     char *directory = fixture_directory();
@@ -31,6 +58,7 @@ static int set_up(void **data)
 
 static int tear_down(void **data)
 {
+    stat_errno = 0;
     assert_int_equal(unsetenv("LUNSHADOW_LOCK_DIR"), 0);
     fixture_remove(*data);
     return 0;
@@ -285,6 +313,23 @@ static void test_linked_directory_is_refused(void **data)
 }
 
 /* A file that was removed under its holder is not what newcomers lock: they get the new one. */
+/* Elsewhere it would be no lock to all others. */
+static void test_where_locks_lie(void **data)
+{
+    static const struct {
+        int reason;
+        const char *directory;
+    } rows[] = {{ENOMEM, "lock /run/lock/lunshadow "},
+                {EACCES, "lock /run/lock/lunshadow "},
+                {ENOENT, "lock /tmp/lunshadow-lock "}};
+    (void)data;
+    assert_int_equal(unsetenv("LUNSHADOW_LOCK_DIR"), 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        stat_errno = rows[i].reason;
+        assert_refused(LOCK_RESYNC, E_ACCESSDENIED, rows[i].directory);
+    }
+}
+
 static void test_removed_file_is_made_anew(void **data)
 {
     struct lock *old = take(LOCK_RESYNC);
@@ -324,6 +369,7 @@ int main(void)
         LOCK_TEST(test_named_directory_keeps_its_mode),
         LOCK_TEST(test_what_others_put_there_is_refused),
         LOCK_TEST(test_linked_directory_is_refused),
+        LOCK_TEST(test_where_locks_lie),
         LOCK_TEST(test_removed_file_is_made_anew),
         LOCK_TEST(test_forged_holder_is_not_named),
     };
