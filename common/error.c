@@ -69,6 +69,8 @@ HRESULT error_from_errno(int errnum)
 {
     switch (errnum) {
     case ENOMEM:
+    case EMFILE: /* it says nothing of what was to be opened */
+    case ENFILE:
         return E_OUTOFMEMORY;
     case EACCES:
     case EPERM:

@@ -26,8 +26,8 @@ HRESULT error_translate(struct error *err, HRESULT code);
 
 void error_clear(struct error *err);
 
-/* Maps errno: ENOMEM E_OUTOFMEMORY; EACCES, EPERM, EROFS E_ACCESSDENIED; ENOSPC, EDQUOT
- * VSS_E_INSUFFICIENT_STORAGE; ENOENT VSS_E_OBJECT_NOT_FOUND; all others VSS_E_UNEXPECTED. */
+/* Maps errno: ENOMEM, EMFILE, ENFILE E_OUTOFMEMORY; EACCES, EPERM, EROFS E_ACCESSDENIED; ENOSPC,
+ * EDQUOT VSS_E_INSUFFICIENT_STORAGE; ENOENT VSS_E_OBJECT_NOT_FOUND; all others VSS_E_UNEXPECTED. */
 HRESULT error_from_errno(int errnum);
 
 /* error_set() with error_from_errno(errnum) as the code and strerror(errnum) behind the text. */

@@ -62,7 +62,8 @@ static const struct code_row code_table[] = {
      "This user may not use lunshadow's state directory or one of the devices. Run it as root "
      "or as a member of the configured admin group."},
     {CODE(E_OUTOFMEMORY),
-     "Memory ran out. Free some or raise the limit of the process or service, then try again."},
+     "Memory ran out, or no more files may be open. Free some or raise the limit of the process or "
+     "service, then try again."},
     {CODE(E_INVALIDARG),
      "A parameter is missing, malformed or out of range, or two flags exclude each other. "
      "Correct the call or the command line."},

@@ -114,6 +114,8 @@ static void errno_maps_to_documented_codes(void **state)
     assert_int_equal(error_from_errno(ENOSPC), VSS_E_INSUFFICIENT_STORAGE);
     assert_int_equal(error_from_errno(EROFS), E_ACCESSDENIED);
     assert_int_equal(error_from_errno(ENOMEM), E_OUTOFMEMORY);
+    assert_int_equal(error_from_errno(EMFILE), E_OUTOFMEMORY);
+    assert_int_equal(error_from_errno(ENFILE), E_OUTOFMEMORY);
     assert_int_equal(error_from_errno(EIO), VSS_E_UNEXPECTED);
 }
 
