@@ -15,7 +15,8 @@ struct host_disk {
 
 /* Calls on_disk for each that has a label, until it fails, and returns what it did. What cannot be
  * read (not ours to read, no medium, no sound label) is passed over, the log says so. sysfs is
- * "/sys" and dev "/dev" (a test gives trees of its own). E_OUTOFMEMORY. */
+ * "/sys" and dev "/dev" (a test gives trees of its own). E_OUTOFMEMORY, or the failure where it
+ * cannot be told which disks there are. */
 HRESULT host_disks_each(const char *sysfs, const char *dev,
                         HRESULT (*on_disk)(const struct host_disk *disk, void *user,
                                            struct error *err),

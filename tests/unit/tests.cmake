@@ -25,6 +25,7 @@ lunshadow_test(unit host_device LINK lunshadow_lun)
 target_link_options(test_host_device PRIVATE -Wl,--wrap=ioctl)
 lunshadow_test(unit in_use LINK lunshadow_registry SOURCES unit/host_tree.c unit/registry_fixture.c)
 lunshadow_test(unit stack LINK lunshadow_registry SOURCES unit/host_tree.c unit/registry_fixture.c)
+lunshadow_test(unit disks LINK lunshadow_registry SOURCES unit/host_tree.c unit/registry_fixture.c)
 lunshadow_test(unit mounts LINK lunshadow_registry SOURCES unit/registry_fixture.c)
 
 foreach(name registry_faults registry_journal registry_locks registry_providers registry_records registry_sets
