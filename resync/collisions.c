@@ -128,17 +128,31 @@ static HRESULT check_lun(const struct collision_disk *disks, size_t count,
     return hr;
 }
 
+/* A label that could not be read is not a damaged one, which has no ids: what ids the LUN has is
+ * not known, *unknown says why. */
+static HRESULT note_unread(const struct scan_lun *lun, struct error *unknown, struct error *err)
+{
+    if (lun->label_result == E_OUTOFMEMORY) {
+        return error_set(err, E_OUTOFMEMORY, "%s", error_text(&lun->label_error));
+    }
+    if (FAILED(lun->label_result) && lun->label_result != VSS_E_VOLUME_NOT_SUPPORTED) {
+        (void)error_set(unknown, lun->label_result, "%s: %s", lun->url,
+                        error_text(&lun->label_error));
+    }
+    return S_OK;
+}
+
 static HRESULT check_visible(const struct visible *visible, const struct collision_disk *disks,
-                             size_t count, struct error *err)
+                             size_t count, struct error *unknown, struct error *err)
 {
     HRESULT hr = S_OK;
     for (size_t s = 0; s < visible->count; s++) {
         for (size_t i = 0; i < visible->scans[s]->count && SUCCEEDED(hr); i++) {
             const struct scan_lun *lun = &visible->scans[s]->luns[i];
-            if (SUCCEEDED(lun->result) && lun->label &&
-                !is_one_of(disks, count, &lun->identity.info)) {
-                hr = check_lun(disks, count, lun, err);
+            if (FAILED(lun->result) || is_one_of(disks, count, &lun->identity.info)) {
+                continue;
             }
+            hr = lun->label ? check_lun(disks, count, lun, err) : note_unread(lun, unknown, err);
         }
     }
     return hr;
@@ -163,6 +177,7 @@ HRESULT collisions_check(struct set_environment *env, const struct collision_dis
 {
     bool is_needed = false;
     struct visible visible;
+    struct error unknown = {0};
     for (size_t i = 0; i < count; i++) {
         is_needed = is_needed || has_new_id(&disks[i]);
     }
@@ -174,18 +189,21 @@ HRESULT collisions_check(struct set_environment *env, const struct collision_dis
     if (FAILED(hr)) {
         return hr;
     }
-    hr = check_visible(&visible, disks, count, err);
+    if (!visible.all_answered) {
+        (void)error_set(&unknown, VSS_E_UNEXPECTED, "%s", error_text(&visible.unanswered));
+    }
+    hr = check_visible(&visible, disks, count, &unknown, err);
     if (SUCCEEDED(hr)) {
         struct wanted wanted = {disks, count};
         hr = host_disks_each("/sys", "/dev", check_host_disk, &wanted, err);
     }
-    if (SUCCEEDED(hr) && !visible.all_answered && must_see_all) {
+    if (SUCCEEDED(hr) && FAILED(unknown.code) && must_see_all) {
         hr = error_set(err, VSS_E_CANNOT_REVERT_DISKID,
                        "cannot tell whether another disk has the ids that %s would get: %s",
-                       disks[0].url, error_text(&visible.unanswered));
-    } else if (SUCCEEDED(hr) && !visible.all_answered) {
+                       disks[0].url, error_text(&unknown));
+    } else if (SUCCEEDED(hr) && FAILED(unknown.code)) {
         log_line(LOG_WARNING, "whether another disk has the ids is not known of all: %s",
-                 error_text(&visible.unanswered));
+                 error_text(&unknown));
     }
     visible_free(&visible);
     return hr;

@@ -110,6 +110,12 @@ printf '[portal away]\naddress = 127.0.0.1:1\n' >>"$work/two.conf"
 ids 1 --config "$work/two.conf" --set disk=77777777-2222-4333-8444-555555555555 --yes "$url/3"
 err_has 'cannot tell whether another disk has the ids'
 same "$(disk 3)" "$work/before3"
+cp "$(disk 1)" "$work/whole1"
+truncate -s 1M "$(disk 1)" # its label cannot be read
+ids 1 --set disk=77777777-2222-4333-8444-555555555555 --yes "$url/3"
+err_has "cannot tell whether another disk has the ids that $url/3 would get: $url/1"
+cat "$work/whole1" >"$(disk 1)"
+same "$(disk 3)" "$work/before3"
 
 # ---- hybrid MBR ----
 sgdisk --hybrid 1:EE "$(disk 3)" >/dev/null
