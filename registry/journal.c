@@ -6,6 +6,7 @@
 #include "registry/owner.h"
 #include "registry/sql.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -181,11 +182,7 @@ struct loading {
 static void read_owner(struct sql_statement *s, struct owner *out)
 {
     *out = (struct owner){0};
-    const char *boot_id = sql_get_borrowed(s);
-    size_t length = strlen(boot_id);
-    if (length < sizeof(out->boot_id)) {
-        memcpy(out->boot_id, boot_id, length);
-    }
+    (void)snprintf(out->boot_id, sizeof(out->boot_id), "%s", sql_get_borrowed(s));
     out->pid = sql_get_int(s);
     out->pid_start = sql_get_uint(s);
 }

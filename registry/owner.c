@@ -80,7 +80,8 @@ bool owner_lives(const struct owner *owner)
     char state;
     uint64_t start;
     read_boot_id(boot_id);
-    if (boot_id[0] && strcmp(boot_id, owner->boot_id) != 0) {
+    /* One that could not be read, now or then, is not another boot. */
+    if (boot_id[0] && owner->boot_id[0] && strcmp(boot_id, owner->boot_id) != 0) {
         return false;
     }
     if (!read_stat(owner->pid, &state, &start)) {

@@ -6,8 +6,8 @@
 #include "registry/owner.h"
 #include "registry/sql.h"
 
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const char own_text[] =
     "INSERT INTO set_owners(set_seq, boot_id, pid, pid_start)"
@@ -61,11 +61,7 @@ static HRESULT read_owned(struct sql_statement *s, VSS_ID **sets, size_t *count,
 {
     struct owner owner = {0};
     VSS_ID set_id = id_null;
-    const char *boot_id = sql_get_borrowed(s);
-    size_t length = strlen(boot_id);
-    if (length < sizeof(owner.boot_id)) {
-        memcpy(owner.boot_id, boot_id, length);
-    }
+    (void)snprintf(owner.boot_id, sizeof(owner.boot_id), "%s", sql_get_borrowed(s));
     owner.pid = sql_get_int(s);
     owner.pid_start = sql_get_uint(s);
     sql_get_id(s, &set_id);

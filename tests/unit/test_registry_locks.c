@@ -7,6 +7,7 @@
 
 #include "common/process.h"
 #include "registry/locks.h"
+#include "registry/owner.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -342,6 +343,20 @@ static void test_removed_file_is_made_anew(void **data)
 }
 
 /* Anybody can write there; a lie about the holder is not repeated. */
+/* What it is at work on would be taken back under its hands. */
+static void test_an_owner_of_an_unknown_boot_may_live(void **data)
+{
+    struct owner self;
+    struct error err = {0};
+    (void)data;
+    assert_int_equal(owner_self(&self, &err), S_OK);
+    assert_true(owner_lives(&self));
+    self.boot_id[0] = '\0'; /* it could not be read */
+    assert_true(owner_lives(&self));
+    self.pid_start++;
+    assert_false(owner_lives(&self));
+}
+
 static void test_forged_holder_is_not_named(void **data)
 {
     static const char *const lies[] = {"1 1 00000000-0000-0000-0000-000000000000\n",
@@ -371,6 +386,7 @@ int main(void)
         LOCK_TEST(test_linked_directory_is_refused),
         LOCK_TEST(test_where_locks_lie),
         LOCK_TEST(test_removed_file_is_made_anew),
+        LOCK_TEST(test_an_owner_of_an_unknown_boot_may_live),
         LOCK_TEST(test_forged_holder_is_not_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
