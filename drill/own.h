@@ -25,7 +25,8 @@ struct drill_own_options {
  * URL) and "identity" (the lun_info_key() that it must have), and that have that identity when they
  * are looked at, before every write. DRILL_DID_NOT_RUN where a scratch LUN is not so named, is
  * another LUN, is or may be one of the volumes, has another block size or is smaller than its
- * volume.
+ * volume, is in use on this host (lun/host/in_use.h), or is overwritten by another drill or a
+ * conformance run: each holds the LUN's lock until it was wiped, or given back (keep).
  *
  * The command's environment has LUNSHADOW_DRILL_COUNT, LUNSHADOW_DRILL_VOLUME_1, ... and
  * LUNSHADOW_DRILL_LUN_1, ... (the URLs of the scratch LUNs). It is killed when the time it may take

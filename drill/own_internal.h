@@ -5,6 +5,7 @@
 #include "drill/internal.h"
 #include "drill/own.h"
 #include "lun/lun.h"
+#include "registry/locks.h"
 
 /* A LUN of the drill: one that is in use, or the scratch LUN for it. */
 struct own_lun {
@@ -16,6 +17,7 @@ struct own_lun {
     struct raw_page identity; /* page 83, byte for byte */
     uint32_t block_bytes;
     uint64_t block_count;
+    struct lock *lock; /* of a scratch LUN: no other program overwrites it meanwhile */
 };
 
 struct own_drill {
@@ -28,22 +30,24 @@ struct own_drill {
     VSS_ID set_id;
     char *xml;
     bool has_set;       /* in the registry, to be deleted */
-    bool was_written;   /* a scratch LUN may be other than it was */
+    bool was_written;   /* by this drill: the scratch LUNs may be other than they were */
     bool is_unfinished; /* RecoverSet failed since */
     uint64_t recover_ms;
 };
 
 /* ---- who the LUNs are (own_scratch.c) ---- */
 
-/* Looks at all, and refuses what must not be written to. Nothing is written. */
+/* Looks at all, takes the locks of the scratch LUNs, and refuses what must not be written to.
+ * Nothing is written. own_forget() gives the locks back. */
 HRESULT own_look(struct own_drill *o, struct error *err);
 void own_forget(struct own_drill *o);
 
 /* The scratch LUN is still the one that was looked at. */
 HRESULT own_check_scratch(struct own_drill *o, size_t index, struct error *err);
 
-/* Zeros over the first and the last MiB of the scratch LUNs that are still the same; what could not
- * be wiped goes to the report. True: all were. */
+/* Zeros over the first and the last MiB of the scratch LUNs that are still the same and that this
+ * host does not use; what could not be wiped goes to the report. True: all were. After was_written
+ * alone. */
 bool own_wipe(struct own_drill *o);
 
 /* ---- the command that judges (own_check.c) ---- */

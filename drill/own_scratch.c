@@ -17,6 +17,7 @@ void own_forget(struct own_drill *o)
         free(o->scratch[i].url);
         lun_info_free(&o->volumes[i].info);
         lun_info_free(&o->scratch[i].info);
+        lock_release(o->scratch[i].lock);
     }
 }
 
@@ -91,6 +92,29 @@ static HRESULT check_apart(const struct own_drill *o, size_t index, struct error
     return S_OK;
 }
 
+static int compare_keys(const void *a, const void *b)
+{
+    const struct own_lun *const *one = a;
+    const struct own_lun *const *other = b;
+    return strcmp((*one)->key, (*other)->key);
+}
+
+/* Before it is asked who uses them, until they are wiped: what another drill recovered onto one is
+ * neither overwritten nor wiped. None is waited for. */
+static HRESULT take_locks(struct own_drill *o, struct error *err)
+{
+    struct own_lun *order[DRILL_OWN_LUNS_MAX];
+    HRESULT hr = S_OK;
+    for (size_t i = 0; i < o->options->count; i++) {
+        order[i] = &o->scratch[i];
+    }
+    qsort(order, o->options->count, sizeof(order[0]), compare_keys);
+    for (size_t i = 0; i < o->options->count && SUCCEEDED(hr); i++) {
+        hr = lock_take_scratch(order[i]->key, &order[i]->lock, err);
+    }
+    return hr;
+}
+
 HRESULT own_look(struct own_drill *o, struct error *err)
 {
     HRESULT hr = S_OK;
@@ -105,6 +129,12 @@ HRESULT own_look(struct own_drill *o, struct error *err)
     }
     for (size_t i = 0; i < o->options->count && SUCCEEDED(hr); i++) {
         hr = check_apart(o, i, err);
+    }
+    if (SUCCEEDED(hr)) {
+        hr = take_locks(o, err);
+    }
+    for (size_t i = 0; i < o->options->count && SUCCEEDED(hr); i++) {
+        hr = scratch_check_unused(o->scratch[i].url, &o->scratch[i].info, err);
     }
     return hr;
 }
@@ -123,7 +153,11 @@ static HRESULT wipe(struct own_drill *o, const struct own_lun *lun, const uint8_
 {
     struct raw *raw = NULL;
     HRESULT hr = guarded_open_known(&lun->address, o->base.initiator, &lun->identity, &raw, err);
+    if (SUCCEEDED(hr)) { /* whoever uses it would lose what it has there */
+        hr = scratch_check_unused(lun->url, &lun->info, err);
+    }
     if (FAILED(hr)) {
+        raw_close(raw);
         return hr;
     }
     uint64_t edge = EDGE_BYTES / raw->block_bytes;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lun/scratch.h"
 
+#include "lun/host/in_use.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,4 +40,17 @@ HRESULT scratch_check(const struct config *config, const struct lun *lun, struct
                      "%s is no scratch LUN of the configuration: nothing is written to it; where "
                      "it is one, add a section [scratch NAME] with lun = %s and identity = %s",
                      lun->url, lun->url, key);
+}
+
+HRESULT scratch_check_unused(const char *url, const struct vss_lun_info *info, struct error *err)
+{
+    static const struct host_roots roots = HOST_ROOTS_INIT;
+    struct host_use use;
+    HRESULT hr = host_lun_in_use(&roots, info, &use, err);
+    if (hr == S_OK) {
+        hr = error_set(err, VSS_E_PROVIDER_VETO, "scratch LUN %s is %s: nothing is written to it",
+                       url, use.text);
+    }
+    host_use_free(&use);
+    return FAILED(hr) ? hr : S_OK;
 }

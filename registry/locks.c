@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "registry/locks.h"
 
+#include "common/buffer.h"
 #include "registry/owner.h"
 
 #include <errno.h>
@@ -12,10 +13,13 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #define STANDARD_PARENT    "/run/lock"
 #define STANDARD_DIRECTORY "/run/lock/lunshadow"
 #define FALLBACK_DIRECTORY "/tmp/lunshadow-lock"
+
+#define SCRATCH_FILE_BYTES 32
 
 #define DIRECTORY_MODE 01777
 #define FILE_MODE      0666
@@ -274,18 +278,14 @@ static HRESULT take_in(int directory, const struct kind *kind, const char *path,
                      path);
 }
 
-HRESULT lock_take(enum lock_kind kind, struct lock **out, struct error *err)
+static HRESULT take(const struct kind *kind, struct lock **out, struct error *err)
 {
-    *out = NULL;
-    if ((size_t)kind >= sizeof(kinds) / sizeof(kinds[0])) {
-        return error_set(err, E_INVALIDARG, "there is no lock of kind %d", (int)kind);
-    }
     bool is_ours;
     int directory = -1;
     const char *directory_path = lock_directory(&is_ours);
     char *path = NULL;
     struct lock *lock = calloc(1, sizeof(*lock));
-    bool has_path = asprintf(&path, "%s/%s", directory_path, kinds[kind].file) >= 0;
+    bool has_path = asprintf(&path, "%s/%s", directory_path, kind->file) >= 0;
     HRESULT hr = S_OK;
     if (!lock || !has_path) {
         path = has_path ? path : NULL;
@@ -296,7 +296,7 @@ HRESULT lock_take(enum lock_kind kind, struct lock **out, struct error *err)
     if (FAILED(hr)) {
         goto out;
     }
-    hr = take_in(directory, &kinds[kind], path, &lock->fd, err);
+    hr = take_in(directory, kind, path, &lock->fd, err);
     if (FAILED(hr)) {
         goto out;
     }
@@ -309,6 +309,32 @@ out:
     }
     free(lock);
     free(path);
+    return hr;
+}
+
+HRESULT lock_take(enum lock_kind kind, struct lock **out, struct error *err)
+{
+    *out = NULL;
+    if ((size_t)kind >= sizeof(kinds) / sizeof(kinds[0])) {
+        return error_set(err, E_INVALIDARG, "there is no lock of kind %d", (int)kind);
+    }
+    return take(&kinds[kind], out, err);
+}
+
+/* A key is longer than the name of a file may be, and may have a '/' in it. */
+HRESULT lock_take_scratch(const char *key, struct lock **out, struct error *err)
+{
+    char file[SCRATCH_FILE_BYTES];
+    char *what = text_printf("the scratch LUN %s is being used", key);
+    *out = NULL;
+    if (!what) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory while taking a lock");
+    }
+    (void)snprintf(file, sizeof(file), "lun-%016" PRIx64 ".lock",
+                   (uint64_t)XXH64(key, strlen(key), 0));
+    const struct kind kind = {file, VSS_E_BAD_STATE, what};
+    HRESULT hr = take(&kind, out, err);
+    free(what);
     return hr;
 }
 

@@ -5,7 +5,7 @@
 #include "common/error.h"
 
 /* What is exclusive on a machine, whoever the user is: a set in creation, an import, a resync, the
- * ending of what a dead process left. An
+ * ending of what a dead process left, a scratch LUN. An
  * open file description lock (F_OFD_SETLK) on one machine-wide file each, so that it dies with its
  * holder; the descriptor is close-on-exec, so that helpers never keep it. The files live in
  * $LUNSHADOW_LOCK_DIR, else /run/lock/lunshadow (made 1777), else, on a machine without /run/lock,
@@ -24,6 +24,12 @@ struct lock;
  * The lock belongs to the handle, not to the thread or the process: a second take fails in the same
  * process too. */
 HRESULT lock_take(enum lock_kind kind, struct lock **out, struct error *err);
+
+/* The same for a LUN that may be overwritten, by its lun_info_key(): held from before something is
+ * written to it until that was wiped, or given back. VSS_E_BAD_STATE where it is held. Of several
+ * the one with the lesser key is taken first: then of two who want the same, one gets all. */
+HRESULT lock_take_scratch(const char *key, struct lock **out, struct error *err);
+
 void lock_release(struct lock *lock); /* NULL is harmless */
 
 #endif

@@ -158,9 +158,10 @@ int mounted_stop(void **state)
 {
     const struct array *a = *state;
     char *line = text_printf("for m in at elsewhere twice original; do umount -q '%s'/$m; done;"
-                             "for p in '%s'/exposed/*/pid; do test -e $p && kill $(cat $p); done;"
-                             "sleep 0.1; umount -q '%s'/exposed/*/disk; true",
-                             a->base, a->state, a->state);
+                             "for p in '%s'/exposed/*/pid '%s'/export/pid; do test -e $p && kill "
+                             "$(cat $p); done;"
+                             "sleep 0.1; umount -q '%s'/exposed/*/disk '%s'/export/disk; true",
+                             a->base, a->state, a->base, a->state, a->base);
     const char *const argv[] = {"sh", "-c", line, NULL};
     (void)process_run(argv, 20000, NULL, NULL);
     free(line);

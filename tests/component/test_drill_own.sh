@@ -145,6 +145,43 @@ interrupted 1 test -e "$work/checking" -- drill "${own[@]}" --check ": >\"$work/
 out_has 'was killed, since the drill was stopped'
 nothing_left
 
+# ---- a scratch LUN is one drill's from before it is overwritten until it was wiped ----
+wait_for() {
+    for _ in $(seq 1500); do
+        ! [ -e "$1" ] || return 0
+        sleep 0.02
+    done
+    fail "$1 is not there"
+}
+rm -f "$work/checking"
+"$lunshadow" drill "${own[@]}" --check ": >\"$work/checking\"; until [ -e \"$work/go\" ] || ! [ -d \"$work\" ]; do sleep 0.05; done; sh $work/check" \
+    >"$work/first" 2>&1 </dev/null &
+first=$!
+wait_for "$work/checking"
+scratches >"$work/scratches"
+for onto in 3 4; do
+    drill 2 --volume "$url/2" --onto "$url/$onto" --check true
+    err_has "the scratch LUN $(key $onto) is being used on this machine, by process $first"
+done
+scratches | cmp -s - "$work/scratches" || fail "a scratch LUN that another drill judges was written to"
+: >"$work/go"
+code=0
+wait "$first" || code=$?
+[ "$code" -eq 0 ] || fail "a drill beside one that was refused: exit code $code: $(cat "$work/first")"
+nothing_left
+rm "$work/checking" "$work/go"
+"$lunshadow" drill --volume "$url/1" --onto "$url/3" --check ": >\"$work/checking\"; until [ -e \"$work/go\" ] || ! [ -d \"$work\" ]; do sleep 0.05; done" \
+    >"$work/first" 2>&1 </dev/null &
+first=$!
+wait_for "$work/checking"
+drill 0 --volume "$url/1" --onto "$url/4" --check true # another one is nobody's
+kill -KILL "$first"
+wait "$first" || true
+drill 0 "${own[@]}" --check true # the check of the one that died is still there
+: >"$work/go"
+"$lunshadow" delete "$("$lunshadow" list | awk '$1 == "Set" { print $2 }')" >"$work/out" 2>"$work/err" || fail "the set of a drill that died cannot be deleted"
+nothing_left
+
 # ---- by the configuration, and kept for a look ----
 cat >>"$LUNSHADOW_CONFIG" <<PLAN
 [drill weekly]
@@ -172,6 +209,15 @@ out_has 'left behind: resync of set .*, unfinished: see lunshadow recover --list
 drill 1 verify "$(sed -n 's/^report: //p' "$work/out")"
 "$lunshadow" recover --resume >"$work/out" 2>"$work/err" || fail "what the drill left cannot be resumed"
 "$lunshadow" delete "$("$lunshadow" list | awk '$1 == "Set" { print $2 }')" >"$work/out" 2>"$work/err" || fail "the set cannot be deleted"
+nothing_left
+
+# ---- a drill whose recovery is refused has written nothing, and wipes nothing ----
+printf 'label: dos\nsize=8MiB\n' | sfdisk --quiet --wipe always "$(disk 3)"
+sync "$(disk 3)"
+scratches >"$work/scratches"
+drill 1 --volume "$url/1" --onto "$url/3" --check true
+out_has 'VSS_E_CANNOT_REVERT_DISKID'
+scratches | cmp -s - "$work/scratches" || fail "a drill that was refused wiped a scratch LUN"
 nothing_left
 
 # ---- the units ----

@@ -59,6 +59,7 @@ target_compile_definitions(test_registration_set PRIVATE
   OLD_PLUGIN_PATH="${CMAKE_CURRENT_SOURCE_DIR}/old-providers/files-abi-0.9-x86_64.so")
 
 lunshadow_test(component drill LINK lunshadow_drill)
+lunshadow_array_test(scratch_in_use lunshadow_drill SOURCES component/expose_fixture.c)
 lunshadow_test(component drill_judge LINK lunshadow_drill_tools)
 lunshadow_test(component drill_workload LINK lunshadow_drill_tools lunshadow_lab)
 

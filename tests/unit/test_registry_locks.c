@@ -127,6 +127,26 @@ static void test_each_kind_is_exclusive(void **data)
     assert_int_equal(lock_take((enum lock_kind)4, &none, NULL), E_INVALIDARG);
 }
 
+static void test_each_scratch_lun_has_a_lock(void **data)
+{
+    (void)data;
+    static const char *const key = "scsi.iqn.2026-11.example:a/b";
+    struct error err = {0};
+    struct lock *one = NULL;
+    struct lock *other = NULL;
+    struct lock *again = NULL;
+    assert_int_equal(lock_take_scratch(key, &one, &err), S_OK);
+    assert_int_equal(lock_take_scratch("scsi.iqn.2026-11.example:a/c", &other, &err), S_OK);
+    assert_int_equal(lock_take_scratch(key, &again, &err), VSS_E_BAD_STATE);
+    assert_null(again);
+    assert_non_null(strstr(error_text(&err), key));
+    assert_non_null(strstr(error_text(&err), pid_text(getpid())));
+    lock_release(one);
+    assert_int_equal(lock_take_scratch(key, &one, &err), S_OK);
+    lock_release(one);
+    lock_release(other);
+}
+
 /* Takes the lock, starts a helper that outlives it, reports the helper's pid, waits to be killed.
  */
 static void hold_with_helper(int out)
@@ -378,6 +398,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LOCK_TEST(test_each_kind_is_exclusive),
+        LOCK_TEST(test_each_scratch_lun_has_a_lock),
         LOCK_TEST(test_lock_dies_with_its_holder_not_its_helper),
         LOCK_TEST(test_programs_do_not_inherit),
         LOCK_TEST(test_users_share_the_locks),
