@@ -21,9 +21,10 @@ struct scratch {
     struct vss_lun_info info; /* as read at the start of the run */
     uint32_t block_bytes;
     uint64_t block_count;
-    uint64_t digest; /* of all its content, as last taken */
-    bool is_own;     /* FillInLunInfo says 1 */
-    bool is_onto;    /* a resync of this case has started onto it: its content is no finding */
+    uint64_t digest;   /* of all its content, as last taken */
+    bool is_own;       /* FillInLunInfo says 1 */
+    struct lock *lock; /* no other program overwrites it meanwhile */
+    bool is_onto;      /* a resync of this case has started onto it: its content is no finding */
 };
 
 struct conform {
@@ -67,8 +68,9 @@ struct conform_options {
  * LUN that it calls its own a content of its own. Fails where nothing can be tried: no section, no
  * scratch LUNs, a LUN or a portal that does not answer, a LUN without a unique identity, with
  * another one than its [scratch NAME] section says or without such a section, one that this host
- * has mounted, another set in creation. Nothing is written then. A provider that the host refuses
- * is no failure here. *c must be ended by conform_close() also then. */
+ * has mounted, one that another program overwrites, another set in creation. Nothing is written
+ * then. A provider that the host refuses is no failure here. *c must be ended by conform_close()
+ * also then. */
 HRESULT conform_open(struct conform *c, const struct conform_options *options, struct error *err);
 void conform_close(struct conform *c);
 
@@ -115,8 +117,11 @@ HRESULT conform_call(struct conform *c, enum vss_provider_op op, const void *in,
 /* ---- scratch LUNs ---------------------------------------------------------------------------- */
 
 /* Opens it for reading or writing, and makes sure that it is still the same LUN, and for writing
- * that it is the provider's. A failure is a finding; NULL then. */
+ * that it is the provider's and not in use on this host. A failure is a finding; NULL then. */
 struct lun *scratch_open(struct conform *c, size_t index, bool read_only);
+
+/* It is not in use on this host: mounted by somebody since the run began. False with a finding. */
+bool scratch_is_unused(struct conform *c, size_t index);
 
 /* Asks the provider whether it is its array's. */
 bool scratch_is_own(struct conform *c, size_t index);

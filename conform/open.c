@@ -3,7 +3,6 @@
 #include "common/clock.h"
 #include "common/process.h"
 #include "conform/offline.h"
-#include "lun/host/in_use.h"
 #include "lun/scratch.h"
 #include "registry/events.h"
 
@@ -74,16 +73,12 @@ static HRESULT read_config(struct conform *c, const struct conform_options *opti
 
 /* ---- the scratch LUNs ------------------------------------------------------------------------ */
 
-static HRESULT check_unused(const struct lun *lun, struct error *err)
+/* First the lock: a drill may be about to let somebody mount it. */
+static HRESULT lock_scratch(struct scratch *s, struct error *err)
 {
-    static const struct host_roots roots = HOST_ROOTS_INIT;
-    struct host_use use;
-    HRESULT hr = host_lun_in_use(&roots, &lun->identity.info, &use, err);
-    if (hr == S_OK) {
-        hr = error_set(err, VSS_E_PROVIDER_VETO, "scratch LUN %s is %s", lun->url, use.text);
-    }
-    host_use_free(&use);
-    return FAILED(hr) ? hr : S_OK;
+    char key[LUN_KEY_BYTES];
+    HRESULT hr = lock_take_scratch(lun_info_key(&s->info, key), &s->lock, err);
+    return SUCCEEDED(hr) ? scratch_check_unused(s->url, &s->info, err) : hr;
 }
 
 static HRESULT add_scratch(struct conform *c, const char *url, struct error *err)
@@ -107,9 +102,6 @@ static HRESULT add_scratch(struct conform *c, const char *url, struct error *err
     if (SUCCEEDED(hr)) {
         hr = scratch_check(c->config, lun, err);
     }
-    if (SUCCEEDED(hr)) {
-        hr = check_unused(lun, err);
-    }
     for (size_t i = 0; SUCCEEDED(hr) && i < c->scratch_count; i++) {
         if (lun_info_compare(&c->scratch[i].info, &lun->identity.info) != LUN_DIFFERENT) {
             hr = error_set(err, E_INVALIDARG, "scratch LUNs %s and %s are one", c->scratch[i].url,
@@ -122,6 +114,9 @@ static HRESULT add_scratch(struct conform *c, const char *url, struct error *err
         s->block_count = lun->block.block_count;
         hr = s->url ? lun_info_copy(&lun->identity.info, &s->info) : E_OUTOFMEMORY;
         c->scratch_count++;
+    }
+    if (SUCCEEDED(hr)) {
+        hr = lock_scratch(s, err);
     }
     lun_close(lun);
     return hr;
@@ -374,6 +369,7 @@ void conform_close(struct conform *c)
     for (size_t i = 0; i < c->scratch_count; i++) {
         lun_info_free(&c->scratch[i].info);
         free(c->scratch[i].url);
+        lock_release(c->scratch[i].lock);
     }
     for (size_t op = 0; op < VSS_OP_COUNT; op++) {
         free(c->to_do[op]);

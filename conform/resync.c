@@ -57,6 +57,7 @@ static bool destinations_are_scratch(struct resync *r)
     struct conform *c = r->t.c;
     for (size_t i = 0; !c->is_offline && i < r->t.onto_count; i++) {
         lun_close(scratch_open(c, r->t.onto[i], true));
+        (void)scratch_is_unused(c, r->t.onto[i]);
     }
     return !conform_has_failed(c);
 }

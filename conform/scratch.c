@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The LUNs that may be overwritten, and the content of LUNs. */
+#include "lun/scratch.h"
 #include "conform/conform.h"
 
 #include <stdlib.h>
@@ -32,6 +33,16 @@ bool scratch_is_own(struct conform *c, size_t index)
     return SUCCEEDED(hr) && out.is_supported == 1;
 }
 
+bool scratch_is_unused(struct conform *c, size_t index)
+{
+    struct error err = {0};
+    HRESULT hr = scratch_check_unused(c->scratch[index].url, &c->scratch[index].info, &err);
+    if (FAILED(hr)) {
+        conform_fail(c, "%s", error_text(&err));
+    }
+    return SUCCEEDED(hr);
+}
+
 struct lun *scratch_open(struct conform *c, size_t index, bool read_only)
 {
     struct error err = {0};
@@ -51,6 +62,10 @@ struct lun *scratch_open(struct conform *c, size_t index, bool read_only)
     }
     if (!is_same(&c->scratch[index], lun)) {
         conform_fail(c, "%s is not the LUN any more that it was at the start", lun->url);
+        lun_close(lun);
+        return NULL;
+    }
+    if (!read_only && !scratch_is_unused(c, index)) {
         lun_close(lun);
         return NULL;
     }

@@ -82,6 +82,22 @@ out_has '^conform: 1 of 2 cases held, '
 nothing_left
 configure files "$example"
 
+# ---- a drill has one of the scratch LUNs ----
+"$lunshadow" drill --config "$work/conform.conf" --volume "$target/1" --onto "$target/2" \
+    --check ": >\"$work/checking\"; until [ -e \"$work/go\" ] || ! [ -d \"$work\" ]; do sleep 0.05; done" >"$work/first" 2>&1 </dev/null &
+first=$!
+until [ -e "$work/checking" ]; do
+    kill -0 "$first" || die "the drill is over: $(cat "$work/first")"
+    sleep 0.05
+done
+disks >"$work/before"
+run 2 --config "$work/conform.conf" --array files
+out_has "the scratch LUN $(key 2) is being used on this machine, by process $first"
+disks | cmp -s - "$work/before" || die "a scratch LUN that a drill judges was written to"
+: >"$work/go"
+wait "$first" || die "the drill beside a run that was refused: $(cat "$work/first")"
+nothing_left
+
 # ---- interrupted, and in the way of another one ----
 "$conform" --config "$work/conform.conf" --array files >"$work/first" 2>&1 </dev/null &
 first=$!

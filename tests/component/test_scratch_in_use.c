@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scratch LUNs that are mounted on this host: a drill does not write to them. Root only; skipped
- * where the host has no FUSE, no loop devices or no qemu-storage-daemon.
+/* Scratch LUNs that are mounted on this host: neither a drill nor the conformance suite writes to
+ * them. Root only; skipped where the host has no FUSE, no loop devices or no qemu-storage-daemon.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -165,11 +165,54 @@ static void a_drill_does_not_wipe_one(void **state)
     free(check);
 }
 
+/* A configuration for lunshadow-conform, which writes to LUN 1 and 2. */
+static void configure_conform(struct array *a)
+{
+    name_scratch(a, 0);
+    name_scratch(a, 1);
+    SHELL("sed '/^\\[array /a scratch = %s\\nscratch2 = %s' '%s' > '%s/conform.conf'", a->urls[0],
+          a->urls[1], a->config, a->base);
+}
+
+static void start_conform(const struct array *a, struct process *out)
+{
+    const char *const argv[] = {CONFORM_PATH, "--config", mounted_path(a, "conform.conf"),
+                                "--array",    "lab",      NULL};
+    struct process_options options = PROCESS_OPTIONS_INIT;
+    struct error err = {0};
+    int fd = open(mounted_path(a, "output"), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    options.out_fd = fd;
+    options.err_fd = fd;
+    assert_ok(process_start(argv, &options, out, &err), &err);
+    assert_int_equal(close(fd), 0);
+}
+
+static void conform_stops_writing_to_one(void **state)
+{
+    struct array *a = *state;
+    struct process conform = PROCESS_INIT;
+    uint64_t until_us = clock_monotonic_us() + WAIT_MS * 1000ull;
+    int status = 0;
+    array_need_mounts();
+    configure_conform(a);
+    start_conform(a, &conform);
+    while (!has_printed(a, "^ok") && clock_monotonic_us() < until_us) {
+        clock_sleep_ms(20);
+    }
+    use(a, 1);
+    assert_int_equal(process_wait(&conform, 240000, &status), S_OK);
+    assert_true(has_printed(a, "scratch LUN .* is mounted on this host at"));
+    assert_intact(a, 1);
+    stop_using(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_drill_does_not_begin_on_one, array_start, mounted_stop),
         cmocka_unit_test_setup_teardown(a_drill_does_not_wipe_one, array_start, mounted_stop),
+        cmocka_unit_test_setup_teardown(conform_stops_writing_to_one, array_start, mounted_stop),
     };
     return cmocka_run_group_tests_name("scratch_in_use", tests, NULL, NULL);
 }

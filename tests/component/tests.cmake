@@ -60,6 +60,8 @@ target_compile_definitions(test_registration_set PRIVATE
 
 lunshadow_test(component drill LINK lunshadow_drill)
 lunshadow_array_test(scratch_in_use lunshadow_drill SOURCES component/expose_fixture.c)
+target_compile_definitions(test_scratch_in_use PRIVATE CONFORM_PATH="$<TARGET_FILE:lunshadow-conform>")
+add_dependencies(test_scratch_in_use lunshadow-conform)
 lunshadow_test(component drill_judge LINK lunshadow_drill_tools)
 lunshadow_test(component drill_workload LINK lunshadow_drill_tools lunshadow_lab)
 
