@@ -32,8 +32,14 @@ static bool read_small(const char *path, char *out, size_t bytes)
     return true;
 }
 
-/* State and start of a process. Its name comes before them and may hold blanks and parentheses. */
-static bool read_stat(int64_t pid, char *out_state, uint64_t *out_start)
+struct stat_fields {
+    char state; /* the main thread's */
+    int64_t threads;
+    uint64_t start;
+};
+
+/* Its name comes before them and may hold blanks and parentheses. */
+static bool read_stat(int64_t pid, struct stat_fields *out)
 {
     char path[64];
     char text[1024];
@@ -43,9 +49,9 @@ static bool read_stat(int64_t pid, char *out_state, uint64_t *out_start)
     }
     const char *rest = strrchr(text, ')');
     return rest && sscanf(rest + 1,
-                          " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-                          "%*s %" SCNu64,
-                          out_state, out_start) == 2;
+                          " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+                          "%" SCNd64 " %*s %" SCNu64,
+                          &out->state, &out->threads, &out->start) == 3;
 }
 
 static void read_boot_id(char out[ID_TEXT_BYTES])
@@ -57,14 +63,15 @@ static void read_boot_id(char out[ID_TEXT_BYTES])
 
 HRESULT owner_self(struct owner *out, struct error *err)
 {
-    char state;
+    struct stat_fields stat;
     *out = (struct owner){0};
     out->pid = getpid();
     read_boot_id(out->boot_id);
-    if (!read_stat(out->pid, &state, &out->pid_start)) {
+    if (!read_stat(out->pid, &stat)) {
         return error_set(err, VSS_E_UNEXPECTED,
                          "/proc/%" PRId64 "/stat cannot be read: mount /proc", out->pid);
     }
+    out->pid_start = stat.start;
     return S_OK;
 }
 
@@ -74,20 +81,26 @@ static bool has_process(int64_t pid)
     return pid > 0 && pid <= INT_MAX && (kill((pid_t)pid, 0) == 0 || errno != ESRCH);
 }
 
+/* A process whose main thread alone has ended (pthread_exit) is a zombie by its state, and its
+ * other threads work on. */
+static bool has_ended(const struct stat_fields *stat)
+{
+    return stat->state == 'X' || (stat->state == 'Z' && stat->threads <= 1);
+}
+
 bool owner_lives(const struct owner *owner)
 {
     char boot_id[ID_TEXT_BYTES];
-    char state;
-    uint64_t start;
+    struct stat_fields stat;
     read_boot_id(boot_id);
     /* One that could not be read, now or then, is not another boot. */
     if (boot_id[0] && owner->boot_id[0] && strcmp(boot_id, owner->boot_id) != 0) {
         return false;
     }
-    if (!read_stat(owner->pid, &state, &start)) {
+    if (!read_stat(owner->pid, &stat)) {
         return has_process(owner->pid);
     }
-    return start == owner->pid_start && state != 'Z' && state != 'X';
+    return stat.start == owner->pid_start && !has_ended(&stat);
 }
 
 char *owner_program(int64_t pid, char out[OWNER_PROGRAM_BYTES])

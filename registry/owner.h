@@ -19,10 +19,11 @@ struct owner {
 /* This process. VSS_E_UNEXPECTED without /proc. */
 HRESULT owner_self(struct owner *out, struct error *err);
 
-/* False for what has ended, a zombie included, and for what runs in a pid namespace that cannot be
- * seen from here. Where /proc does not tell (hidepid hides the processes of other users, or the id
- * of the boot cannot be read), any process with that pid counts as it: what a dead process left may
- * wait too long, but what a living one does is never taken back. Root is told everything. */
+/* False for what has ended, a zombie included (but not one of which threads still run), and for
+ * what runs in a pid namespace that cannot be seen from here. Where /proc does not tell (hidepid
+ * hides the processes of other users, or the id of the boot cannot be read), any process with that
+ * pid counts as it: what a dead process left may wait too long, but what a living one does is never
+ * taken back. Root is told everything. */
 bool owner_lives(const struct owner *owner);
 
 #define OWNER_PROGRAM_BYTES 32

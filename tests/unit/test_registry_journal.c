@@ -10,6 +10,7 @@
 #include "registry/journal.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -189,6 +190,66 @@ static void test_dead_is_told_from_alive(void **data)
     assert_int_equal(journal_close(state->store, &entries[0].entry_id, NULL), S_OK);
     journal_free_all(entries, count);
     assert_int_equal(journal_check_clean(state->store, NULL), S_OK);
+}
+
+static void *work_on(void *context)
+{
+    (void)context;
+    for (;;) {
+        (void)pause();
+    }
+    return NULL;
+}
+
+static char read_state(pid_t pid)
+{
+    char path[64];
+    char text[512] = "";
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    size_t got = fread(text, 1, sizeof(text) - 1, file);
+    (void)fclose(file);
+    const char *end = got > 0 ? strrchr(text, ')') : NULL;
+    return end && end[1] ? end[2] : '?';
+}
+
+/* Its journal entry is its own; then the main thread alone ends. */
+static void hold_entry_in_a_thread(const char *directory)
+{
+    pthread_t thread;
+    struct store *store = NULL;
+    VSS_ID id;
+    if (FAILED(store_open(directory, &store, NULL)) ||
+        FAILED(journal_open(store, JOURNAL_BREAK, &id_null, "of a thread", &id, NULL)) ||
+        pthread_create(&thread, NULL, work_on, NULL) != 0) {
+        _exit(1);
+    }
+    (void)alarm(60);
+    pthread_exit(NULL);
+}
+
+/* Its state is that of a zombie, and a thread of it works. */
+static void test_a_process_outlives_its_main_thread(void **data)
+{
+    struct state *state = *data;
+    uint64_t until_us = clock_monotonic_us() + 10000000u;
+    siginfo_t info;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        hold_entry_in_a_thread(state->directory);
+    }
+    while (read_state(pid) != 'Z' && clock_monotonic_us() < until_us) {
+        clock_sleep_ms(5);
+    }
+    assert_int_equal(read_state(pid), 'Z');
+    assert_int_equal(count_open(state, false), 1);
+    assert_int_equal(count_open(state, true), 0);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(count_open(state, true), 1);
+    reap(pid);
 }
 
 static void test_reused_pids_are_not_alive(void **data)
@@ -385,6 +446,7 @@ int main(void)
         JOURNAL_TEST(test_steps_come_back),
         JOURNAL_TEST(test_closed_entries_take_nothing),
         JOURNAL_TEST(test_dead_is_told_from_alive),
+        JOURNAL_TEST(test_a_process_outlives_its_main_thread),
         JOURNAL_TEST(test_reused_pids_are_not_alive),
         cmocka_unit_test(test_hidden_processes_may_be_alive),
         JOURNAL_TEST(test_damaged_entries_are_not_passed_over),
