@@ -2,10 +2,13 @@
 #include "lun/lint/lint.h"
 #include "cli/commands.h"
 #include "cli/text.h"
+#include "common/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define PAUSE_MS 2000u /* between two looks */
 
 /* What was scanned so far. */
 struct gathering {
@@ -13,7 +16,8 @@ struct gathering {
     struct lun_options options;
     struct scan **scans;
     size_t count;
-    size_t failed; /* portals, targets, single LUNs: what is behind them is not judged */
+    size_t failed;  /* portals, targets, single LUNs: what is behind them is not judged */
+    bool is_silent; /* of these */
 };
 
 static const char *severity_text(enum lint_severity severity)
@@ -78,11 +82,18 @@ static int print_report(const struct cli *cli, const struct lint_report *report)
     return CLI_OK;
 }
 
+static void warn(struct gathering *g, const struct error *err)
+{
+    if (!g->is_silent) {
+        cli_warn(g->cli, err);
+    }
+    g->failed++;
+}
+
 static void warn_of(struct gathering *g, struct error *err, const char *where)
 {
     error_prefix(err, "%s was not judged", where);
-    cli_warn(g->cli, err);
-    g->failed++;
+    warn(g, err);
 }
 
 /* g->scans has room for it. */
@@ -92,8 +103,7 @@ static void gather_portal(struct gathering *g, const char *portal)
     struct error err = {0};
     HRESULT hr = scan_portal(portal, NULL, SCAN_FULL_LABEL, &g->options, &scan, &err);
     if (FAILED(hr)) {
-        cli_warn(g->cli, &err);
-        g->failed++;
+        warn(g, &err);
         return;
     }
     for (size_t i = 0; i < scan->target_error_count; i++) {
@@ -126,18 +136,54 @@ static size_t gather(struct gathering *g, const struct config *config)
     return asked;
 }
 
-static int judge(struct gathering *g)
+static void forget(struct gathering *g)
+{
+    for (size_t i = 0; i < g->count; i++) {
+        scan_free(g->scans[i]);
+    }
+    g->count = 0;
+}
+
+static HRESULT judge(const struct gathering *g, struct lint_report *out, struct error *err)
+{
+    struct lint_input input = {.scans = g->scans, .scan_count = g->count, .sysfs = "/sys"};
+    return lint_run(&input, out, err);
+}
+
+/* An import shows a copy before it has ids of its own, a resync wipes a label between two looks at
+ * it: what a second look does not have was no finding. Where that one did not see everything, what
+ * it has not cannot be told from what it did not see. */
+static HRESULT look_again(struct gathering *g, const struct config *config,
+                          struct lint_report *report, struct error *err)
+{
+    struct lint_report later = {0};
+    size_t failed = g->failed;
+    forget(g);
+    g->is_silent = failed > 0; /* told already */
+    g->failed = 0;
+    clock_sleep_ms(PAUSE_MS);
+    (void)gather(g, config);
+    HRESULT hr = g->count > 0 ? judge(g, &later, err) : S_OK;
+    if (SUCCEEDED(hr) && g->failed == 0) {
+        lint_confirm(report, &later);
+    }
+    g->failed = failed > 0 ? failed : g->failed;
+    lint_report_free(&later);
+    return hr;
+}
+
+static int report_all(struct gathering *g, const struct config *config)
 {
     struct error err = {0};
     struct lint_report report = {0};
-    struct lint_input input = {.scans = g->scans, .scan_count = g->count, .sysfs = "/sys"};
     if (g->count == 0) {
         return CLI_FAILED;
     }
-    if (FAILED(lint_run(&input, &report, &err))) {
-        return cli_fail(g->cli, &err);
+    HRESULT hr = judge(g, &report, &err);
+    if (SUCCEEDED(hr) && report.count > 0) {
+        hr = look_again(g, config, &report, &err);
     }
-    int exit_code = print_report(g->cli, &report);
+    int exit_code = SUCCEEDED(hr) ? print_report(g->cli, &report) : cli_fail(g->cli, &err);
     if (report.count > 0) {
         exit_code = CLI_FAILED;
     } else if (exit_code == CLI_OK && g->failed > 0) {
@@ -164,11 +210,9 @@ static int run(struct cli *cli)
     } else if (gather(&g, config) == 0) {
         exit_code = cli_misuse(cli, "name a portal (host[:port]): the configuration has none");
     } else {
-        exit_code = judge(&g);
+        exit_code = report_all(&g, config);
     }
-    for (size_t i = 0; i < g.count; i++) {
-        scan_free(g.scans[i]);
-    }
+    forget(&g);
     free(g.scans);
     config_free(config);
     return exit_code;
@@ -178,17 +222,19 @@ const struct cli_command command_lint = {
     .name = "lint",
     .summary = "identities that are or will be mistaken, and how to mend them",
     .arguments = "[PORTAL]...",
-    .help = "Looks at all LUNs of the portals named (host[:port]), or of the configuration, "
-            "together:\n"
-            "designators that are missing, blank, locally assigned, an array's default, on several "
-            "LUNs,\n"
-            "or told apart only beyond 8 characters; serial numbers that are missing, on several "
-            "LUNs, or\n"
-            "contradict page 83; disk and partition ids on several LUNs; block devices of this "
-            "host that\n"
-            "the kernel still takes for another LUN. Each finding has a stable name, the LUNs, "
-            "and the\n"
-            "command that mends it. Several paths to one LUN are no finding. Nothing is written.",
+    .help =
+        "Looks at all LUNs of the portals named (host[:port]), or of the configuration, "
+        "together:\n"
+        "designators that are missing, blank, locally assigned, an array's default, on several "
+        "LUNs,\n"
+        "or told apart only beyond 8 characters; serial numbers that are missing, on several "
+        "LUNs, or\n"
+        "contradict page 83; disk and partition ids on several LUNs; block devices of this "
+        "host that\n"
+        "the kernel still takes for another LUN. Each finding has a stable name, the LUNs, "
+        "and the\n"
+        "command that mends it. Several paths to one LUN are no finding. A finding is told when a\n"
+        "second look has it too. Nothing is written.",
     .exit_codes = "0 nothing was found; 1 something was, or no portal answered; 2 wrong use or "
                   "could not\nstart; 3 nothing was found, but not everything answered, or the "
                   "output was not taken.",

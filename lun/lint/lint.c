@@ -34,6 +34,46 @@ static bool has_url(const struct lint_finding *finding, const char *url)
     return false;
 }
 
+static bool is_within(const struct lint_finding *part, const struct lint_finding *whole)
+{
+    bool is_it = part->name && strcmp(part->name, whole->name) == 0;
+    for (size_t i = 0; i < part->url_count && is_it; i++) {
+        is_it = has_url(whole, part->urls[i]);
+    }
+    return is_it;
+}
+
+/* A finding of the later look stands for one of the earlier: there may be two of one name and of
+ * the same LUNs. */
+static bool confirm_one(struct lint_finding *finding, struct lint_report *later)
+{
+    bool is_confirmed = false;
+    for (size_t i = 0; i < later->count; i++) {
+        struct lint_finding *other = &later->findings[i];
+        if (is_within(other, finding)) {
+            free_finding(finding);
+            *finding = *other;
+            *other = (struct lint_finding){.name = NULL};
+            return true;
+        }
+        is_confirmed = is_confirmed || (other->name && is_within(finding, other));
+    }
+    return is_confirmed;
+}
+
+void lint_confirm(struct lint_report *report, struct lint_report *later)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < report->count; i++) {
+        if (confirm_one(&report->findings[i], later)) {
+            report->findings[kept++] = report->findings[i];
+        } else {
+            free_finding(&report->findings[i]);
+        }
+    }
+    report->count = kept;
+}
+
 static HRESULT add_urls(struct lint_finding *finding, const struct scan_lun *const *luns,
                         size_t count)
 {

@@ -43,6 +43,11 @@ struct lint_input {
 /* Several paths to one LUN are no finding. Fails only where memory is short, *out then being empty.
  * Freed by lint_report_free(). */
 HRESULT lint_run(const struct lint_input *in, struct lint_report *out, struct error *err);
+
+/* Leaves in report what a later look has found too, about the same LUNs or some of them, as the one
+ * of both has it that is about fewer: what is being changed looks wrong for a moment. What it keeps
+ * may be taken from later, which is to be freed all the same. */
+void lint_confirm(struct lint_report *report, struct lint_report *later);
 void lint_report_free(struct lint_report *report); /* leaves it all-zero */
 
 #endif

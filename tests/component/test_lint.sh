@@ -134,6 +134,22 @@ sfdisk --quiet --disk-id "$work/b/disks/lun2.img" 0x12345679
 sync "$work/b/disks/lun2.img"
 lint 0
 
+# ---- a copy that is being imported has the original's ids for a moment ----
+export LUNSHADOW_CONFIG=$work/a/lunshadow.conf
+tgt a 1 scsi_id=60014050000000000000000000000001 # one that a set can be made of
+"$lunshadow" create --transportable --output "$work/set.xml" "$url_a/1" >"$work/out" 2>"$work/err" || fail "no set"
+sed 's|^provider = tgt|provider = delay/tgt|; s|^\[array lab\]|&\ndelay = FillInLunInfo:1500|' \
+    "$LUNSHADOW_CONFIG" >"$work/slow.conf"
+"$lunshadow" import --config "$work/slow.conf" "$work/set.xml" >"$work/import" 2>&1 </dev/null &
+import=$!
+until [ "$(tgtadm_of a --lld iscsi --op show --mode target | grep -c '^Target')" -gt 1 ]; do
+    kill -0 "$import" || { fail "the import is over: $(cat "$work/import")"; break; }
+    sleep 0.02
+done
+lint 0
+wait "$import" || fail "the import beside lint: $(cat "$work/import")"
+"$lunshadow" delete "$("$lunshadow" list | awk '$1 == "Set" { print $2 }')" >"$work/out" 2>"$work/err" || fail "the set cannot be deleted"
+
 # ---- what does not answer is not judged, and said ----
 code=0
 "$lunshadow" lint "$portal_a" 127.0.0.1:1 >"$work/out" 2>"$work/err" || code=$?

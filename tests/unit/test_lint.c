@@ -343,6 +343,78 @@ static void wwids_of_other_forms(void **state)
     expect_nothing(w);
 }
 
+/* What the world shows now is the later look. */
+static void confirm(struct world *w)
+{
+    struct scan *scans[] = {&w->scan};
+    struct lint_input in = {.scans = scans, .scan_count = 1};
+    struct lint_report later = {0};
+    assert_int_equal(lint_run(&in, &later, NULL), S_OK);
+    lint_confirm(&w->report, &later);
+    lint_report_free(&later);
+}
+
+static void share_disk_guid(struct world *w, size_t lun, uint32_t guid)
+{
+    w->labels[lun].primary.disk_guid.data1 = guid;
+}
+
+static void what_a_later_look_does_not_have_is_dropped(void **state)
+{
+    struct world *w = *state;
+    share_disk_guid(w, 1, 0x1000);
+    expect_only(w, "disk-guid-duplicate", 2);
+    confirm(w);
+    assert_int_equal(w->report.count, 1);
+    assert_int_equal(w->report.findings[0].url_count, 2);
+    share_disk_guid(w, 1, 0x1001);
+    confirm(w);
+    assert_int_equal(w->report.count, 0);
+
+    share_disk_guid(w, 1, 0x1000); /* another finding of that name */
+    expect_only(w, "disk-guid-duplicate", 2);
+    share_disk_guid(w, 1, 0x1001);
+    share_disk_guid(w, 3, 0x1002);
+    confirm(w);
+    assert_int_equal(w->report.count, 0);
+}
+
+/* A third LUN that had the id for a moment is no part of it. */
+static void the_fewer_luns_are_told(void **state)
+{
+    struct world *w = *state;
+    share_disk_guid(w, 1, 0x1000);
+    for (int first = 0; first < 2; first++) {
+        share_disk_guid(w, 2, first ? 0x1000 : 0x1002);
+        lint(w);
+        share_disk_guid(w, 2, first ? 0x1002 : 0x1000);
+        confirm(w);
+        assert_int_equal(w->report.count, 1);
+        assert_int_equal(w->report.findings[0].url_count, 2);
+        assert_string_equal(w->report.findings[0].urls[1], w->urls[1]);
+    }
+}
+
+/* One name, the same LUNs: neither stands for both. */
+static void findings_that_are_alike_are_all_kept(void **state)
+{
+    struct world *w = *state;
+    for (uint32_t i = 0; i < 2; i++) {
+        w->partitions[1][i].guid = w->partitions[0][i].guid;
+    }
+    lint(w);
+    size_t before = w->report.count;
+    assert_true(before > 0);
+    confirm(w);
+    assert_int_equal(w->report.count, before);
+    for (size_t i = 0; i < before; i++) {
+        assert_string_equal(w->report.findings[i].name, "partition-guid-duplicate");
+        for (size_t k = 0; k < i; k++) {
+            assert_string_not_equal(w->report.findings[i].text, w->report.findings[k].text);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +432,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(cached_wwid_is_compared_with_the_live_page, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(wwids_of_other_forms, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_a_later_look_does_not_have_is_dropped, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(the_fewer_luns_are_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(findings_that_are_alike_are_all_kept, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
