@@ -164,6 +164,11 @@ HRESULT drill_async(struct drill *d, struct vss_backup_components *session, cons
  * some times where the answer is VSS_E_HOLD_WRITES_TIMEOUT, which asks for just that. */
 HRESULT drill_create_set(struct drill *d, enum drill_set_use use, uint32_t extra,
                          struct error *err);
+
+/* ImportSnapshots in a session of its own, which is the caller's to release. Where another import
+ * runs on this machine (VSS_E_BAD_STATE) it is waited for, two minutes at most. */
+HRESULT drill_import(struct drill *d, const char *xml, struct vss_backup_components **out,
+                     struct error *err);
 HRESULT drill_import_set(struct drill *d, enum drill_set_use use, struct error *err);
 
 /* The code of BreakSnapshotSetEx, whatever it is; its line in err. */

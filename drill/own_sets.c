@@ -257,11 +257,7 @@ static HRESULT digest_at(struct own_drill *o, const char *url, uint64_t block_co
 static HRESULT import_set(struct own_drill *o, struct error *err)
 {
     struct vss_backup_components *s = NULL;
-    HRESULT hr = drill_session(&o->base, o->xml, false, &s, err);
-    if (SUCCEEDED(hr)) {
-        hr = drill_async(&o->base, s, "ImportSnapshots", vss_backup_components_import_snapshots,
-                         err);
-    }
+    HRESULT hr = drill_import(&o->base, o->xml, &s, err);
     vss_backup_components_release(s);
     return hr;
 }

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POLL_MS 100u
-#define TRIES   6 /* of one set, where the host is too busy to cut it in time */
+#define POLL_MS  100u
+#define WAIT_MS  120000u /* for another import on this machine */
+#define PAUSE_MS 200u
+#define TRIES    6 /* of one set, where the host is too busy to cut it in time */
 
 HRESULT drill_call(struct vss_backup_components *session, HRESULT hr, const char *method,
                    struct error *err)
@@ -262,14 +264,43 @@ static HRESULT find_copies(struct drill *d, struct vss_backup_components *s, str
     return hr;
 }
 
+static HRESULT import_once(struct drill *d, const char *xml, struct vss_backup_components **out,
+                           struct error *err)
+{
+    HRESULT hr = drill_session(d, xml, false, out, err);
+    if (SUCCEEDED(hr)) {
+        hr = drill_async(d, *out, "ImportSnapshots", vss_backup_components_import_snapshots, err);
+    }
+    if (FAILED(hr)) {
+        vss_backup_components_release(*out);
+        *out = NULL;
+    }
+    return hr;
+}
+
+/* Another import ends, and is no reason why a drill should fail. What a dead process left has the
+ * same code and does not end; the wait for it does. */
+HRESULT drill_import(struct drill *d, const char *xml, struct vss_backup_components **out,
+                     struct error *err)
+{
+    uint64_t until_us = clock_monotonic_us() + WAIT_MS * 1000ull;
+    HRESULT hr = import_once(d, xml, out, err);
+    if (hr == VSS_E_BAD_STATE) {
+        report_note(d->report, "waiting for up to %u s: %s", WAIT_MS / 1000, error_text(err));
+    }
+    while (hr == VSS_E_BAD_STATE && clock_monotonic_us() < until_us && !drill_was_stopped(d)) {
+        clock_sleep_ms(PAUSE_MS);
+        error_clear(err);
+        hr = import_once(d, xml, out, err);
+    }
+    return hr;
+}
+
 HRESULT drill_import_set(struct drill *d, enum drill_set_use use, struct error *err)
 {
     struct drill_set *set = &d->sets[use];
     struct vss_backup_components *s = NULL;
-    HRESULT hr = drill_session(d, set->xml, false, &s, err);
-    if (SUCCEEDED(hr)) {
-        hr = drill_async(d, s, "ImportSnapshots", vss_backup_components_import_snapshots, err);
-    }
+    HRESULT hr = drill_import(d, set->xml, &s, err);
     if (SUCCEEDED(hr) && hr != S_OK) {
         hr = error_translate(err, VSS_E_SOME_SNAPSHOTS_NOT_IMPORTED);
     }

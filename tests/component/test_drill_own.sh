@@ -182,6 +182,21 @@ drill 0 "${own[@]}" --check true # the check of the one that died is still there
 "$lunshadow" delete "$("$lunshadow" list | awk '$1 == "Set" { print $2 }')" >"$work/out" 2>"$work/err" || fail "the set of a drill that died cannot be deleted"
 nothing_left
 
+# ---- another import, which takes its time, is waited for ----
+"$lunshadow" create --transportable --output "$work/other.xml" "$url/2" >"$work/out" 2>"$work/err" || fail "no set to import"
+sed 's|^provider = tgt|provider = delay/tgt|; s|^\[array lab\]|&\ndelay = LocateLuns:6000|' "$LUNSHADOW_CONFIG" >"$work/slow.conf"
+"$lunshadow" import --config "$work/slow.conf" "$work/other.xml" >"$work/first" 2>&1 </dev/null &
+first=$!
+until [ -s "$LUNSHADOW_LOCK_DIR/import.lock" ]; do
+    kill -0 "$first" || { fail "the import is over: $(cat "$work/first")"; break; }
+    sleep 0.02
+done
+drill 0 --volume "$url/1" --onto "$url/3" --check true
+out_has 'waiting for up to .* an import is running on this machine, by process'
+wait "$first" || fail "the import that was waited for: $(cat "$work/first")"
+"$lunshadow" delete "$("$lunshadow" list | awk '$1 == "Set" { print $2 }')" >"$work/out" 2>"$work/err" || fail "the other set cannot be deleted"
+nothing_left
+
 # ---- by the configuration, and kept for a look ----
 cat >>"$LUNSHADOW_CONFIG" <<PLAN
 [drill weekly]
