@@ -72,6 +72,7 @@ struct place {
     struct set_environment *env;
     size_t luns;
     uint64_t lun_bytes;
+    uint32_t max_hold_ms; /* taken by place_reopen(); 0: the lab's own */
 };
 
 HRESULT place_open(const struct place_options *options, struct place **out, struct error *err);

@@ -278,7 +278,8 @@ static HRESULT show_veto(struct place *place, struct error *err)
 {
     struct set_record set;
     struct error why = {0};
-    HRESULT hr = place_reopen(place, "max_hold_ms = 100\n", err);
+    place->max_hold_ms = 100;
+    HRESULT hr = place_reopen(place, NULL, err);
     if (FAILED(hr)) {
         return hr;
     }
@@ -294,11 +295,8 @@ static HRESULT many_extents(const struct bench *bench, struct error *err)
     struct place *place = NULL;
     struct cut_samples s;
     uint64_t extents = 0;
-    struct place_options options = {.luns = 1,
-                                    .lun_bytes = LARGE_BYTES,
-                                    .written_bytes = LARGE_BYTES,
-                                    .has_label = true,
-                                    .config = "max_hold_ms = 5000\n"};
+    struct place_options options = {
+        .luns = 1, .lun_bytes = LARGE_BYTES, .written_bytes = LARGE_BYTES, .has_label = true};
     progress("cut: a LUN of many extents");
     HRESULT hr = place_open(&options, &place, err);
     if (SUCCEEDED(hr)) {

@@ -92,7 +92,8 @@ HRESULT place_reopen(struct place *place, const char *config, struct error *err)
     struct buffer text = BUFFER_INIT;
     set_environment_close(place->env);
     place->env = NULL;
-    HRESULT hr = lab_config(place->lab, &text);
+    HRESULT hr = place->max_hold_ms ? lab_config_with(place->lab, place->max_hold_ms, &text)
+                                    : lab_config(place->lab, &text);
     buffer_printf(&text, "%s[initiator]\nname = " PLACE_INITIATOR "\n", config ? config : "");
     hr = SUCCEEDED(hr) ? buffer_status(&text) : hr;
     FILE *file = SUCCEEDED(hr) ? fopen(place->config, "we") : NULL;

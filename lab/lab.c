@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 enum { LONGEST_DIRECTORY = 90 }; /* with "/tgtd.32767" within a socket address's 108 bytes */
+enum { HOLD_MS = 10000 };        /* the most that the provider takes */
 
 static HRESULT check_path(const char *path, struct error *err)
 {
@@ -186,15 +187,18 @@ HRESULT lab_down(struct lab *lab, struct error *err)
 
 HRESULT lab_config(const struct lab *lab, struct buffer *out)
 {
+    return lab_config_with(lab, HOLD_MS, out);
+}
+
+HRESULT lab_config_with(const struct lab *lab, uint32_t max_hold_ms, struct buffer *out)
+{
     buffer_printf(out, "[writers]\ndirectory = %s/writers.d\n\n", lab->directory);
     buffer_printf(out, "[portal lab]\naddress = %s\n\n", lab->portal);
     buffer_printf(out, "[array lab]\nprovider = tgt\nportal = %s\n", lab->portal);
     buffer_printf(out, "socket = %s\ncontrol_port = %u\n", lab->socket, lab->control_port);
-    /* It is ours alone, so stopping all of it for a cut harms nobody. */
+    /* It is ours alone, so stopping all of it for a cut harms nobody, and for long neither: where
+     * the filesystem cannot clone, copies are finished under the hold. */
     buffer_printf(out, "directory = %s\nallow_hold = yes\n", lab->disks);
-    if (!lab->has_reflink) {
-        /* Full copies are finished under the hold. */
-        buffer_add_text(out, "max_hold_ms = 5000\n");
-    }
+    buffer_printf(out, "max_hold_ms = %u\n", max_hold_ms);
     return buffer_status(out);
 }

@@ -116,4 +116,8 @@ HRESULT lab_show(struct lab *lab, struct buffer *out, struct error *err);
  * lab], [array lab] provider = tgt, ... */
 HRESULT lab_config(const struct lab *lab, struct buffer *out);
 
+/* The same with a limit of one's own to how long I/O may be held, 10 to 10000 ms; a lab's is the
+ * longest, so that no set fails because its host is busy. */
+HRESULT lab_config_with(const struct lab *lab, uint32_t max_hold_ms, struct buffer *out);
+
 #endif

@@ -62,7 +62,7 @@ configure() {
     {
         printf '[portal lab]\naddress = %s\n\n[array %s]\nprovider = %s\n' "$(setting address)" "$array" "$provider"
         for key in socket control_port directory; do printf '%s = %s\n' "$key" "$(setting "$key")"; done
-        printf 'max_hold_ms = 3000\nscratch = %s %s\nscratch2 = %s\n' "$target/1" "$target/2" "$target/3"
+        printf 'max_hold_ms = 10000\nscratch = %s %s\nscratch2 = %s\n' "$target/1" "$target/2" "$target/3"
         [ $# -eq 0 ] || printf '%s\n' "$@"
         printf '\n%s\n' "$scratch_sections"
     } >"$work/conform.conf"

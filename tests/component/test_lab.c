@@ -639,6 +639,7 @@ static void configuration_names_it(void **state)
     assert_non_null(strstr(text.data, "[portal lab]"));
     assert_non_null(strstr(text.data, f->lab->portal));
     assert_non_null(strstr(text.data, "[array lab]\nprovider = tgt"));
+    assert_non_null(strstr(text.data, "max_hold_ms = 10000\n"));
     buffer_free(&text);
     take_down(f);
 }

@@ -95,7 +95,7 @@ static void configure_files(struct array *a, const char *path)
     const struct config_section *lab =
         config_find(a->env->config, "array", provider_array(providers_at(a->env->providers, 0)));
     char *text = text_printf("[array files]\nprovider = %s\nsocket = %s\ncontrol_port = %s\n"
-                             "directory = %s\nmax_hold_ms = 5000\n",
+                             "directory = %s\nmax_hold_ms = 10000\n",
                              path, config_value(lab, "socket", ""),
                              config_value(lab, "control_port", ""), a->lab->disks);
     assert_non_null(text);

@@ -183,7 +183,7 @@ static void set_across_two_arrays_is_refused(void **state)
     add_lun(other, "iqn.2026-01.org.lunshadow.test:other", 1, NULL, NULL, url);
     (void)snprintf(section, sizeof(section),
                    "[array second]\nprovider = tgt\nportal = %s\nsocket = %s\n"
-                   "control_port = %u\nallow_hold = yes\n",
+                   "control_port = %u\nallow_hold = yes\nmax_hold_ms = 10000\n",
                    other->portal, other->socket, other->control_port);
     array_configure(a, section);
     assert_int_equal(providers_count(a->env->providers), 2);

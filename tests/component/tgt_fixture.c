@@ -109,7 +109,7 @@ void tgt_fixture_up(struct tgt_fixture *f, uint64_t image_bytes)
     plugin_host_set(&f->host, "socket", f->lab->socket);
     set_number(f, "control_port", f->lab->control_port);
     plugin_host_set(&f->host, "lab", "yes");
-    plugin_host_set(&f->host, "max_hold_ms", "5000");
+    plugin_host_set(&f->host, "max_hold_ms", "10000");
     assert_int_equal(plugin_host_open(&f->host, PLUGIN_PATH), S_OK);
 }
 

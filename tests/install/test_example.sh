@@ -74,7 +74,7 @@ fi
 run lab up --luns 2 --size 96M "$work/lab"
 lab=$work/lab
 mapfile -t luns < <(awk '$1 == "LUN" { print $2 }' "$work/out")
-sed "s|^provider = tgt\$|provider = $plugin|; /^portal = /d; /^allow_hold/d; s|^max_hold_ms.*|max_hold_ms = 5000|" \
+sed "s|^provider = tgt\$|provider = $plugin|; /^portal = /d; /^allow_hold/d; s|^max_hold_ms.*|max_hold_ms = 10000|" \
     "$lab/lunshadow.conf" >"$work/files.conf"
 export LUNSHADOW_CONFIG=$work/files.conf
 run providers
@@ -123,7 +123,7 @@ run lab status "$lab"
 ! grep -q 'lunshadow.files:' "$work/out" || die "a target of copies is left"
 
 # Masked copies stay, for nobody to see.
-sed -i 's|^max_hold_ms.*|max_hold_ms = 5000|' "$work/files.conf"
+sed -i 's|^max_hold_ms.*|max_hold_ms = 10000|' "$work/files.conf"
 run create --transportable -o "$work/masked.xml" "${luns[0]}"
 set_id=$(awk '$1 == "Set" { print $2 }' "$work/out")
 run import "$work/masked.xml"
