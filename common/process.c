@@ -41,6 +41,12 @@ static bool find_program(const char *name, char out[PATH_MAX])
            find_in("/usr/sbin:/sbin:/usr/bin:/bin", name, out);
 }
 
+bool process_has_program(const char *name)
+{
+    char path[PATH_MAX];
+    return find_program(name, path) && access(path, X_OK) == 0;
+}
+
 /* Ours with the additions; strings are borrowed, the array is the caller's to free. */
 static const char **build_environment(const char *const *additions, bool only)
 {

@@ -42,6 +42,9 @@ struct process_options {
 HRESULT process_start(const char *const argv[], const struct process_options *options,
                       struct process *out, struct error *err);
 
+/* Would process_start() find it? Nothing is run. */
+bool process_has_program(const char *name);
+
 /* Waits up to timeout_ms (0: only looks) and reaps. S_OK: it ended, *out_status is the waitpid
  * status; S_FALSE: still running; VSS_E_UNEXPECTED: it ended, and somebody else took its status
  * (SIGCHLD is ignored, or a thread waits for any child). */

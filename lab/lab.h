@@ -48,7 +48,7 @@ struct lab {
  * container), it goes on in the plain directory and the log says why. *out is ended by lab_down()
  * or, for a detached one that shall go on, lab_detach(). E_INVALIDARG: a directory that is not
  * empty or not fit, image_bytes; E_ACCESSDENIED: not our directory; VSS_E_UNEXPECTED: tgtd does not
- * start or is not installed. Blocks up to 5 s for tgtd to answer. */
+ * start or is not installed. Blocks up to 60 s for tgtd to answer. */
 HRESULT lab_up(const struct lab_options *options, struct lab **out, struct error *err);
 
 /* What a crash of the array is: tgtd is killed, and started again at the same portal with nothing

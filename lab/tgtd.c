@@ -19,7 +19,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { START_MS = 5000, START_POLL_MS = 5, STOP_MS = 5000, TGTADM_MS = 10000, PORT_TRIES = 8 };
+/* Both end at what they wait for. A busy disk may keep a tgtd that was killed for long. */
+enum { START_MS = 60000, STOP_MS = 60000 };
+enum { START_POLL_MS = 5, TGTADM_MS = 10000, PORT_TRIES = 8 };
 
 char *lab_tgtd_control_path(const struct lab *lab)
 {

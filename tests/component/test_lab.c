@@ -668,8 +668,7 @@ int main(void)
         LAB_TEST(foreign_lab_is_refused),
         LAB_TEST(configuration_names_it),
     };
-    const char *const version[] = {"tgtd", "-V", NULL};
-    if (FAILED(process_run(version, 5000, NULL, NULL))) {
+    if (!process_has_program("tgtd")) {
         (void)printf("skipped: tgtd is not installed\n");
         return 77;
     }

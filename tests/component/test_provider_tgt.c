@@ -387,8 +387,7 @@ int main(void)
         cmocka_unit_test_teardown(abort_spares_other_sets, tgt_fixture_end),
         cmocka_unit_test_teardown(masking_takes_only_what_is_asked, tgt_fixture_end),
     };
-    const char *const version[] = {"tgtd", "-V", NULL};
-    if (FAILED(process_run(version, 5000, NULL, NULL))) {
+    if (!process_has_program("tgtd")) {
         (void)printf("skipped: tgtd is not installed\n");
         return 77;
     }

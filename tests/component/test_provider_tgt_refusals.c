@@ -754,8 +754,7 @@ int main(void)
         cmocka_unit_test_teardown(no_copy_gets_the_identity_of_an_original, tgt_fixture_end),
         cmocka_unit_test_teardown(false_files_are_not_shown, tgt_fixture_end),
     };
-    const char *const version[] = {"tgtd", "-V", NULL};
-    if (FAILED(process_run(version, 5000, NULL, NULL))) {
+    if (!process_has_program("tgtd")) {
         (void)printf("skipped: tgtd is not installed\n");
         return 77;
     }

@@ -350,8 +350,7 @@ int main(void)
         cmocka_unit_test_teardown(unfinished_destination_has_no_label, tgt_fixture_end),
         cmocka_unit_test_teardown(plain_directories_are_copied, tgt_fixture_end),
     };
-    const char *const version[] = {"tgtd", "-V", NULL};
-    if (FAILED(process_run(version, 5000, NULL, NULL))) {
+    if (!process_has_program("tgtd")) {
         (void)printf("skipped: tgtd is not installed\n");
         return 77;
     }

@@ -384,9 +384,11 @@ int main(int argc, char *argv[])
         return 2;
     }
     if (!world_open(&m.run.w, argv[1], &why)) {
-        (void)printf("skipped: %s\n", why);
+        if (why) {
+            (void)printf("skipped: %s\n", why);
+        }
         world_close(&m.run.w);
-        return 77;
+        return why ? 77 : 1;
     }
     (void)printf("seed %llu\n", (unsigned long long)m.random);
     keep_resynced(&m.run);

@@ -250,28 +250,19 @@ static bool write_config(const struct world *w, bool copies_by_host)
 
 static bool has_tools(void)
 {
-    static const char *const tools[] = {"tgtd -V", "sgdisk --version", "sfdisk --version"};
-    for (size_t i = 0; i < sizeof(tools) / sizeof(tools[0]); i++) {
-        char line[64];
-        (void)snprintf(line, sizeof(line), "PATH=$PATH:/usr/sbin:/sbin %s", tools[i]);
-        const char *const argv[] = {"sh", "-c", line, NULL};
-        if (FAILED(process_run(argv, 5000, NULL, NULL))) {
-            return false;
-        }
-    }
-    return true;
+    return process_has_program("tgtd") && process_has_program("sgdisk") &&
+           process_has_program("sfdisk");
 }
 
 /* NULL: copies can be mounted. */
 static const char *why_no_mounts(void)
 {
-    static const char tools[] = "PATH=$PATH:/usr/sbin:/sbin; qemu-storage-daemon --version; "
-                                "qemu-img --version; mkfs.ext4 -V 2>&1";
-    const char *const argv[] = {"sh", "-ec", tools, NULL};
+    bool has_tools = process_has_program("qemu-storage-daemon") &&
+                     process_has_program("qemu-img") && process_has_program("mkfs.ext4");
     return geteuid() != 0                                  ? "not root"
            : access("/dev/fuse", R_OK | W_OK) != 0         ? "no /dev/fuse"
            : access("/dev/loop-control", R_OK | W_OK) != 0 ? "no loop devices"
-           : FAILED(process_run(argv, 10000, NULL, NULL))  ? "no qemu-storage-daemon or mkfs.ext4"
+           : !has_tools                                    ? "no qemu-storage-daemon or mkfs.ext4"
                                                            : NULL;
 }
 
@@ -339,13 +330,13 @@ bool world_open(struct world *w, const char *lunshadow, const char **out_why)
     *w = (struct world){.base = "/tmp/lunshadow-crash-XXXXXX"};
     *out_why = NULL;
     if (!has_tools()) {
-        *out_why = "tgtd, sgdisk or sfdisk does not run here";
+        *out_why = "no tgtd, sgdisk or sfdisk here";
         return false;
     }
     (void)snprintf(w->lunshadow, sizeof(w->lunshadow), "%s", lunshadow);
     w->no_mounts = why_no_mounts();
     if (!mkdtemp(w->base) || !set_up(w)) {
-        *out_why = "the lab cannot be made";
+        world_fail(w, "the lab cannot be made");
         return false;
     }
     return true;

@@ -37,7 +37,7 @@ struct world {
     const char *point; /* for messages */
 };
 
-/* False: it cannot be had here, and *out_why says why. */
+/* False: it cannot be had here, and *out_why says why; NULL: it failed. */
 bool world_open(struct world *w, const char *lunshadow, const char **out_why);
 void world_close(struct world *w);
 

@@ -170,6 +170,15 @@ static void run_collects_output_and_judges(void **state)
     assert_non_null(strstr(err.text, "3"));
 }
 
+static void programs_are_found_without_being_run(void **state)
+{
+    (void)state;
+    assert_true(process_has_program("sh"));
+    assert_true(process_has_program("/bin/sh"));
+    assert_false(process_has_program("no-such-program"));
+    assert_false(process_has_program("/etc/passwd"));
+}
+
 static void run_kills_what_does_not_end(void **state)
 {
     (void)state;
@@ -279,6 +288,7 @@ int main(void)
         cmocka_unit_test(buffer_says_when_memory_is_short),
         cmocka_unit_test(filetime_is_1601_based),
         cmocka_unit_test(run_collects_output_and_judges),
+        cmocka_unit_test(programs_are_found_without_being_run),
         cmocka_unit_test(run_kills_what_does_not_end),
         cmocka_unit_test(an_end_that_nobody_saw_is_told),
         cmocka_unit_test(missing_program_is_named),
