@@ -68,14 +68,14 @@ void writer_set(struct writer *w, const char *key, const char *word)
 
 void writer_begin(struct writer *w, enum writer_event event, uint32_t limit_ms)
 {
-    uint32_t own = w->settings.limits_ms[event];
     w->event = event;
     w->number++;
     w->answer = ANSWER_NONE;
     w->answered_code = S_OK;
     w->answered_application = S_OK;
     w->answered_text[0] = '\0';
-    w->deadline_us = clock_monotonic_us() + (uint64_t)(limit_ms < own ? limit_ms : own) * 1000;
+    w->latest_us = clock_monotonic_us() + (uint64_t)limit_ms * 1000;
+    w->deadline_us = 0;
     buffer_printf(&w->channel.out, "%s %u\n", writer_event_facts(event)->name, w->number);
     channel_begin(&w->channel);
 }
@@ -234,9 +234,19 @@ static enum writer_answer answer_of(enum channel_end end)
     return ANSWER_NONE;
 }
 
+/* Its line is about to go out: its time runs from here. */
+static void start_clock(struct writer *w)
+{
+    uint64_t own = clock_monotonic_us() + (uint64_t)w->settings.limits_ms[w->event] * 1000;
+    if (w->deadline_us == 0) {
+        w->deadline_us = own < w->latest_us ? own : w->latest_us;
+    }
+}
+
 /* One step of the conversation; what was said before an end still counts. */
 static void step(struct writer *w)
 {
+    start_clock(w);
     enum channel_end sent = channel_send(&w->channel);
     enum channel_end received = channel_receive(&w->channel);
     size_t length = 0;

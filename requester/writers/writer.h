@@ -61,8 +61,9 @@ struct writer {
     /* the event under way */
     enum writer_event event;
     uint32_t number;
-    uint32_t version; /* what it speaks; 0: not told yet */
-    uint64_t deadline_us;
+    uint32_t version;     /* what it speaks; 0: not told yet */
+    uint64_t latest_us;   /* whatever its own limit is, no later than this */
+    uint64_t deadline_us; /* from when its line went out; 0: it has not yet */
     enum writer_answer answer;
     HRESULT answered_code;
     HRESULT answered_application;
@@ -82,7 +83,9 @@ void writer_free(struct writer *w); /* its process must have ended */
 void writer_set_words(struct writer *w, const char *key, const char *const words[], size_t count);
 void writer_set(struct writer *w, const char *key, const char *word);
 
-/* Begins an event: its line goes out behind what was set. limit_ms: the most it may take. */
+/* Begins an event: its line goes out behind what was set, and only then its own limit begins to
+ * run, however long others are being told before it. limit_ms: the most that it may take from now
+ * on, whatever its own limit is. */
 void writer_begin(struct writer *w, enum writer_event event, uint32_t limit_ms);
 
 /* Waits until each writer answered what it was begun with, or its time was over; all at once.

@@ -538,7 +538,8 @@ static void try_failures(void)
         bool is_partial = strncmp(reports[i].at_freeze, "echo failed", 11) == 0;
         (void)snprintf(body, sizeof(body), "[ $event = freeze ] && { %s%s; }", reports[i].at_freeze,
                        is_partial ? "; echo partial $number; continue" : "");
-        writers_add(f, reports[i].name, "[limits]\nfreeze_ms = 500\n", body);
+        bool is_late = reports[i].code == VSS_E_WRITER_NOT_RESPONDING;
+        writers_add(f, reports[i].name, is_late ? "[limits]\nfreeze_ms = 500\n" : NULL, body);
     }
     struct trial t = {.bench = &b};
     ready_to_choose(&t);

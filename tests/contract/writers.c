@@ -280,7 +280,8 @@ static void try_failing_writers(void)
     for (size_t i = 0; i < count; i++) {
         char body[256];
         (void)snprintf(body, sizeof(body), "[ $event = freeze ] && { %s; }", failing[i].at_freeze);
-        writers_add(f, failing[i].name, "[limits]\nfreeze_ms = 500\n", body);
+        bool is_late = failing[i].code == VSS_E_WRITER_NOT_RESPONDING;
+        writers_add(f, failing[i].name, is_late ? "[limits]\nfreeze_ms = 500\n" : NULL, body);
     }
     struct trial t = {.bench = &b};
     ready_gathered(&t);
@@ -293,13 +294,18 @@ static void try_failing_writers(void)
     fixture_end(f);
 }
 
-/* One writer of its own, and what its set comes to. */
-static void try_transactions(const char *body, HRESULT code)
+/* One writer of its own, which hangs in this event, and what its set comes to. */
+static void try_transactions(const char *event, HRESULT code)
 {
+    char settings[80];
+    char body[64];
     struct bench b;
     struct writers_fixture *f = NULL;
     fixture_begin(&b, &f);
-    writers_add(f, "dtc", "transactions = yes\n[limits]\nfreeze_ms = 200\nthaw_ms = 200\n", body);
+    (void)snprintf(settings, sizeof(settings), "transactions = yes\n[limits]\n%s_ms = 200\n",
+                   event);
+    (void)snprintf(body, sizeof(body), "[ $event = %s ] && sleep 1000", event);
+    writers_add(f, "dtc", settings, body);
     struct trial t = {.bench = &b};
     ready_gathered(&t);
     contract_expect_on(&t, "DoSnapshotSet", make_empty_set(&t), code);
@@ -383,8 +389,8 @@ int main(void)
     contract_begin("writers");
     try_good_writer();
     try_failing_writers();
-    try_transactions("[ $event = freeze ] && sleep 1000", VSS_E_TRANSACTION_FREEZE_TIMEOUT);
-    try_transactions("[ $event = thaw ] && sleep 1000", VSS_E_TRANSACTION_THAW_TIMEOUT);
+    try_transactions("freeze", VSS_E_TRANSACTION_FREEZE_TIMEOUT);
+    try_transactions("thaw", VSS_E_TRANSACTION_THAW_TIMEOUT);
     try_dying_at_the_end();
     try_lonely_writer();
     try_half_a_document();

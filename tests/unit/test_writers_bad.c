@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/id.h"
 #include "registry/events.h"
+#include "requester/writers/writer.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -16,9 +17,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* For one that will be late; all others may take what a busy machine makes them take. */
-#define QUICK "[limits]\nfreeze_ms = 300\nthaw_ms = 300\nidentify_ms = 2000\n"
 
 struct misdeed {
     const char *what;
@@ -99,6 +97,16 @@ static void assert_nothing_runs(const struct writers_fixture *f)
     }
 }
 
+/* For the event that is answered late; for all else a busy machine may take its time. */
+static const char *limits_for(const struct misdeed *deed)
+{
+    if (!strstr(deed->words, "in time")) {
+        return NULL;
+    }
+    return strstr(deed->words, "thaw") ? "[limits]\nthaw_ms = 300\n"
+                                       : "[limits]\nfreeze_ms = 300\n";
+}
+
 static void check_misdeed(const struct misdeed *deed)
 {
     void *state = NULL;
@@ -106,7 +114,7 @@ static void check_misdeed(const struct misdeed *deed)
     assert_int_equal(writers_setup(&state), 0);
     struct writers_fixture *f = state;
     writers_add(f, "good", NULL, ":");
-    writers_add(f, "bad", strstr(deed->words, "in time") ? QUICK : NULL, deed->body);
+    writers_add(f, "bad", limits_for(deed), deed->body);
     struct vss_backup_components *s = writers_session(f, VSS_CTX_APP_ROLLBACK);
     assert_int_equal(writers_gathered(s), VSS_S_ASYNC_FINISHED);
     assert_int_equal(writers_prepared(s), VSS_S_ASYNC_FINISHED);
@@ -127,6 +135,35 @@ static void test_misdeeds(void **state)
         check_misdeed(&misdeeds[i]);
     }
 }
+
+/* ---- limits ---- */
+
+/* Who is told late because this side was slow has all of its time from then on. */
+static void test_time_runs_from_the_line(void **state)
+{
+    struct writers_fixture *f = *state;
+    struct error err = {0};
+    struct writer *w = NULL;
+    char path[600];
+    writers_add(f, "one", "[limits]\nidentify_ms = 20000\n", ":");
+    (void)snprintf(path, sizeof(path), "%s/one.conf", f->writers);
+    assert_int_equal(writer_new(path, &w, &err), S_OK);
+    assert_int_equal(channel_start(&w->channel, &w->settings, &err), S_OK);
+    writer_begin(w, EVENT_IDENTIFY, UINT32_MAX);
+    clock_sleep_ms(5);
+    uint64_t told_us = clock_monotonic_us();
+    assert_int_equal(writers_wait(&w, 1, NULL), S_OK);
+    assert_int_equal(w->answer, ANSWER_OK);
+    assert_true(w->deadline_us >= told_us + 20000000);
+
+    writer_begin(w, EVENT_STATUS, 50); /* what is left for all of them does not grow */
+    uint64_t begun_us = clock_monotonic_us();
+    (void)writers_wait(&w, 1, NULL);
+    assert_true(w->deadline_us <= begun_us + 50000);
+    writer_free(w);
+}
+
+/* ---- who failed is told ---- */
 
 /* One that was told to freeze and said no may be frozen in part: abort reaches it, with the thaw.
  */
@@ -255,7 +292,7 @@ static void test_introductions(void **state)
         "[ $event = identify ] && { introduce | sed 's/writer 1/writer 2/'; echo ok $number; "
         "continue; }");
     writers_add(f, "silent", NULL, "[ $event = identify ] && { echo ok $number; continue; }");
-    writers_add(f, "endless", QUICK,
+    writers_add(f, "endless", "[limits]\nidentify_ms = 2000\n",
                 "[ $event = identify ] && { introduce | grep -v '^[.]$'; sleep 1000; }");
     (void)snprintf(
         huge, sizeof(huge),
@@ -491,6 +528,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_misdeeds),
+        with_writers(test_time_runs_from_the_line),
         with_writers(test_abort_reaches_who_failed),
         with_writers(test_a_new_sequence_forgives),
         with_writers(test_backup_complete),
