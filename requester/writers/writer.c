@@ -324,8 +324,13 @@ static bool step_all(struct writer *const *writers, size_t count, const struct p
 static HRESULT wait_with(struct writer *const *writers, size_t count, struct pollfd *polls,
                          const atomic_bool *cancelled)
 {
-    while (step_all(writers, count, polls)) {
-        if (cancelled && atomic_load(cancelled)) {
+    for (;;) {
+        /* looked at first: what was answered by then counts */
+        bool is_cancelled = cancelled && atomic_load(cancelled);
+        if (!step_all(writers, count, polls)) {
+            break;
+        }
+        if (is_cancelled) {
             return E_ABORT;
         }
         for (size_t i = 0; i < count; i++) {

@@ -2,6 +2,8 @@
 /* Sets on a real array: volumes that are added, the cut, import, break and delete. */
 #include "contract/array_bench.h"
 
+#include "unit/writers_fixture.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -206,16 +208,38 @@ static void try_lying_provider(void)
 
 /* ---- operations that are stopped ---- */
 
+/* A writer that prepares for the cut until it is told to give up. */
+static void ready_to_linger(struct trial *t, struct writers_fixture *f)
+{
+    struct lab *lab = ab.array->lab;
+    *f = (struct writers_fixture){.directory = ab.array->base};
+    (void)snprintf(f->writers, sizeof(f->writers), "%s/writers.d", lab->directory);
+    (void)snprintf(f->log, sizeof(f->log), "%s/log", f->directory);
+    writers_add(f, "slow", NULL,
+                "[ $event = prepare-snapshot ] && { " WRITERS_STAY "; echo ok $late; }");
+    trial_context(t, (uint32_t)VSS_CTX_APP_ROLLBACK);
+    trial_must(
+        t, trial_finish(t, vss_backup_components_gather_writer_metadata(t->session, &t->async)));
+    trial_must(
+        t, vss_backup_components_set_backup_state(t->session, false, false, VSS_BT_FULL, false));
+    trial_must(t, vss_backup_components_start_snapshot_set(t->session, &t->id));
+    trial_must(t, add(t, 0));
+    trial_must(t, trial_finish(t, vss_backup_components_prepare_for_backup(t->session, &t->async)));
+}
+
 static void try_cancel(void)
 {
     struct trial t = {.bench = &ab.bench};
-    array_bench_fault(&ab, "EndPrepareSnapshots:hang=300");
-    ready_to_commit(&t);
+    struct writers_fixture f;
+    char path[600];
+    ready_to_linger(&t, &f);
     trial_must(&t, vss_backup_components_do_snapshot_set(t.session, &t.async));
+    writers_await(&f, "there");
     contract_expect_on(&t, "Cancel", vss_async_cancel(t.async), S_OK);
     contract_expect_on(&t, "Cancel", vss_async_cancel(t.async), VSS_S_ASYNC_CANCELLED);
     trial_drop(&t);
-    array_bench_fault(&ab, NULL);
+    (void)snprintf(path, sizeof(path), "%s/slow.conf", f.writers);
+    contract_check(unlink(path) == 0, "the writer is taken away");
 }
 
 int main(void)

@@ -325,23 +325,15 @@ static void test_transactions_thaw(void **state)
 static void test_cancel(void **state)
 {
     struct writers_fixture *f = *state;
-    writers_add(
-        f, "one", NULL,
-        "[ $event = prepare-snapshot ] && [ ! -e $dir/there ] && { : >$dir/there; until [ -e "
-        "$dir/go ]; do sleep 0.01; done; echo failed $number retryable late; continue; }");
-    char there[600];
-    char go[600];
-    (void)snprintf(there, sizeof(there), "%s/there", f->directory);
-    (void)snprintf(go, sizeof(go), "%s/go", f->directory);
+    writers_add(f, "one", NULL,
+                "[ $event = prepare-snapshot ] && [ ! -e $dir/there ] && { " WRITERS_STAY
+                "; echo failed $late retryable late; }");
     struct vss_backup_components *s = writers_session(f, VSS_CTX_APP_ROLLBACK);
     struct vss_async *async = NULL;
     assert_int_equal(writers_gathered(s), VSS_S_ASYNC_FINISHED);
     assert_int_equal(writers_prepared(s), VSS_S_ASYNC_FINISHED);
     assert_int_equal(vss_backup_components_do_snapshot_set(s, &async), S_OK);
-    writers_await(there);
-    char command[700];
-    (void)snprintf(command, sizeof(command), "(sleep 0.3; : >%s) &", go);
-    assert_int_equal(system(command), 0);
+    writers_await(f, "there");
     assert_int_equal(vss_async_cancel(async), S_OK);
     vss_async_release(async);
     writers_assert(s, "one", VSS_WS_STABLE, S_OK, "");
@@ -356,17 +348,16 @@ static void test_cancel_status(void **state)
 {
     struct writers_fixture *f = *state;
     struct vss_async *async = NULL;
-    char there[600];
     writers_add(f, "one", NULL,
-                "[ $event = status ] && [ ! -e $dir/there ] && { : >$dir/there; sleep 0.5; }");
-    (void)snprintf(there, sizeof(there), "%s/there", f->directory);
+                "[ $event = status ] && [ ! -e $dir/there ] && { " WRITERS_LINGER "; }");
     struct vss_backup_components *s = writers_session(f, VSS_CTX_APP_ROLLBACK);
     assert_int_equal(writers_gathered(s), VSS_S_ASYNC_FINISHED);
     assert_int_equal(writers_prepared(s), VSS_S_ASYNC_FINISHED);
     assert_int_equal(vss_backup_components_gather_writer_status(s, &async), S_OK);
-    writers_await(there);
+    writers_await(f, "there");
     assert_int_equal(vss_async_cancel(async), S_OK);
     vss_async_release(async);
+    writers_make(f, "go");
     assert_int_equal(writers_made(s), VSS_S_ASYNC_FINISHED);
     writers_assert(s, "one", VSS_WS_WAITING_FOR_BACKUP_COMPLETE, S_OK, "");
     assert_int_equal(completed(s), VSS_S_ASYNC_FINISHED);
@@ -383,20 +374,20 @@ static void test_cancel_complete(void **state)
 {
     struct writers_fixture *f = *state;
     struct vss_async *async = NULL;
-    char there[600];
-    writers_add(f, "one", NULL, ":");
+    writers_add(f, "one", NULL,
+                "[ $event = backup-complete ] && { echo ok $number; : >$dir/done; continue; }");
     writers_add(f, "two", NULL,
-                "[ $event = backup-complete ] && [ ! -e $dir/there ] && { sleep 0.2; : "
-                ">$dir/there; sleep 0.5; }");
-    (void)snprintf(there, sizeof(there), "%s/there", f->directory);
+                "[ $event = backup-complete ] && [ ! -e $dir/there ] && { until [ -e $dir/done ]; "
+                "do sleep 0.01; done; " WRITERS_LINGER "; }");
     struct vss_backup_components *s = writers_session(f, VSS_CTX_APP_ROLLBACK);
     assert_int_equal(writers_gathered(s), VSS_S_ASYNC_FINISHED);
     assert_int_equal(writers_prepared(s), VSS_S_ASYNC_FINISHED);
     assert_int_equal(writers_made(s), VSS_S_ASYNC_FINISHED);
     assert_int_equal(vss_backup_components_backup_complete(s, &async), S_OK);
-    writers_await(there);
+    writers_await(f, "there");
     assert_int_equal(vss_async_cancel(async), S_OK);
     vss_async_release(async);
+    writers_make(f, "go");
     writers_assert(s, "one", VSS_WS_STABLE, S_OK, "");
     writers_assert(s, "two", VSS_WS_WAITING_FOR_BACKUP_COMPLETE, S_OK, "");
     assert_int_equal(completed(s), VSS_S_ASYNC_FINISHED);
@@ -420,19 +411,17 @@ static void test_cancel_pre_restore(void **state)
     struct vss_session_options options = VSS_SESSION_OPTIONS_INIT;
     struct vss_backup_components *s = NULL;
     struct vss_async *async = NULL;
-    char there[600];
     writers_add(f, "one", NULL, ":");
     writers_add(f, "two", NULL,
-                "[ $event = pre-restore ] && { : >$dir/there; sleep 0.5; echo failed $number "
-                "retryable late; continue; }");
-    (void)snprintf(there, sizeof(there), "%s/there", f->directory);
+                "[ $event = pre-restore ] && { " WRITERS_STAY "; echo failed $late retryable late; "
+                "}");
     options.config_path = f->config;
     options.state_directory = f->directory;
     assert_int_equal(vss_create_backup_components(&options, &s, NULL), S_OK);
     assert_int_equal(vss_backup_components_initialize_for_restore(s, EMPTY_DOCUMENT), S_OK);
     assert_int_equal(writers_gathered(s), VSS_S_ASYNC_FINISHED);
     assert_int_equal(vss_backup_components_pre_restore(s, &async), S_OK);
-    writers_await(there);
+    writers_await(f, "there");
     assert_int_equal(vss_async_cancel(async), S_OK);
     assert_non_null(strstr(vss_async_error_text(async), "the applications were told to go on"));
     vss_async_release(async);
@@ -463,14 +452,13 @@ static bool goes_on_after_cancel(struct writers_fixture *f, const struct set_rec
     struct vss_backup_components *s = NULL;
     struct vss_async *async = NULL;
     struct document *document = NULL;
-    char there[600];
     char *xml = NULL;
     assert_int_equal(document_new(&document, NULL), S_OK);
     assert_int_equal(document_set_set(document, set, NULL), S_OK);
     assert_int_equal(document_save(document, &xml, NULL), S_OK);
     document_free(document);
-    writers_add(f, "slow", NULL, "[ $event = pre-restore ] && { : >$dir/there; sleep 0.3; }");
-    (void)snprintf(there, sizeof(there), "%s/there", f->directory);
+    writers_add(f, "slow", NULL,
+                "[ $event = pre-restore ] && { " WRITERS_STAY "; echo ok $late; }");
     options.config_path = f->config;
     options.state_directory = f->directory;
     assert_int_equal(vss_create_backup_components(&options, &s, NULL), S_OK);
@@ -478,7 +466,7 @@ static bool goes_on_after_cancel(struct writers_fixture *f, const struct set_rec
     vss_free_string(xml);
     assert_int_equal(writers_gathered(s), VSS_S_ASYNC_FINISHED);
     assert_int_equal(vss_backup_components_pre_restore(s, &async), S_OK);
-    writers_await(there);
+    writers_await(f, "there");
     assert_int_equal(vss_async_cancel(async), S_OK);
     bool stays = strstr(vss_async_error_text(async), "stay stopped") != NULL;
     vss_async_release(async);
@@ -533,27 +521,23 @@ static int die_while_frozen(const char *directory)
 {
     const struct writers_fixture *f = dying;
     struct vss_async *async = NULL;
-    char frozen[600];
     struct vss_backup_components *s = writers_session(f, VSS_CTX_APP_ROLLBACK);
-    (void)snprintf(frozen, sizeof(frozen), "%s/is-frozen", directory);
+    (void)directory;
     (void)writers_gathered(s);
     (void)writers_prepared(s);
     (void)vss_backup_components_do_snapshot_set(s, &async);
-    writers_await(frozen);
+    writers_await(f, "there");
     _exit(7);
 }
 
 static void test_dead_requester(void **state)
 {
     struct writers_fixture *f = *state;
-    char ended[600];
     writers_add(f, "frozen", NULL, "[ $event = freeze ] && trap ': >$dir/ended' EXIT");
-    writers_add(f, "slow", "level = system\n",
-                "[ $event = freeze ] && { : >$dir/is-frozen; sleep 5; }");
-    (void)snprintf(ended, sizeof(ended), "%s/ended", f->directory);
+    writers_add(f, "slow", "level = system\n", "[ $event = freeze ] && { " WRITERS_STAY "; }");
     dying = f;
     assert_int_equal(fixture_in_child(0, die_while_frozen, f->directory), 7);
-    writers_await(ended);
+    writers_await(f, "ended");
     assert_non_null(strstr(writers_log(f), "frozen end"));
 }
 

@@ -219,10 +219,19 @@ const char *writers_log(const struct writers_fixture *f)
     return all;
 }
 
-void writers_await(const char *path)
+void writers_await(const struct writers_fixture *f, const char *name)
 {
+    char path[600];
+    (void)snprintf(path, sizeof(path), "%s/%s", f->directory, name);
     for (int i = 0; access(path, F_OK) != 0; i++) {
-        assert_true(i < 1000);
+        assert_true(i < 6000);
         clock_sleep_ms(10);
     }
+}
+
+void writers_make(const struct writers_fixture *f, const char *name)
+{
+    char path[600];
+    (void)snprintf(path, sizeof(path), "%s/%s", f->directory, name);
+    fixture_write_file(path, "", 0);
 }

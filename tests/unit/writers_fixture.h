@@ -25,6 +25,15 @@ int writers_teardown(void **state);
  * with its number, from 1; its instance id begins with it. */
 void writers_add(struct writers_fixture *f, const char *name, const char *settings,
                  const char *body);
+/* In a body: the file "there" appears; the next event is awaited, with $late the number of this
+ * one, and goes on as usual. For who is in the middle of something until it hears that that is
+ * over. */
+#define WRITERS_STAY                                                                               \
+    ": >$dir/there; late=$number; while read -r event number rest || exit; [ $event = set ]; do "  \
+    ":; done; echo $name $event >>$log"
+/* The same until the file "go" is there. */
+#define WRITERS_LINGER ": >$dir/there; until [ -e $dir/go ]; do sleep 0.01; done"
+
 /* The same with metadata of one's own. */
 void writers_add_with(struct writers_fixture *f, const char *name, const char *settings,
                       const char *body, const char *metadata);
@@ -52,7 +61,8 @@ void writers_assert_status(struct vss_backup_components *s, const char *name, in
 /* The log's lines, blank-separated, without those of "status"; the next call overwrites it. */
 const char *writers_log(const struct writers_fixture *f);
 
-/* Waits until a file is there. */
-void writers_await(const char *path);
+/* Waits until a file of the directory is there; makes one. */
+void writers_await(const struct writers_fixture *f, const char *name);
+void writers_make(const struct writers_fixture *f, const char *name);
 
 #endif
