@@ -163,12 +163,20 @@ static int up(const struct cli *cli, const char *directory)
     return exit_code;
 }
 
+/* As long as somebody waits who does not know for what. */
+enum { BUSY_MS = 10000 };
+
 static int down(const struct cli *cli, const char *directory)
 {
     struct lab *lab = NULL;
     struct error err = {0};
     interrupt_install();
-    if (FAILED(lab_attach(directory, &lab, &err)) || FAILED(lab_down(lab, &err))) {
+    HRESULT hr = lab_attach(directory, &lab, &err);
+    if (SUCCEEDED(hr)) {
+        lab->busy_ms = BUSY_MS;
+        hr = lab_down(lab, &err);
+    }
+    if (FAILED(hr)) {
         return cli_fail(cli, &err);
     }
     if (cli->json) {

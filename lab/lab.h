@@ -42,6 +42,7 @@ struct lab {
     struct process tgtd; /* pidfd -1 where lab_attach() found it */
     pid_t tgtd_pid;      /* 0 where lab_attach() found none alive */
     uint64_t tgtd_start; /* its start time as in /proc/PID/stat: with the pid, who it is */
+    uint32_t busy_ms;    /* how long lab_down() waits for what uses disks; 60 s unless changed */
 };
 
 /* Starts one. On failure nothing is left behind. Where root cannot mount a loop device (a

@@ -13,6 +13,9 @@
 
 enum { FORMAT = 1 };
 
+/* Somebody may look at all mounts, or have a copy of them in a namespace that ends soon. */
+enum { BUSY_MS = 60000 };
+
 struct lab *lab_new(const char *directory)
 {
     struct lab *lab = calloc(1, sizeof(*lab));
@@ -20,6 +23,7 @@ struct lab *lab_new(const char *directory)
         return NULL;
     }
     lab->tgtd = (struct process)PROCESS_INIT;
+    lab->busy_ms = BUSY_MS;
     lab->directory = text_copy(directory);
     lab->disks = text_printf("%s/disks", directory);
     lab->image = text_printf("%s/disks.img", directory);

@@ -15,7 +15,7 @@
 
 static const uint64_t default_image_bytes = 16ULL << 30;
 static const uint64_t least_image_bytes = 512ULL << 20; /* mkfs.xfs asks for 300 MB */
-enum { MKFS_MS = 60000, LOSETUP_MS = 10000, BUSY_TRIES = 100, BUSY_PAUSE_MS = 20 };
+enum { MKFS_MS = 60000, LOSETUP_MS = 10000, BUSY_PAUSE_MS = 20 };
 
 static HRESULT make_image(const char *path, uint64_t bytes, struct error *err)
 {
@@ -149,11 +149,12 @@ void lab_storage_thaw(const struct lab *lab)
 
 static HRESULT unmount(const struct lab *lab, struct error *err)
 {
-    for (int i = 0; lab_storage_is_mounted(lab); i++) {
+    uint64_t deadline = clock_monotonic_us() + lab->busy_ms * 1000ull;
+    while (lab_storage_is_mounted(lab)) {
         if (umount2(lab->disks, UMOUNT_NOFOLLOW) == 0) {
             continue;
         }
-        if (errno != EBUSY || i >= BUSY_TRIES) {
+        if (errno != EBUSY || clock_monotonic_us() >= deadline) {
             return error_set_errno(err, errno,
                                    "cannot unmount %s; end what uses it, then \"lab down\" again",
                                    lab->disks);
@@ -190,19 +191,22 @@ static HRESULT detach_listed(struct buffer *list, struct error *err)
 /* Detaching is lazy while somebody has the device open, so look until it is gone. */
 static HRESULT detach_loops(const struct lab *lab, struct error *err)
 {
-    for (int i = 0; i < BUSY_TRIES; i++) {
+    uint64_t deadline = clock_monotonic_us() + lab->busy_ms * 1000ull;
+    uint32_t pause_ms = 0;
+    do {
         struct buffer list = BUFFER_INIT;
         HRESULT hr = list_loops(lab, &list, err);
         bool none = list.length == 0;
-        if (SUCCEEDED(hr) && !none && i == 0) {
+        if (SUCCEEDED(hr) && !none && pause_ms == 0) {
             hr = detach_listed(&list, err);
         }
         buffer_free(&list);
         if (FAILED(hr) || none) {
             return hr;
         }
-        clock_sleep_ms(i == 0 ? 1 : BUSY_PAUSE_MS);
-    }
+        pause_ms = pause_ms ? BUSY_PAUSE_MS : 1;
+        clock_sleep_ms(pause_ms);
+    } while (clock_monotonic_us() < deadline);
     return error_set(err, VSS_E_UNEXPECTED, "the loop device of %s is still in use", lab->image);
 }
 

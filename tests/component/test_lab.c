@@ -592,6 +592,7 @@ static void busy_lab_can_be_tried_again(void **state)
     char *path = text_printf("%s/mine", f->lab->disks);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     free(path);
+    f->lab->busy_ms = 100;
     assert_true(FAILED(lab_down(f->lab, &err)));
     assert_non_null(strstr(err.text, f->directory));
     assert_false(is_alive(tgtd));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a snapshot set refuses, each by its real cause, with nothing left on the array. */
 #include "component/array_fixture.h"
+#include "unit/mount_namespace.h"
 
 #include "common/buffer.h"
 #include "common/id.h"
@@ -344,11 +345,11 @@ static void add_both(struct array *a, const char *tree)
     struct set_builder *b = NULL;
     VSS_ID id;
     /* "/" may be no mount */
-    bool is_ready = unshare(CLONE_NEWNS) == 0 && mount(NULL, "/sys", NULL, MS_PRIVATE, NULL) == 0 &&
-                    mount(tree, "/sys", NULL, MS_BIND, NULL) == 0 &&
-                    SUCCEEDED(set_environment_open(a->config, a->state, &env, &err)) &&
-                    SUCCEEDED(set_start(env, ROLLBACK, &b, &id, &err)) &&
-                    SUCCEEDED(add(b, a->urls[0], &err));
+    bool is_ready =
+        mount_namespace_enter(a->base) && mount(NULL, "/sys", NULL, MS_PRIVATE, NULL) == 0 &&
+        mount(tree, "/sys", NULL, MS_BIND, NULL) == 0 &&
+        SUCCEEDED(set_environment_open(a->config, a->state, &env, &err)) &&
+        SUCCEEDED(set_start(env, ROLLBACK, &b, &id, &err)) && SUCCEEDED(add(b, a->urls[0], &err));
     HRESULT hr = is_ready ? add(b, a->urls[1], &err) : S_OK;
     bool is_refused = hr == VSS_E_VOLUME_NOT_SUPPORTED && strstr(err.text, a->urls[1]) &&
                       strstr(err.text, "LUNSHADOW_STATE_DIR");

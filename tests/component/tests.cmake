@@ -17,7 +17,7 @@ endforeach()
 lunshadow_array_test(lun_access lunshadow_provider)
 lunshadow_array_test(isolation_set lunshadow_provider)
 lunshadow_array_test(set lunshadow_provider)
-lunshadow_array_test(set_refusals lunshadow_provider)
+lunshadow_array_test(set_refusals lunshadow_provider SOURCES unit/mount_namespace.c)
 
 lunshadow_array_test(set_failed lunshadow_provider LINK PkgConfig::sqlite3)
 lunshadow_array_test(set_faults lunshadow_resync SOURCES component/callback_fixture.c)

@@ -3,6 +3,7 @@
 /* The journal: what a dead process left is found, what a live one does is left alone, and a step
  * that was reported is there after any death. */
 
+#include "mount_namespace.h"
 #include "registry_fixture.h"
 
 #include "common/clock.h"
@@ -285,7 +286,8 @@ static int count_all_and_dead(const char *directory)
 /* Exit code 77 where /proc cannot be mounted so. */
 static int look_with(const char *directory, const char *proc_options)
 {
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+    if (!mount_namespace_enter(directory) ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("proc", "/proc", "proc", 0, proc_options) != 0) {
         return 77;
     }

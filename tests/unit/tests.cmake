@@ -33,6 +33,7 @@ foreach(name registry_faults registry_journal registry_locks registry_providers 
   lunshadow_test(unit ${name} LINK lunshadow_registry SOURCES unit/registry_fixture.c)
 endforeach()
 target_link_options(test_registry_locks PRIVATE -Wl,--wrap=stat -Wl,--wrap=mkdir)
+target_sources(test_registry_journal PRIVATE unit/mount_namespace.c)
 
 lunshadow_test(unit provider_host LINK lunshadow_provider)
 target_link_options(test_provider_host PRIVATE -Wl,--wrap=text_printf)
