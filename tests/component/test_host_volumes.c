@@ -364,14 +364,20 @@ static void a_mounted_destination_is_refused(void **state)
     free(file);
 }
 
-/* A process that has all that is mounted in a mount namespace of its own, until it is ended. */
-static void hold_namespace(struct process *out)
+/* A process that has all that is mounted in a mount namespace of its own, until it is ended; of
+ * what other tests have mounted it keeps nothing, so that they can take that down. */
+static void hold_namespace(const struct mounted *m, struct process *out)
 {
     /* in a changed root that is no mount point nothing can be made private, which it is there */
-    const char *const argv[] = {"sh", "-c",
-                                "unshare -m true 2>/dev/null && how=private || how=unchanged; "
-                                "exec unshare -m --propagation $how sh -c 'echo; exec sleep 300'",
-                                NULL};
+    const char *const argv[] = {
+        "sh", "-c",
+        "unshare -m true 2>/dev/null || exec unshare -m --propagation unchanged sh -c "
+        "'echo; exec sleep 300'; "
+        "exec unshare -m --propagation private sh -c '"
+        "for at in $(awk -v own=\"$0/\" -v all=\"${0%/*}/\" "
+        "\"index(\\$5, all) == 1 && index(\\$5, own) != 1 { print \\$5 }\" /proc/self/mountinfo); "
+        "do umount -l \"$at\"; done; echo; exec sleep 300' \"$0\"",
+        m->array->base, NULL};
     struct process_options options = PROCESS_OPTIONS_INIT;
     struct error err = {0};
     int ends[2];
@@ -410,7 +416,7 @@ static void a_destination_that_is_mounted_elsewhere_is_refused(void **state)
     struct set_record set = {0};
     int32_t deleted = 0;
     make_set(m, m->array->urls[1], &set);
-    hold_namespace(&m->holder);
+    hold_namespace(m, &m->holder);
     SHELL("umount '%s'", m->mount_point);
     char *words = text_printf("at %s in the mount namespace of process %ld (sleep)", m->mount_point,
                               (long)m->holder.pid);
