@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lun/host/filesystem.h"
 
+#include "common/clock.h"
 #include "lun/host/mounts.h"
 
 #include <blkid.h>
@@ -16,6 +17,8 @@
 #include <unistd.h>
 
 #define TYPE_BYTES      32
+#define BUSY_TRIES      50
+#define BUSY_PAUSE_MS   20
 #define COPY_ATTRIBUTES (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
 
 /* ---- the mount point ------------------------------------------------------------------------- */
@@ -215,11 +218,17 @@ static HRESULT check_mounted(int parent, const char *name, const char *path, str
     return hr;
 }
 
+/* Whoever walks through all mounts has this one open for a moment, too. */
 static HRESULT unmount_in(int parent, const char *name, const char *path, struct error *err)
 {
     char place[PATH_MAX];
     (void)snprintf(place, sizeof(place), "/proc/self/fd/%d/%s", parent, name);
-    if (umount2(place, UMOUNT_NOFOLLOW) == 0) {
+    int rc = umount2(place, UMOUNT_NOFOLLOW);
+    for (int i = 0; rc != 0 && errno == EBUSY && i < BUSY_TRIES; i++) {
+        clock_sleep_ms(BUSY_PAUSE_MS);
+        rc = umount2(place, UMOUNT_NOFOLLOW);
+    }
+    if (rc == 0) {
         return S_OK;
     }
     if (errno == EBUSY) {

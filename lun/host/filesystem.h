@@ -21,8 +21,9 @@ HRESULT filesystem_mount_copy(const char *device, int device_fd, int mount_point
                               const char *path, struct error *err);
 
 /* Unmounts what the table of mounts has at path, which is absolute, without symbolic links: nothing
- * else where path leads elsewhere by now. VSS_E_PROVIDER_VETO: in use; VSS_E_OBJECT_NOT_FOUND: no
- * such path; VSS_E_UNEXPECTED: path leads elsewhere, or anything else. */
+ * else where path leads elsewhere by now. VSS_E_PROVIDER_VETO: in use, for a second;
+ * VSS_E_OBJECT_NOT_FOUND: no such path; VSS_E_UNEXPECTED: path leads elsewhere, or anything else.
+ */
 HRESULT filesystem_unmount(const char *path, struct error *err);
 
 #endif

@@ -3,12 +3,11 @@
  * what a mount keeps from being done. */
 #include "contract/array_bench.h"
 #include "contract/memory.h"
+#include "unit/registry_fixture.h"
 
-#include "common/clock.h"
 #include "lun/host/export.h"
 #include "lun/host/loop.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -149,21 +148,10 @@ static void mount_volume(void)
     (void)close(fd);
 }
 
-/* Others on this machine may look into any mount for a moment. */
-static bool is_unmounted(const char *path)
-{
-    int rc = umount2(path, 0);
-    for (int i = 0; rc != 0 && errno == EBUSY && i < 100; i++) {
-        clock_sleep_ms(50);
-        rc = umount2(path, 0);
-    }
-    return rc == 0;
-}
-
 static void unmount_volume(void)
 {
     struct error err = {0};
-    contract_check(is_unmounted(original), "the volume is unmounted");
+    contract_check(fixture_unmount(original), "the volume is unmounted");
     assert_ok(export_stop(export_directory, &err), &err);
 }
 
@@ -214,7 +202,7 @@ static void try_nested_volumes(void)
         VSS_E_NESTED_VOLUME_LIMIT);
     trial_drop(&t);
     (void)close(inner_fd);
-    contract_check(is_unmounted(exposed), "a file of the volume is unmounted");
+    contract_check(fixture_unmount(exposed), "a file of the volume is unmounted");
     (void)close(outer_fd);
     unmount_volume();
 }

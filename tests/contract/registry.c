@@ -265,7 +265,7 @@ static void try_full_filesystem(void)
     trial_drop(&open);
     contract_check(unlink(filler) == 0, "room is made");
     expect_as_before(&b);
-    contract_check(umount2(b.state, 0) == 0, "the filesystem is unmounted");
+    contract_check(fixture_unmount(b.state), "the filesystem is unmounted");
     bench_stop(&b);
 }
 
@@ -283,7 +283,7 @@ static void try_read_only_filesystem(void)
     }
     contract_expect("CreateVssBackupComponents", create(&t, 0), E_ACCESSDENIED, "");
     trial_drop(&t);
-    contract_check(umount2(b.state, 0) == 0, "the filesystem is unmounted");
+    contract_check(fixture_unmount(b.state), "the filesystem is unmounted");
     expect_as_before(&b);
     bench_stop(&b);
 }

@@ -28,6 +28,7 @@ foreach(group copies host mounts sets)
   lunshadow_contract(${group} SOURCES contract/array_bench.c component/array_fixture.c
     LINK lunshadow_lab PkgConfig::xxhash PkgConfig::cmocka)
 endforeach()
+target_sources(contract_mounts PRIVATE unit/registry_fixture.c)
 target_sources(contract_sets PRIVATE unit/writers_fixture.c unit/registry_fixture.c)
 foreach(group copies host)
   target_compile_definitions(contract_${group} PRIVATE LEGACY_PATH="$<TARGET_FILE:provider_legacy>")

@@ -1,17 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "registry_fixture.h"
 
+#include "common/clock.h"
 #include "common/id.h"
 #include "lun/info.h"
 
+#include <errno.h>
 #include <ftw.h>
 #include <grp.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+bool fixture_unmount(const char *path)
+{
+    int rc = umount2(path, 0);
+    for (int i = 0; rc != 0 && errno == EBUSY && i < 3000; i++) {
+        clock_sleep_ms(20);
+        rc = umount2(path, 0);
+    }
+    return rc == 0;
+}
 
 char *fixture_directory(void)
 {

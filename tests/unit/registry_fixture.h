@@ -20,6 +20,9 @@
 /* An empty directory, 0700, below TMPDIR; fixture_remove() deletes it with all that is in it and
  * frees the name. */
 char *fixture_directory(void);
+
+/* Unmounts; others on this machine may look into any mount for a moment. False, with errno. */
+bool fixture_unmount(const char *path);
 void fixture_remove(char *directory);
 
 /* "directory/name" in a buffer that the next 31 calls leave alone. */

@@ -3,10 +3,14 @@
 /* The table of mounts, from texts as the kernel writes them. */
 #include "unit/registry_fixture.h"
 
+#include "lun/host/filesystem.h"
 #include "lun/host/mounts.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -106,6 +110,44 @@ static void test_no_table(void **state)
 }
 
 /* As in a chroot whose directory is no mount point: only what lies below it is told. */
+/* ---- unmounting ---- */
+
+static int busy_left;
+
+int __real_umount2(const char *path, int flags);
+int __wrap_umount2(const char *path, int flags);
+
+int __wrap_umount2(const char *path, int flags)
+{
+    if (busy_left > 0) {
+        busy_left--;
+        errno = EBUSY;
+        return -1;
+    }
+    return __real_umount2(path, flags);
+}
+
+static void test_a_passing_look_is_waited_for(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    char *path = text_printf("%s/at", proc);
+    assert_int_equal(mkdir(path, 0700), 0);
+    if (mount("none", path, "tmpfs", 0, "size=1m") != 0) {
+        print_message("skipped: only root mounts\n");
+        free(path);
+        skip();
+    }
+    busy_left = 3;
+    HRESULT hr = filesystem_unmount(path, &err);
+    if (FAILED(hr)) {
+        busy_left = 0;
+        (void)fixture_unmount(path);
+        fail_msg("%s", err.text);
+    }
+    free(path);
+}
+
 static void test_a_root_that_is_no_mount(void **state)
 {
     (void)state;
@@ -133,6 +175,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_kind, setup, teardown),
         cmocka_unit_test_setup_teardown(test_by_device, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_table, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_passing_look_is_waited_for, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_root_that_is_no_mount, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,6 +27,7 @@ lunshadow_test(unit in_use LINK lunshadow_registry SOURCES unit/host_tree.c unit
 lunshadow_test(unit stack LINK lunshadow_registry SOURCES unit/host_tree.c unit/registry_fixture.c)
 lunshadow_test(unit disks LINK lunshadow_registry SOURCES unit/host_tree.c unit/registry_fixture.c)
 lunshadow_test(unit mounts LINK lunshadow_registry SOURCES unit/registry_fixture.c)
+target_link_options(test_mounts PRIVATE -Wl,--wrap=umount2)
 
 foreach(name registry_faults registry_journal registry_locks registry_providers registry_records registry_sets
              registry_store)
