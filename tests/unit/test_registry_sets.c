@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct state {
     char *directory;
@@ -274,6 +275,14 @@ static void test_json_of_hostile_depth(void **data)
     set_record_free(&set);
 }
 
+/* What this process was at work, whatever else the machine did meanwhile. */
+static uint64_t own_time_us(void)
+{
+    struct timespec now = {0};
+    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now), 0);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static void test_thousands_of_sets(void **data)
 {
     enum { COUNT = 2000 };
@@ -281,7 +290,7 @@ static void test_thousands_of_sets(void **data)
     struct set_record last = {0};
     struct set_record *all;
     size_t count;
-    uint64_t start_us = clock_monotonic_us();
+    uint64_t start_us = own_time_us();
     assert_int_equal(store_begin(state->store, NULL), S_OK);
     for (unsigned i = 0; i < COUNT; i++) {
         set_record_free(&last);
@@ -289,9 +298,9 @@ static void test_thousands_of_sets(void **data)
         save(state, &last);
     }
     assert_int_equal(store_commit(state->store, NULL), S_OK);
-    uint64_t saved_us = clock_monotonic_us();
+    uint64_t saved_us = own_time_us();
     assert_int_equal(sets_load_all(state->store, &all, &count, NULL), S_OK);
-    uint64_t loaded_us = clock_monotonic_us();
+    uint64_t loaded_us = own_time_us();
     assert_int_equal(count, COUNT);
     fixture_assert_same(&all[COUNT - 1], &last);
     for (unsigned i = 0; i < COUNT; i++) {
