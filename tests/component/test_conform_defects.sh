@@ -140,10 +140,18 @@ out_has 'was there before the set'
 other_is_untouched
 
 # Interrupted within a resync that never ends, it ends that.
-configure broken "$plugins/provider_broken.so" "defect = never-done"
+configure broken "$plugins/provider_broken.so" "defect = never-done" "marker = $work/marker.never-done"
 code=0
-timeout --preserve-status --kill-after=20 --signal=INT 3 "$conform" --config "$work/conform.conf" --array broken \
-    --case resync.progress >"$work/out" 2>&1 </dev/null || code=$?
+"$conform" --config "$work/conform.conf" --array broken --case resync.progress \
+    >"$work/out" 2>&1 </dev/null &
+pid=$!
+for _ in $(seq 3000); do
+    [ ! -e "$work/marker.never-done" ] || break
+    sleep 0.02
+done
+kill -INT "$pid"
+timeout 60 tail --pid="$pid" -f /dev/null || kill -KILL "$pid"
+wait "$pid" || code=$?
 [ "$code" -eq 2 ] || die "never-done: exit code $code"
 nothing_left
 

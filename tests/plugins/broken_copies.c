@@ -448,12 +448,13 @@ static HRESULT start_child(const struct way *w)
     struct files f;
     struct files_view view;
     const struct files_lun *lun = destination_of(w, &f, &view);
+    pid_t parent = getpid();
     out->state = (struct vss_state){.bytes = 1, .data = (const uint8_t *)"0"};
     out->bytes_total = 1;
     if (lun && fork() == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)close_range(0, ~0U, 0);
-        for (int i = 0; i < 8; i++) {
+        while (getppid() == parent) {
             (void)usleep(300000);
             write_to(lun->path, 2 << 20);
         }
@@ -468,6 +469,16 @@ static HRESULT never_done(const struct way *w)
     out->state = (struct vss_state){.bytes = 1, .data = (const uint8_t *)"0"};
     out->bytes_total = 1;
     return S_OK;
+}
+
+/* Says so to whoever waits for that. */
+static HRESULT never_done_as_said(const struct way *w)
+{
+    int fd = open(setting(w, "marker"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return never_done(w);
 }
 
 /* The last page of the second LUN, before all else. */
@@ -704,7 +715,7 @@ const struct spoil copy_spoils[] = {
     {"end-first", VSS_OP_RESYNC_START, end_first},
     {"end-first", VSS_OP_RESYNC_POLL, take_time},
     {"never-done", VSS_OP_RESYNC_START, never_done},
-    {"never-done", VSS_OP_RESYNC_POLL, never_done},
+    {"never-done", VSS_OP_RESYNC_POLL, never_done_as_said},
     {"pretends-cancel", VSS_OP_RESYNC_START, start_child},
     {"pretends-cancel", VSS_OP_RESYNC_CANCEL, pretend},
     {"resizes-only", VSS_OP_RESYNC_START, resize_only},
