@@ -123,10 +123,25 @@ void lab_tgtd_find(struct lab *lab)
     }
 }
 
-/* A loopback port nobody listens on right now; 0 where the kernel has none. */
-static uint16_t find_free_port(void)
+/* The first port that the kernel gives to connections that go out. */
+static uint16_t first_outgoing_port(void)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET};
+    enum { USUAL = 32768 };
+    unsigned first = 0;
+    FILE *f = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+    if (!f || fscanf(f, "%u", &first) != 1 || first > UINT16_MAX) {
+        first = USUAL;
+    }
+    if (f) {
+        (void)fclose(f);
+    }
+    return (uint16_t)first;
+}
+
+/* wanted 0: any. The loopback port if nobody has it right now; 0 where it is taken. */
+static uint16_t try_port(uint16_t wanted)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(wanted)};
     socklen_t length = sizeof(address);
     uint16_t port = 0;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -140,6 +155,20 @@ static uint16_t find_free_port(void)
     }
     (void)close(fd);
     return port;
+}
+
+/* One that no connection takes which goes out while a tgtd is restarted, if there is such. */
+static uint16_t find_free_port(void)
+{
+    enum { LOWEST = 10000, LEAST = 1000, TRIES = 64 };
+    uint16_t first = first_outgoing_port();
+    uint16_t port = 0;
+    for (int i = 0; i < TRIES && port == 0 && first >= LOWEST + LEAST; i++) {
+        uint32_t random = 0;
+        (void)getrandom(&random, sizeof(random), 0);
+        port = try_port((uint16_t)(LOWEST + random % (first - LOWEST)));
+    }
+    return port ? port : try_port(0);
 }
 
 static HRESULT choose_ports(struct lab *lab, struct error *err)
