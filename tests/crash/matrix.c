@@ -153,7 +153,7 @@ static bool hit(struct run *run, struct row *row, long kill_at)
     run->scenario = row->scenario;
     run->victim = row->victim;
     world_use_writer(&run->w, row->scenario->has_writer);
-    world_use_host_copy(&run->w, row->scenario->copies_by_host);
+    world_configure(&run->w, row->scenario->copies_by_host, row->victim == VICTIM_TARGET);
     run->w.point = row->name;
     row->scenario->prepare(run);
     if (row->base) {

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,8 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define START_MS  5000
-#define ORPHAN_MS 3000
+#define LONG_MS 60000 /* for what ends by itself */
 
 static const char *const scsi_ids[WORLD_LUNS] = {"6001405000000000000000000000c001",
                                                  "6001405000000000000000000000c002"};
@@ -109,7 +109,7 @@ static bool run_script(const char *path, const char *script)
 {
     char *line = text_printf("F='%s'; PATH=$PATH:/usr/sbin:/sbin; %s", path, script);
     const char *const argv[] = {"sh", "-ec", line, NULL};
-    bool ok = line && SUCCEEDED(process_run(argv, 30000, NULL, NULL));
+    bool ok = line && SUCCEEDED(process_run(argv, 2 * LONG_MS, NULL, NULL));
     free(line);
     return ok;
 }
@@ -180,47 +180,15 @@ static bool serve_luns(struct world *w)
     return true;
 }
 
-static bool spawn_target(struct world *w)
-{
-    char control[16];
-    char portal[48];
-    char socket_name[256];
-    static const char search[] = "PATH=/usr/sbin:/sbin:/usr/bin:/bin";
-    const char *const argv[] = {"setpriv", "--pdeathsig", "KILL",    "tgtd", "-f",
-                                "-C",      control,       "--iscsi", portal, NULL};
-    const char *const environment[] = {socket_name, search, NULL};
-    struct process_options options = PROCESS_OPTIONS_INIT;
-    (void)snprintf(control, sizeof(control), "%u", w->lab->control_port);
-    (void)snprintf(portal, sizeof(portal), "portal=%s", w->lab->portal);
-    (void)snprintf(socket_name, sizeof(socket_name), "TGT_IPC_SOCKET=%s", w->lab->socket);
-    options.new_session = true;
-    options.environment = environment;
-    options.err_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    HRESULT hr = process_start(argv, &options, &w->lab->tgtd, NULL);
-    (void)close(options.err_fd);
-    if (FAILED(hr)) {
-        return false;
-    }
-    w->lab->tgtd_pid = w->lab->tgtd.pid;
-    return true;
-}
-
 void world_revive_target(struct world *w, bool was_killed)
 {
-    int status;
-    if (process_wait(&w->lab->tgtd, was_killed ? START_MS : 0, &status) == S_FALSE) {
+    struct error err = {0};
+    struct pollfd p = {.fd = w->lab->tgtd.pidfd, .events = POLLIN};
+    if (p.fd >= 0 && poll(&p, 1, was_killed ? LONG_MS : 0) == 0) {
         return; /* it lives */
     }
-    uint64_t deadline = clock_monotonic_us() + START_MS * 1000u;
-    bool ok = false;
-    while (!ok && clock_monotonic_us() < deadline && spawn_target(w)) {
-        while (!ok && process_wait(&w->lab->tgtd, 10, &status) == S_FALSE &&
-               clock_monotonic_us() < deadline) {
-            ok = SUCCEEDED(lab_show(w->lab, NULL, NULL));
-        }
-    }
-    if (!ok || !serve_luns(w)) {
-        world_fail(w, "tgtd cannot be started again");
+    if (FAILED(lab_restart(w->lab, &err)) || !serve_luns(w)) {
+        world_fail(w, "tgtd cannot be started again: %s", error_text(&err));
     }
 }
 
@@ -230,14 +198,16 @@ void world_restart_target(struct world *w)
     world_revive_target(w, true);
 }
 
-static bool write_config(const struct world *w, bool copies_by_host)
+static bool write_config(const struct world *w, bool copies_by_host, bool loses_target)
 {
     static const char provider[] = "provider = tgt\n";
     struct buffer text = BUFFER_INIT;
     bool ok = SUCCEEDED(lab_config(w->lab, &text));
     buffer_add_text(&text, "[initiator]\nname = iqn.2026-01.org.lunshadow.test:host\n"
-                           "[expose]\nlost_after_seconds = 2\n"
                            "[copy]\nreconnect_seconds = 1\n"); /* a killed tgtd stays away */
+    if (loses_target) { /* else a busy disk would seem to be one that is lost */
+        buffer_add_text(&text, "[expose]\nlost_after_seconds = 2\n");
+    }
     const char *at = ok && SUCCEEDED(buffer_status(&text)) ? strstr(text.data, provider) : NULL;
     FILE *file = fopen(w->config, "we");
     ok = at && file &&
@@ -322,7 +292,7 @@ static bool set_up(struct world *w)
             return false;
         }
     }
-    return serve_luns(w) && write_config(w, false);
+    return serve_luns(w) && write_config(w, false, false);
 }
 
 bool world_open(struct world *w, const char *lunshadow, const char **out_why)
@@ -571,9 +541,9 @@ void world_check_no_fence(struct world *w)
     }
 }
 
-void world_use_host_copy(struct world *w, bool wanted)
+void world_configure(struct world *w, bool copies_by_host, bool loses_target)
 {
-    if (!write_config(w, wanted)) {
+    if (!write_config(w, copies_by_host, loses_target)) {
         world_fail(w, "%s cannot be written", w->config);
     }
 }
@@ -621,7 +591,7 @@ static bool has_process(const char *program, const char *text)
 /* What has no parent any more takes a moment to end. */
 static bool ends(const char *program, const char *text)
 {
-    uint64_t deadline = clock_monotonic_us() + ORPHAN_MS * 1000u;
+    uint64_t deadline = clock_monotonic_us() + LONG_MS * 1000u;
     bool runs = has_process(program, text);
     while (runs && clock_monotonic_us() < deadline) {
         clock_sleep_ms(10);
@@ -635,7 +605,7 @@ void world_check_no_writer(struct world *w)
     if (!ends("/writer", w->app)) {
         world_fail(w, "a writer still runs");
     }
-    if (!run_script(w->app, "flock -n \"$F/lock\" true")) {
+    if (!run_script(w->app, "flock -w 60 \"$F/lock\" true")) {
         world_fail(w, "a writer still holds the application");
     }
 }
@@ -645,6 +615,18 @@ void world_check_no_writer(struct world *w)
 bool world_has_exposed(struct world *w)
 {
     return run_script(w->at, "[ \"$(cat \"$F/file\")\" = held ]");
+}
+
+/* Others may hold on to a mount or a loop device for a moment. */
+static bool comes_true(const char *path, const char *script)
+{
+    uint64_t deadline = clock_monotonic_us() + LONG_MS * 1000ull;
+    bool is_true = run_script(path, script);
+    while (!is_true && clock_monotonic_us() < deadline) {
+        clock_sleep_ms(20);
+        is_true = run_script(path, script);
+    }
+    return is_true;
 }
 
 void world_check_no_exposure(struct world *w)
@@ -661,7 +643,7 @@ void world_check_no_exposure(struct world *w)
          "a loop device of an export is left"},
     };
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
-        if (!run_script(w->state, checks[i].script)) {
+        if (!comes_true(w->state, checks[i].script)) {
             world_fail(w, "%s", checks[i].what);
         }
     }

@@ -80,8 +80,9 @@ void world_revive_target(struct world *w, bool was_killed);
 /* Kills it first: it forgets its reservations. */
 void world_restart_target(struct world *w);
 
-/* Whether the array leaves copying back to this host. */
-void world_use_host_copy(struct world *w, bool wanted);
+/* Whether the array leaves copying back to this host, and whether it will be lost: then a copy that
+ * is exposed is given up soon. */
+void world_configure(struct world *w, bool copies_by_host, bool loses_target);
 
 /* Whether a writer takes part in what is done from now on. */
 void world_use_writer(struct world *w, bool wanted);
