@@ -424,8 +424,9 @@ static HRESULT end_daemon(const char *directory, struct error *err)
                                directory);
 }
 
-/* A daemon that ended in good order unmounted by itself; what a killed one left is a mount without
- * a server. */
+/* A daemon that ended in good order unmounted by itself, whoever had the file open; what a killed
+ * one left is a mount without a server. Nobody can read there any more, so who still has it open
+ * only has to find that out. */
 static HRESULT drop_mount(const char *directory, struct error *err)
 {
     char *disk = export_file(directory);
@@ -436,6 +437,9 @@ static HRESULT drop_mount(const char *directory, struct error *err)
     for (int i = 0; rc != 0 && errno == EBUSY && i < UNMOUNT_TRIES; i++) {
         clock_sleep_ms(20); /* a loop device lets go a moment after its last user */
         rc = umount2(disk, UMOUNT_NOFOLLOW);
+    }
+    if (rc != 0 && errno == EBUSY) {
+        rc = umount2(disk, UMOUNT_NOFOLLOW | MNT_DETACH);
     }
     HRESULT hr = S_OK;
     if (rc != 0 && errno != EINVAL && errno != ENOENT && errno != EPERM) {

@@ -21,6 +21,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
@@ -279,6 +280,28 @@ static void a_lost_lun_ends_its_export(void **state)
     free(disk);
 }
 
+/* A daemon that was killed, and somebody who has its file open still. */
+static void an_open_file_of_a_dead_daemon_stops_nothing(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    int daemon = -1;
+    const char *directory = mounted_export_lun(a, a->urls[0], "killed");
+    char *disk = export_file(directory);
+    assert_int_equal(export_daemon_open(directory, &daemon, &err), S_OK);
+    int user = open(disk, O_RDONLY | O_CLOEXEC);
+    assert_true(user >= 0);
+    assert_int_equal(pidfd_send_signal(daemon, SIGKILL, NULL, 0), 0);
+    struct pollfd ended = {.fd = daemon, .events = POLLIN};
+    assert_int_equal(poll(&ended, 1, 60000), 1);
+    (void)close(daemon);
+    HRESULT hr = export_stop(directory, &err);
+    (void)close(user);
+    assert_ok(hr, &err);
+    assert_int_equal(access(directory, F_OK), -1);
+    free(disk);
+}
+
 /* Whoever took the file away without ending the daemon has left something that nobody can end by
  * the directory any more. */
 static void an_export_without_its_file_ends(void **state)
@@ -484,6 +507,7 @@ int main(void)
         TEST(what_is_refused),
         TEST(a_lun_above_255_is_no_other),
         TEST(a_lost_lun_ends_its_export),
+        TEST(an_open_file_of_a_dead_daemon_stops_nothing),
         TEST(an_export_without_its_file_ends),
         TEST(what_a_dead_process_left_goes),
         TEST(an_exposure_that_is_no_more),
