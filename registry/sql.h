@@ -24,6 +24,7 @@ struct store {
     dev_t device; /* and the file that was there when it was opened */
     ino_t inode;
     bool in_transaction;
+    uint64_t waits_since_us; /* for a lock that another process has */
     struct sql_cached *cached;
     size_t cached_count;
 };
