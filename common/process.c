@@ -246,6 +246,24 @@ HRESULT process_wait(struct process *p, uint32_t timeout_ms, int *out_status)
     return rc == p->pid ? S_OK : VSS_E_UNEXPECTED;
 }
 
+bool process_is_ending(const struct process *p)
+{
+    enum { ENDING = 0x4 }; /* PF_EXITING in the kernel's sched.h; proc(5) has the fields */
+    char path[64];
+    char text[1024];
+    unsigned flags = 0;
+    (void)snprintf(path, sizeof(path), "/proc/%ld/stat", (long)p->pid);
+    int fd = p->pidfd >= 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    text[n > 0 ? n : 0] = '\0';
+    /* the name in parentheses may hold anything */
+    const char *at = strrchr(text, ')');
+    return at && sscanf(at, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1 && (flags & ENDING) != 0;
+}
+
 HRESULT process_signal(const struct process *p, int signal_number)
 {
     if (p->pidfd < 0 || pidfd_send_signal(p->pidfd, signal_number, NULL, 0) != 0) {

@@ -50,6 +50,9 @@ bool process_has_program(const char *name);
  * (SIGCHLD is ignored, or a thread waits for any child). */
 HRESULT process_wait(struct process *p, uint32_t timeout_ms, int *out_status);
 
+/* Is it about to end, or has it, unreaped? What closed its files because it ends is so by then. */
+bool process_is_ending(const struct process *p);
+
 /* Sends a signal through the pidfd: never to a stranger that inherited the pid. */
 HRESULT process_signal(const struct process *p, int signal_number);
 

@@ -69,21 +69,28 @@ static double errand_seconds(const struct errand *errand)
 /* ---- the end of a process ----------------------------------------------------------------------
  */
 
-/* Waits so long for its own end; then kills. Whatever it started in its session goes with it, but
- * where it left in good order. True where it ended by itself. Until it is reaped its pid, so its
- * group, is nobody else's. */
-static bool end_process(struct remote *r, int grace_ms, int *out_status)
+static bool waits_for_end(const struct remote *r, int ms)
 {
     struct pollfd p = {.fd = r->process.pidfd, .events = POLLIN};
+    int rc;
+    do {
+        rc = poll(&p, 1, ms);
+    } while (rc < 0 && errno == EINTR);
+    return rc > 0;
+}
+
+/* Waits so long for its own end, and for one that is under way; then kills. Whatever it started in
+ * its session goes with it, but where it left in good order. True where it ended by itself. Until
+ * it is reaped its pid, so its group, is nobody else's. */
+static bool end_process(struct remote *r, int grace_ms, int *out_status)
+{
     *out_status = 0;
     if (r->process.pidfd < 0) {
         return true;
     }
-    int rc;
-    do {
-        rc = poll(&p, 1, grace_ms);
-    } while (rc < 0 && errno == EINTR);
-    if (rc <= 0 || !r->is_leaving) {
+    bool by_itself = waits_for_end(r, grace_ms) ||
+                     (grace_ms > 0 && process_is_ending(&r->process) && waits_for_end(r, REAP_MS));
+    if (!by_itself || !r->is_leaving) {
         (void)kill(-r->process.pid, SIGKILL);
     }
     (void)process_signal(&r->process, SIGKILL);
@@ -92,7 +99,7 @@ static bool end_process(struct remote *r, int grace_ms, int *out_status)
                  r->section->name);
         (void)close(r->process.pidfd);
     }
-    return rc > 0;
+    return by_itself;
 }
 
 static bool stop(struct remote *r, int grace_ms, int *out_status)

@@ -265,12 +265,19 @@ static bool wait_for_end(const struct channel *c, uint64_t deadline_us)
     }
 }
 
+/* One that is on its way out needs no more than that: its exit code says why. */
+static bool ends_by_itself(const struct channel *c, uint64_t deadline_us)
+{
+    return deadline_us != 0 && process_is_ending(&c->process) &&
+           wait_for_end(c, clock_monotonic_us() + (uint64_t)REAP_MS * 1000);
+}
+
 void channel_end(struct channel *c, uint64_t deadline_us, int *out_status)
 {
     int status = -1;
     channel_hang_up(c);
     if (channel_is_open(c)) {
-        bool by_itself = wait_for_end(c, deadline_us);
+        bool by_itself = wait_for_end(c, deadline_us) || ends_by_itself(c, deadline_us);
         /* until it is reaped its pid, so its group, is nobody else's */
         (void)kill(-c->process.pid, SIGKILL);
         (void)process_signal(&c->process, SIGKILL);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -170,6 +171,23 @@ static void run_collects_output_and_judges(void **state)
     assert_non_null(strstr(err.text, "3"));
 }
 
+static void what_ends_is_told_from_what_goes_on(void **state)
+{
+    (void)state;
+    struct process p = PROCESS_INIT;
+    struct process_options options = PROCESS_OPTIONS_INIT;
+    const char *const argv[] = {"sleep", "100", NULL};
+    assert_false(process_is_ending(&p));
+    assert_int_equal(process_start(argv, &options, &p, NULL), S_OK);
+    assert_false(process_is_ending(&p));
+    struct pollfd end = {.fd = p.pidfd, .events = POLLIN};
+    assert_int_equal(process_signal(&p, SIGKILL), S_OK);
+    assert_int_equal(poll(&end, 1, 60000), 1);
+    assert_true(process_is_ending(&p));
+    process_kill(&p);
+    assert_false(process_is_ending(&p));
+}
+
 static void programs_are_found_without_being_run(void **state)
 {
     (void)state;
@@ -289,6 +307,7 @@ int main(void)
         cmocka_unit_test(filetime_is_1601_based),
         cmocka_unit_test(run_collects_output_and_judges),
         cmocka_unit_test(programs_are_found_without_being_run),
+        cmocka_unit_test(what_ends_is_told_from_what_goes_on),
         cmocka_unit_test(run_kills_what_does_not_end),
         cmocka_unit_test(an_end_that_nobody_saw_is_told),
         cmocka_unit_test(missing_program_is_named),
