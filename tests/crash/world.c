@@ -591,7 +591,7 @@ static bool has_process(const char *program, const char *text)
 /* What has no parent any more takes a moment to end. */
 static bool ends(const char *program, const char *text)
 {
-    uint64_t deadline = clock_monotonic_us() + LONG_MS * 1000u;
+    uint64_t deadline = clock_monotonic_us() + LONG_MS * 1000ull;
     bool runs = has_process(program, text);
     while (runs && clock_monotonic_us() < deadline) {
         clock_sleep_ms(10);

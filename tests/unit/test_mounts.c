@@ -137,6 +137,7 @@ static void test_a_passing_look_is_waited_for(void **state)
         print_message("skipped: only root mounts\n");
         free(path);
         skip();
+        return;
     }
     busy_left = 3;
     HRESULT hr = filesystem_unmount(path, &err);
