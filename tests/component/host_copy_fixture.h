@@ -46,7 +46,8 @@ struct host_meanwhile {
     struct array *a;
     uint64_t at_bytes;
     void (*act)(struct host_meanwhile *m);
-    uint64_t acted_us;
+    uint64_t acted_us;   /* when act began, or what it says itself */
+    uint64_t done_bytes; /* for act */
     pthread_t thread;
 };
 void host_start_meanwhile(struct host_meanwhile *m, struct array *a, uint64_t at_bytes,
