@@ -4,6 +4,7 @@
 #include "component/host_copy_fixture.h"
 
 #include "common/clock.h"
+#include "resync/host_copy.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -249,64 +250,77 @@ static void what_reads_back_otherwise_is_told(void **state)
     array_delete_set(a, &set);
 }
 
+/* Where a resync dies, in a process of its own. */
+enum death {
+    NEVER,
+    WIPED,   /* the edges are wiped, and nothing is noted */
+    COPYING, /* a part is copied, and not noted */
+    NOTED    /* some is noted as copied */
+};
+
+static enum death death;
+static const struct set_environment *dying;
+
+/* As this process is, in the place of one that is killed from outside at just this moment. */
+static void die_if(bool is_here)
+{
+    if (is_here) {
+        (void)raise(SIGKILL);
+    }
+}
+
+HRESULT __real_host_copy_note(struct host_copy *c, uint64_t offset, struct error *err);
+HRESULT __wrap_host_copy_note(struct host_copy *c, uint64_t offset, struct error *err);
+
+/* The first note says where the copying begins. */
+HRESULT __wrap_host_copy_note(struct host_copy *c, uint64_t offset, struct error *err)
+{
+    bool is_of_progress = offset > c->resumed_from;
+    die_if(death == WIPED || (death == COPYING && is_of_progress));
+    HRESULT hr = __real_host_copy_note(c, offset, err);
+    die_if(death == NOTED && is_of_progress);
+    return hr;
+}
+
+void __real_pipeline_turn(struct pipeline *a, struct pipeline *b, uint32_t timeout_ms);
+void __wrap_pipeline_turn(struct pipeline *a, struct pipeline *b, uint32_t timeout_ms);
+
+/* What is done by the first turn may be what a dead process had done. */
+void __wrap_pipeline_turn(struct pipeline *a, struct pipeline *b, uint32_t timeout_ms)
+{
+    static uint64_t first;
+    uint64_t done = dying ? atomic_load(&dying->progress_done) : 0;
+    first = first ? first : done;
+    die_if(death == COPYING && done > first);
+    __real_pipeline_turn(a, b, timeout_ms);
+}
+
 static void resync_in_child(const struct array *a, const struct set_record *set)
 {
     struct set_environment *env = NULL;
     struct recovery *r = NULL;
     struct error err = {0};
-    bool ok = SUCCEEDED(set_environment_open(a->config, a->state, &env, &err)) &&
-              SUCCEEDED(recovery_new(env, set, &r, &err)) &&
-              SUCCEEDED(recovery_add(r, &set->snapshots[0].snapshot_id, NULL, &err)) &&
-              SUCCEEDED(recovery_run(r, 0, &err));
+    bool ok = SUCCEEDED(set_environment_open(a->config, a->state, &env, &err));
+    dying = env;
+    ok = ok && SUCCEEDED(recovery_new(env, set, &r, &err)) &&
+         SUCCEEDED(recovery_add(r, &set->snapshots[0].snapshot_id, NULL, &err)) &&
+         SUCCEEDED(recovery_run(r, 0, &err));
     (void)fprintf(stderr, "child: ended, not killed: %s\n", error_text(&err));
     _exit(ok ? 0 : 1);
 }
 
-static void kill_when(struct array *a, const struct set_record *set,
-                      void (*wait)(const struct array *))
+static void die_at(struct array *a, const struct set_record *set, enum death where)
 {
     int status = 0;
     pid_t child = fork();
+    assert_true(child >= 0);
     if (child == 0) {
+        death = where;
         resync_in_child(a, set);
     }
-    wait(a);
-    clock_sleep_ms(300);
-    assert_int_equal(kill(child, SIGKILL), 0);
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status));
-}
-
-static void kill_in_the_middle(struct array *a, const struct set_record *set)
-{
-    kill_when(a, set, host_wait_until_noted);
-}
-
-/* The second resync has come to its wipe. */
-static void wait_until_wiped_again(const struct array *a)
-{
-    struct error err = {0};
-    struct store *store = NULL;
-    bool is_wiped = false;
-    uint64_t until = clock_monotonic_us() + 30000000u;
-    assert_ok(store_open(a->state, &store, &err), &err);
-    while (!is_wiped && clock_monotonic_us() < until) {
-        struct journal_entry *entries = NULL;
-        size_t count = 0;
-        clock_sleep_ms(20);
-        assert_ok(journal_load_open(store, false, &entries, &count, &err), &err);
-        is_wiped = count == 2 && entries[1].destination_invalid;
-        journal_free_all(entries, count);
-    }
-    assert_true(is_wiped);
-    store_close(store);
-}
-
-/* The second resync has copied a part, and not noted it. */
-static void wait_until_written_again(const struct array *a)
-{
-    wait_until_wiped_again(a);
-    clock_sleep_ms(300);
+    assert_int_equal(WTERMSIG(status), SIGKILL);
 }
 
 /* Behind its fence nobody can have written what a dead process had copied. */
@@ -317,7 +331,7 @@ static void a_dead_process_is_gone_on_with(void **state)
     char method[2048];
     host_configure(a, "rate = 24\\n");
     host_make(a, 1, &set);
-    kill_in_the_middle(a, &set);
+    die_at(a, &set, NOTED);
     struct lun_options stranger = {.initiator_name = "iqn.2026-01.org.lunshadow.test:stranger"};
     struct lun *lun = NULL;
     struct error err = {0};
@@ -372,7 +386,7 @@ static void without_its_fence_all_is_compared(void **state)
     struct set_record set;
     host_configure(a, "rate = 24\\n");
     host_make(a, 1, &set);
-    kill_in_the_middle(a, &set);
+    die_at(a, &set, NOTED);
     write_as_stranger(a);
     assert_begun_anew(a, &set, "");
 }
@@ -384,9 +398,9 @@ static void a_fence_raised_anew_proves_nothing(void **state)
     struct set_record set;
     host_configure(a, "rate = 24\\n");
     host_make(a, 1, &set);
-    kill_in_the_middle(a, &set);
+    die_at(a, &set, NOTED);
     write_as_stranger(a);
-    kill_when(a, &set, wait_until_wiped_again);
+    die_at(a, &set, WIPED);
     assert_begun_anew(a, &set, "");
 }
 
@@ -402,8 +416,8 @@ static void another_copy_voids_what_was_noted(void **state)
     host_configure(a, "rate = 24\\n");
     host_make(a, 1, &first);
     array_create(a, HOST_CONTEXT, 1, &second); /* of what is damaged */
-    kill_in_the_middle(a, &first);
-    kill_when(a, &second, wait_until_written_again);
+    die_at(a, &first, NOTED);
+    die_at(a, &second, COPYING);
     host_configure(a, "");
     host_recover(a, &first, method);
     assert_null(strstr(method, "resumed"));
@@ -421,7 +435,7 @@ static void what_a_list_left_out_is_not_noted_as_copied(void **state)
     struct set_record set;
     host_configure(a, "rate = 2\\n");
     host_make(a, 1, &set);
-    kill_in_the_middle(a, &set);
+    die_at(a, &set, NOTED);
     assert_begun_anew(a, &set, "method = compare\\n");
 }
 
@@ -432,8 +446,8 @@ static void what_a_list_left_out_is_never_noted_as_copied(void **state)
     struct set_record set;
     host_configure(a, "rate = 2\\n");
     host_make(a, 1, &set);
-    kill_in_the_middle(a, &set);
-    kill_when(a, &set, wait_until_written_again);
+    die_at(a, &set, NOTED);
+    die_at(a, &set, COPYING);
     assert_begun_anew(a, &set, "method = compare\\n");
 }
 
