@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "resync/host_copy.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -78,44 +79,56 @@ static void lost_sessions_are_opened_anew(void **state)
 }
 
 /* Another administrator's tool takes our reservation away, writes, and leaves. */
-static void break_fence(struct host_meanwhile *m)
+static void break_fence(const struct array *a)
 {
     const struct lun_options options = {.initiator_name =
                                             "iqn.2026-01.org.lunshadow.test:stranger"};
+    struct error err = {0};
     struct lun *lun = NULL;
     uint64_t keys[64];
     size_t count = 0;
     static uint8_t garbage[65536];
     memset(garbage, 0xee, sizeof(garbage));
-    host_wait_until_noted(m->a);
-    assert_true(SUCCEEDED(lun_open(m->a->urls[0], &options, false, &lun, NULL)));
+    assert_ok(lun_open(a->urls[0], &options, false, &lun, &err), &err);
     uint64_t n = lun->address.lun;
-    assert_true(SUCCEEDED(scsi_pr_read_keys(lun->session, n, keys, 64, &count, NULL)));
+    assert_ok(scsi_pr_read_keys(lun->session, n, keys, 64, &count, &err), &err);
     assert_true(count > 0 && count <= 64);
-    assert_true(SUCCEEDED(scsi_pr_register(lun->session, n, 0, 0x5757, NULL)));
+    assert_ok(scsi_pr_register(lun->session, n, 0, 0x5757, &err), &err);
     for (size_t i = 0; i < count; i++) {
-        assert_true(SUCCEEDED(scsi_pr_preempt(lun->session, n, 0x5757, keys[i], NULL)));
+        assert_ok(scsi_pr_preempt(lun->session, n, 0x5757, keys[i], &err), &err);
     }
     /* Over the label, over what is copied already, and over what is not. */
     static const uint64_t places[] = {0, 2u * HOST_MIB, 50u * HOST_MIB, ARRAY_BYTES - 65536};
     for (size_t i = 0; i < 4; i++) {
-        assert_true(SUCCEEDED(block_write(&lun->block, places[i] / 512, 128, garbage, NULL)));
+        assert_ok(block_write(&lun->block, places[i] / 512, 128, garbage, &err), &err);
     }
-    assert_true(SUCCEEDED(scsi_pr_register(lun->session, n, 0x5757, 0, NULL)));
+    assert_ok(scsi_pr_register(lun->session, n, 0x5757, 0, &err), &err);
     lun_close(lun);
 }
 
-/* And the new one is there before we know of it. */
-static void break_fence_and_lose_answers(struct host_meanwhile *m)
+/* Whose fence is to be broken once a part is noted as copied, and another is not; NULL: nobody's.
+ * So many answers get lost from then on. */
+static const struct array *to_be_broken;
+static int to_be_lost;
+
+HRESULT __real_host_copy_note(struct host_copy *c, uint64_t offset, struct error *err);
+HRESULT __wrap_host_copy_note(struct host_copy *c, uint64_t offset, struct error *err);
+
+HRESULT __wrap_host_copy_note(struct host_copy *c, uint64_t offset, struct error *err)
 {
-    lost_answers = 2;
-    break_fence(m);
+    const struct array *a = to_be_broken;
+    HRESULT hr = __real_host_copy_note(c, offset, err);
+    if (a && offset > c->begin && offset < c->end) {
+        to_be_broken = NULL;
+        lost_answers = to_be_lost;
+        break_fence(a);
+    }
+    return hr;
 }
 
-static void break_fence_of(struct array *a, const char *copy, void (*act)(struct host_meanwhile *m))
+static void break_fence_of(struct array *a, const char *copy, int lost)
 {
     struct set_record set;
-    struct host_meanwhile m;
     struct vss_disk_ids before;
     struct vss_disk_ids after;
     char method[2048];
@@ -123,10 +136,11 @@ static void break_fence_of(struct array *a, const char *copy, void (*act)(struct
     host_make(a, 1, &set);
     array_fill(a, 0, 2u * HOST_MIB, 30u * HOST_MIB, 0x77);
     array_read_ids(a, a->urls[0], &before);
-    host_start_meanwhile(&m, a, 8u * HOST_MIB, act);
+    to_be_broken = a;
+    to_be_lost = lost;
     host_recover(a, &set, method);
-    assert_int_equal(pthread_join(m.thread, NULL), 0);
-    assert_true(m.acted_us > 0);
+    assert_null(to_be_broken);
+    assert_int_equal(lost_answers, 0);
     host_assert_original(a, 0);
     array_read_ids(a, a->urls[0], &after);
     assert_true(disk_ids_equal(&before, &after));
@@ -137,21 +151,20 @@ static void break_fence_of(struct array *a, const char *copy, void (*act)(struct
 
 static void broken_fence_makes_all_be_compared_again(void **state)
 {
-    break_fence_of(*state, "method = full\\nrate = 16\\nreconnect_seconds = 10\\n", break_fence);
+    break_fence_of(*state, "method = full\\nrate = 16\\nreconnect_seconds = 10\\n", 0);
 }
 
+/* And the new one is there before we know of it. */
 static void broken_fence_is_not_forgotten(void **state)
 {
-    break_fence_of(*state, "method = full\\nrate = 16\\nreconnect_seconds = 10\\n",
-                   break_fence_and_lose_answers);
-    assert_int_equal(lost_answers, 0);
+    break_fence_of(*state, "method = full\\nrate = 16\\nreconnect_seconds = 10\\n", 2);
 }
 
 /* What the array said of changes is as old as the fence: a place that it did not name is written by
  * the stranger too. */
 static void broken_fence_makes_a_list_worthless(void **state)
 {
-    break_fence_of(*state, "rate = 16\\nreconnect_seconds = 10\\n", break_fence);
+    break_fence_of(*state, "rate = 16\\nreconnect_seconds = 10\\n", 0);
 }
 
 /* Serves a file again as the LUN that it was, with tgtadm: a copy's name is none for lab_add_lun().
@@ -257,6 +270,8 @@ static void a_copy_that_the_array_forgot_is_shown_again(void **state)
     array_delete_set(a, &set);
 }
 
+static atomic_bool may_leave;
+
 /* Somebody else holds on to the LUN: nothing more is written to it. */
 static void take_fence_and_stay(struct host_meanwhile *m)
 {
@@ -272,7 +287,9 @@ static void take_fence_and_stay(struct host_meanwhile *m)
     for (size_t i = 0; i < count && i < 64; i++) {
         assert_true(SUCCEEDED(scsi_pr_preempt(lun->session, n, 0x5757, keys[i], NULL)));
     }
-    clock_sleep_ms(4000);
+    while (!atomic_load(&may_leave)) {
+        clock_sleep_ms(20);
+    }
     (void)scsi_pr_register(lun->session, n, 0x5757, 0, NULL);
     lun_close(lun);
 }
@@ -284,13 +301,15 @@ static void a_stranger_who_stays_ends_it(void **state)
     struct set_record set;
     struct host_meanwhile m;
     char method[2048];
-    host_configure(a, "method = full\\nrate = 24\\nreconnect_seconds = 1\\n");
+    host_configure(a, "method = full\\nrate = 24\\nreconnect_seconds = 4\\n");
     host_make(a, 1, &set);
     struct recovery *r = host_add_all(a, &set);
+    atomic_store(&may_leave, false);
     host_start_meanwhile(&m, a, 20u * HOST_MIB, take_fence_and_stay);
     HRESULT hr = recovery_run(r, 0, &err);
-    assert_refused(hr, VSS_E_PROVIDER_VETO, &err, "registered by others");
+    atomic_store(&may_leave, true);
     assert_int_equal(pthread_join(m.thread, NULL), 0);
+    assert_refused(hr, VSS_E_PROVIDER_VETO, &err, "registered by others");
     recovery_free(r);
     host_recover(a, &set, method);
     host_assert_original(a, 0);

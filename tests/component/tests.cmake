@@ -31,7 +31,8 @@ lunshadow_array_test(resync_ids lunshadow_resync)
 lunshadow_array_test(host_copy lunshadow_resync SOURCES component/host_copy_fixture.c)
 target_link_options(test_host_copy PRIVATE -Wl,--wrap=host_copy_note -Wl,--wrap=pipeline_turn)
 lunshadow_array_test(host_fence lunshadow_resync SOURCES component/host_copy_fixture.c)
-target_link_options(test_host_fence PRIVATE -Wl,--wrap=scsi_pr_reserve -Wl,--wrap=scsi_pr_release)
+target_link_options(test_host_fence PRIVATE -Wl,--wrap=host_copy_note -Wl,--wrap=scsi_pr_reserve
+  -Wl,--wrap=scsi_pr_release)
 lunshadow_array_test(host_shown lunshadow_resync
   SOURCES component/host_copy_fixture.c component/callback_fixture.c)
 lunshadow_array_test(host_changes lunshadow_resync SOURCES component/host_copy_fixture.c)
