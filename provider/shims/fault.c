@@ -19,6 +19,7 @@ struct faults {
     struct fault list[FAULTS_MAX];
     size_t count;
     const char *calls_path; /* NULL: calls are counted in this process */
+    const char *until_path; /* NULL: no file ends a hang */
     uint64_t calls[VSS_OP_COUNT];
 };
 
@@ -125,6 +126,7 @@ static HRESULT commit_fault(const struct fault *fault, struct shim_layer *layer,
                             enum vss_provider_op op, const struct vss_call *call, const void *in,
                             void *out)
 {
+    const struct faults *f = layer->data;
     HRESULT hr = fault->is_after ? shim_pass(layer, op, call, in, out) : S_OK;
     if (FAILED(hr)) {
         return hr;
@@ -132,7 +134,7 @@ static HRESULT commit_fault(const struct fault *fault, struct shim_layer *layer,
     if (fault->kind == FAULT_CODE) {
         return give_code(fault, call);
     }
-    hr = fault_act(fault);
+    hr = fault_act(fault, f->until_path);
     if (FAILED(hr)) {
         say(fault, call);
         return hr;
@@ -181,6 +183,7 @@ static HRESULT fault_open(struct shim_layer *layer, const struct config_section 
         return error_set(err, E_OUTOFMEMORY, "out of memory");
     }
     f->calls_path = config_value(section, "fault_calls", NULL);
+    f->until_path = config_value(section, "fault_until", NULL);
     return shim_items(section, "fault", take_fault, f, err);
 }
 

@@ -14,7 +14,7 @@ enum fault_kind {
     FAULT_SEGV,
     FAULT_ABORT,
     FAULT_EXIT, /* number: the exit code */
-    FAULT_HANG, /* number: milliseconds; 0: for ever */
+    FAULT_HANG, /* number: milliseconds; 0: until a file is there, or for ever */
     FAULT_SPIN,
     FAULT_CLOSE,   /* the socket to the caller, then hangs */
     FAULT_GARBAGE, /* 4 GiB of it on that socket, or what is taken of it */
@@ -41,8 +41,9 @@ struct fault {
  * the caller. */
 HRESULT fault_parse(const char *item, struct fault *out, struct error *err);
 
-/* FAULT_SEGV..FAULT_ORPHAN. S_OK: goes on. E_INVALIDARG: not without a process of its own. */
-HRESULT fault_act(const struct fault *fault);
+/* FAULT_SEGV..FAULT_ORPHAN. until: the file that ends a hang without a number; NULL: none does.
+ * S_OK: goes on. E_INVALIDARG: not without a process of its own. */
+HRESULT fault_act(const struct fault *fault, const char *until);
 
 /* FAULT_IDENTITY..FAULT_HALF, the call to the provider included. */
 HRESULT fault_lie(const struct fault *fault, struct shim_layer *layer, enum vss_provider_op op,

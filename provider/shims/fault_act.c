@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { GARBAGE_BYTES = 65536, GARBAGE_CHUNKS = 65536, ORPHAN_EXIT = 4 };
+enum { GARBAGE_BYTES = 65536, GARBAGE_CHUNKS = 65536, ORPHAN_EXIT = 4, LOOK_MS = 10 };
 
 static int caller = -1;
 
@@ -19,14 +19,17 @@ void shims_set_socket(int socket)
     caller = socket;
 }
 
-static void hang(uint32_t ms)
+static void hang(void)
 {
-    if (ms) {
-        clock_sleep_ms(ms);
-        return;
-    }
     for (;;) {
         (void)pause();
+    }
+}
+
+static void hang_until(const char *path)
+{
+    while (access(path, F_OK) != 0) {
+        clock_sleep_ms(LOOK_MS);
     }
 }
 
@@ -59,7 +62,7 @@ static void write_garbage(void)
             break;
         }
     }
-    hang(0);
+    hang();
 }
 
 static void leak(uint32_t count)
@@ -73,7 +76,7 @@ static void leave_orphan(void)
 {
     pid_t pid = fork();
     if (pid == 0) {
-        hang(0);
+        hang();
     }
     _exit(ORPHAN_EXIT);
 }
@@ -87,11 +90,11 @@ static HRESULT act_on_socket(const struct fault *fault)
         write_garbage();
     }
     (void)close(caller);
-    hang(0);
+    hang();
     return S_OK;
 }
 
-HRESULT fault_act(const struct fault *fault)
+HRESULT fault_act(const struct fault *fault, const char *until)
 {
     switch (fault->kind) {
     case FAULT_SEGV:
@@ -103,7 +106,13 @@ HRESULT fault_act(const struct fault *fault)
     case FAULT_EXIT:
         exit((int)fault->number); /* NOLINT(concurrency-mt-unsafe): with all that this entails */
     case FAULT_HANG:
-        hang(fault->number);
+        if (fault->number) {
+            clock_sleep_ms(fault->number);
+        } else if (until) {
+            hang_until(until);
+        } else {
+            hang();
+        }
         break;
     case FAULT_SPIN:
         spin();

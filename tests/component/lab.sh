@@ -52,10 +52,12 @@ run() {
     [ "$code" -eq "$expected" ] || fail "lunshadow $*: exit code $code, not $expected"
 }
 # usage: faulty FAULTS
-# $work/faulty.conf: the lab's array behind the shim "fault", which notes each operation in $work/calls.
+# $work/faulty.conf: the lab's array behind the shim "fault", which notes each operation in $work/calls. A fault "hang"
+# lasts until interrupted() has sent its signal.
 faulty() {
     sed -e 's|^provider = tgt|provider = fault/tgt|' \
-        -e "s|^\[array lab\]|&\nfault = $1\nfault_calls = $work/calls|" "$LUNSHADOW_CONFIG" >"$work/faulty.conf"
+        -e "s|^\[array lab\]|&\nfault = $1\nfault_calls = $work/calls\nfault_until = $work/is-interrupted|" \
+        "$LUNSHADOW_CONFIG" >"$work/faulty.conf"
     rm -f "$work/calls"
 }
 was_called() { grep -qsx -- "$1" "$work/calls"; }
@@ -79,10 +81,12 @@ interrupted() {
         shift
     done
     shift
+    rm -f "$work/is-interrupted"
     "$lunshadow" "$@" >"$work/out" 2>"$work/err" </dev/null &
     pid=$!
     await "$pid" "${condition[@]}" || fail "lunshadow $*: ended before it could be interrupted"
     kill -TERM "$pid" || true # that it ended before shows below
+    : >"$work/is-interrupted"
     wait "$pid" || code=$?
     [ "$code" -eq "$expected" ] || fail "lunshadow $*, interrupted: exit code $code, not $expected"
 }
