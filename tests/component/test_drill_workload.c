@@ -141,7 +141,17 @@ static void clone_file(const char *from, const char *to)
     (void)close(out);
 }
 
-static void take_copies(struct bench *b, const char *kind, int n, uint32_t gap_ms)
+/* So many records more are on all LUNs. */
+static void wait_for_records(const struct acks *acks, uint64_t records)
+{
+    uint64_t until = acks_count(acks) + records * LUNS;
+    while (acks_count(acks) < until) {
+        clock_sleep_ms(1);
+    }
+}
+
+/* With some records between two of them where it is told of the workload's; NULL: none. */
+static void take_copies(struct bench *b, const char *kind, int n, const struct acks *between)
 {
     for (size_t i = 0; i < LUNS; i++) {
         char *from = text_printf("%s/lun-%zu.img", b->lab->disks, i + 1);
@@ -149,8 +159,8 @@ static void take_copies(struct bench *b, const char *kind, int n, uint32_t gap_m
         clone_file(from, to);
         free(from);
         free(to);
-        if (gap_ms && i + 1 < LUNS) {
-            clock_sleep_ms(gap_ms);
+        if (between && i + 1 < LUNS) {
+            wait_for_records(between, 10);
         }
     }
 }
@@ -174,7 +184,7 @@ static void take_held_copies(struct bench *b, int n)
     while (main_thread_state(b->lab->tgtd_pid) != 'T') {
         clock_sleep_ms(1);
     }
-    take_copies(b, "held", n, 0);
+    take_copies(b, "held", n, NULL);
     assert_int_equal(kill(b->lab->tgtd_pid, SIGCONT), 0);
 }
 
@@ -289,7 +299,7 @@ static void run_and_take(struct bench *b, const struct workload_plan *plan)
         take_held_copies(b, n);
         clock_sleep_ms(40);
     }
-    take_copies(b, "gap", 0, 20);
+    take_copies(b, "gap", 0, workload_acks(load));
     check(workload_check(load, &err), &err);
     check(workload_stop(load, &err), &err);
 }
