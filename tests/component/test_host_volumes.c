@@ -14,10 +14,10 @@
 
 #include <cmocka.h>
 
-#include <fcntl.h>
 #include <lunshadow/requester.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -40,6 +40,7 @@ struct mounted {
     char loop[LOOP_NAME_BYTES];
     char address[340];
     struct process holder; /* of a mount namespace; else none */
+    int holder_fd;         /* it ends where this is closed */
 };
 
 static void shell(const char *line)
@@ -105,12 +106,22 @@ static int start(void **state)
     assert_int_equal(array_start(&array), 0);
     m->array = array;
     m->holder = (struct process)PROCESS_INIT;
+    m->holder_fd = -1;
     (void)snprintf(m->export_directory, sizeof(m->export_directory), "%s/export", m->array->base);
     (void)snprintf(m->mount_point, sizeof(m->mount_point), "%s/vol", m->array->base);
     (void)snprintf(m->address, sizeof(m->address), "%s#2", m->array->urls[1]);
     *state = m;
     start_export(m);
     return 0;
+}
+
+static void end_holder(struct mounted *m)
+{
+    process_kill(&m->holder);
+    if (m->holder_fd >= 0) {
+        (void)close(m->holder_fd);
+    }
+    m->holder_fd = -1;
 }
 
 static int stop(void **state)
@@ -122,7 +133,7 @@ static int stop(void **state)
                     "umount -q '%s/pair'; umount -q '%s'; true",
                     m->mount_point, m->array->base, m->array->base, m->array->base, m->mount_point);
     const char *const argv[] = {"sh", "-c", line, NULL};
-    process_kill(&m->holder);
+    end_holder(m);
     (void)umount2(m->mount_point, 0);
     (void)process_run(argv, 20000, NULL, NULL);
     free(line);
@@ -364,30 +375,29 @@ static void a_mounted_destination_is_refused(void **state)
     free(file);
 }
 
-/* A process that has all that is mounted in a mount namespace of its own, until it is ended; of
- * what other tests have mounted it keeps nothing, so that they can take that down. */
-static void hold_namespace(const struct mounted *m, struct process *out)
+/* A process that has what is mounted in a mount namespace of its own, until it is ended or we are.
+ * But not what other tests have mounted, whose loop devices it would keep. */
+static void hold_namespace(struct mounted *m)
 {
     /* in a changed root that is no mount point nothing can be made private, which it is there */
-    const char *const argv[] = {
-        "sh", "-c",
-        "unshare -m true 2>/dev/null || exec unshare -m --propagation unchanged sh -c "
-        "'echo; exec sleep 300'; "
-        "exec unshare -m --propagation private sh -c '"
-        "for at in $(awk -v own=\"$0/\" -v all=\"${0%/*}/\" "
-        "\"index(\\$5, all) == 1 && index(\\$5, own) != 1 { print \\$5 }\" /proc/self/mountinfo); "
-        "do umount -l \"$at\"; done; echo; exec sleep 300' \"$0\"",
-        m->array->base, NULL};
+    static const char line[] =
+        "unshare -m true 2>/dev/null && how=private || how=unchanged; "
+        "exec unshare -m --propagation $how sh -c '"
+        "others() { cut -d\" \" -f5 /proc/self/mountinfo | grep ^/tmp/ | grep -v \"^$0/\"; }; "
+        "others | xargs -r -n 1 mount --make-private; others | tac | xargs -r umount -ql; "
+        "echo; read -r line' \"$0\"";
+    const char *const argv[] = {"sh", "-c", line, m->array->base, NULL};
     struct process_options options = PROCESS_OPTIONS_INIT;
     struct error err = {0};
     int ends[2];
     char byte;
-    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    options.in_fd = ends[1];
     options.out_fd = ends[1];
-    assert_ok(process_start(argv, &options, out, &err), &err);
+    assert_ok(process_start(argv, &options, &m->holder, &err), &err);
     assert_int_equal(close(ends[1]), 0);
-    assert_int_equal(read(ends[0], &byte, 1), 1);
-    assert_int_equal(close(ends[0]), 0);
+    m->holder_fd = ends[0];
+    assert_int_equal(read(m->holder_fd, &byte, 1), 1);
 }
 
 static void assert_revert_refused(const struct mounted *m, const VSS_ID *snapshot_id, HRESULT code,
@@ -416,16 +426,16 @@ static void a_destination_that_is_mounted_elsewhere_is_refused(void **state)
     struct set_record set = {0};
     int32_t deleted = 0;
     make_set(m, m->array->urls[1], &set);
-    hold_namespace(m, &m->holder);
+    hold_namespace(m);
     SHELL("umount '%s'", m->mount_point);
-    char *words = text_printf("at %s in the mount namespace of process %ld (sleep)", m->mount_point,
+    char *words = text_printf("at %s in the mount namespace of process %ld (sh)", m->mount_point,
                               (long)m->holder.pid);
     uint64_t before = array_digest(m->array->files[1]);
     assert_refused(run_recovery(m, &set, NULL, &err), VSS_E_PROVIDER_VETO, &err, words);
     /* by force too: from here nothing can be unmounted there */
     assert_revert_refused(m, &set.snapshots[0].snapshot_id, VSS_E_VOLUME_IN_USE, words);
     assert_true(array_digest(m->array->files[1]) == before);
-    process_kill(&m->holder);
+    end_holder(m);
     error_clear(&err);
     assert_ok(export_stop(m->export_directory, &err), &err);
     assert_ok(run_recovery(m, &set, NULL, &err), &err);
