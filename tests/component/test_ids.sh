@@ -135,7 +135,9 @@ host_ids() {
     mkdir -p "$work/dev"
     cp "$work/host-disk" "$work/dev/$name"
     touch "$work/dev/null" "$work/dev/urandom" "$work/dev/shm"
-    unshare -m sh -c 'mount --bind /dev/null "$1/dev/null" && mount --bind /dev/urandom "$1/dev/urandom" &&
+    # what other tests have mounted goes first: a copy of the mount would keep its loop device
+    unshare -m sh -c 'cut -d" " -f5 /proc/self/mountinfo | grep ^/tmp/ | grep -v "^$1/" | tac | xargs -r umount -ql
+        mount --bind /dev/null "$1/dev/null" && mount --bind /dev/urandom "$1/dev/urandom" &&
         mount --bind "$1/sys" /sys && mount --rbind "$1/dev" /dev && shift && exec "$@"' sh "$work" \
         "$lunshadow" ids "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
     [ "$code" -eq "$expected" ] || fail "ids $* beside $name: exit code $code, not $expected"
