@@ -48,10 +48,27 @@ for file in "$a" "$b"; do
     dd if=/dev/zero of="$file" bs=1M seek=30 count=2 conv=notrunc status=none
 done
 
+# compare_while COMMAND ARGUMENT...: compare with these arguments, and the command meanwhile; its code is $code.
+compare_while() {
+    local meanwhile=$1
+    shift
+    code=0
+    : >"$work/out"
+    "$lunshadow" compare "$@" >"$work/out" 2>&1 &
+    compare=$!
+    "$meanwhile"
+    wait "$compare" || code=$?
+}
+# Until it has told its progress so many times, or is over.
+told_progress() {
+    while [ "$(grep -c '"percent"' "$work/out")" -lt "$1" ] && kill -0 "$compare" 2>/dev/null; do
+        sleep 0.02
+    done
+}
 # check CODE A B FILE-A FILE-B: the verdict, the first byte and the count of bytes are cmp's.
 check() {
-    local expected=$1 code=0
-    "$lunshadow" compare --json ${check_rate:-} "$2" "$3" >"$work/out" 2>&1 || code=$?
+    local expected=$1 code
+    compare_while "${check_while:-true}" --json ${check_rate:-} "$2" "$3"
     [ "$code" -eq "$expected" ] || die "compare $2 $3: exit code $code, not $expected"
     cmp -l "$4" "$5" >"$work/cmp" 2>/dev/null || true
     local first count
@@ -137,28 +154,24 @@ lose_sessions() {
             tgtadm --op delete --mode conn --tid 1 --sid "$session" --cid "$connection" 2>/dev/null || true
         done
 }
-(
-    sleep 0.7
+lose_twice() {
+    told_progress 1
     lose_sessions
-    sleep 0.5
+    told_progress 2
     lose_sessions
-) &
-check_rate=--rate=24M
-check 1 "$target/1" "$target/2" "$a" "$b"
-wait
+}
+check_while=lose_twice check_rate=--rate=8M check 1 "$target/1" "$target/2" "$a" "$b"
 [ "$(grep -c 'a session is lost; opening it anew' "$work/out")" -ge 1 ] || die "no session was lost"
 grep -q '"compared_bytes": 67108864' "$work/out" || die "not all was compared"
 read_bytes=$(sed -n 's/.*"read_bytes": \([0-9]*\),*/\1/p' "$work/out")
 [ "$read_bytes" -lt $((64 * 1048576)) ] || die "it began anew: $read_bytes bytes read"
 # Another LUN in its place is not taken for it.
-(
-    sleep 0.7
+become_another() {
+    told_progress 1
     tgtadm --op update --mode logicalunit --tid 1 --lun 1 --params scsi_id=6001405000000000000000000000cccc
     lose_sessions
-) &
-code=0
-"$lunshadow" compare --rate 8M "$target/1" "$a" >"$work/out" 2>&1 || code=$?
-wait
+}
+compare_while become_another --rate 8M "$target/1" "$a"
 [ "$code" -eq 2 ] || die "another LUN in its place: exit code $code"
 grep -q 'a session was lost and did not come back: .* by now, not .*VSS_E_PROVIDER_VETO' "$work/out" ||
     die "not said what happened"
@@ -170,13 +183,11 @@ for paths in 1 2 8; do
     "$lunshadow" compare --paths $paths "$target/3" "$b" >"$work/out" 2>&1 || code=$?
     [ "$code" -eq 0 ] || die "a LUN without identity, --paths $paths: exit code $code"
 done
-(
-    sleep 0.7
+lose_once() {
+    told_progress 1
     lose_sessions
-) &
-code=0
-"$lunshadow" compare --rate 8M "$target/3" "$a" >"$work/out" 2>&1 || code=$?
-wait
+}
+compare_while lose_once --rate 8M "$target/3" "$a"
 [ "$code" -eq 2 ] || die "a lost LUN without identity: exit code $code"
 grep -q 'whether .*/3 is the LUN that was opened before cannot be known: page 83 .*VSS_E_PROVIDER_VETO' "$work/out" ||
     die "not said that it cannot be known"
