@@ -109,9 +109,9 @@ static void hold(const struct vss_call *call)
 }
 
 /* Says nothing of a hold that did not stand: one that somebody else ended, or that was too long. */
-static void break_hold(const struct vss_call *call, uint32_t deadline_ms, int is_continued)
+static void break_hold(const struct vss_call *call, uint32_t deadline_ms, int is_continued,
+                       unsigned while_us)
 {
-    enum { WHILE_US = 300000 };
     struct vss_hold *held = NULL;
     struct vss_hold_report report = {0};
     struct vss_hold_target target = {.pid = atoi(config(call, "victim"))};
@@ -119,7 +119,7 @@ static void break_hold(const struct vss_call *call, uint32_t deadline_ms, int is
         if (is_continued) {
             (void)kill(target.pid, SIGCONT);
         }
-        (void)usleep(WHILE_US);
+        (void)usleep(while_us);
         (void)call->host->hold_end(call, held, &report);
     }
 }
@@ -160,9 +160,9 @@ static void misbehave(const struct vss_call *call)
     } else if (is(call, "hold")) {
         hold(call);
     } else if (is(call, "hold-continued")) {
-        break_hold(call, 10000, 1);
+        break_hold(call, 10000, 1, 300000);
     } else if (is(call, "hold-late")) {
-        break_hold(call, 100, 0);
+        break_hold(call, 1000, 0, 1500000);
     } else if (is(call, "child")) {
         start_child();
     } else if (is(call, "child-hold")) {
