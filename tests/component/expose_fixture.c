@@ -139,14 +139,15 @@ int mounted_read_block(const char *path)
     return reason;
 }
 
-const char *mounted_export_lun(struct array *a, const char *url, const char *name)
+const char *mounted_export_lun(struct array *a, const char *url, const char *name,
+                               uint32_t lost_after_s)
 {
     struct error err = {0};
     struct lun *lun = NULL;
     struct export_options options = {.lun = &a->env->lun,
                                      .mode = EXPORT_WRITABLE,
                                      .keeper = helper_program("lunshadow-export-keeper"),
-                                     .lost_after_s = 3};
+                                     .lost_after_s = lost_after_s};
     const char *directory = mounted_path(a, name);
     assert_ok(lun_open(url, &a->env->lun, true, &lun, &err), &err);
     assert_ok(export_start(directory, url, &lun->identity.info, &options, &err), &err);

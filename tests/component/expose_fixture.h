@@ -44,8 +44,9 @@ void mounted_unexpose(struct array *a, const VSS_ID *snapshot_id);
 /* Past the page cache; errno, 0: read. */
 int mounted_read_block(const char *path);
 
-/* A LUN as a file, with a keeper of 3 s. Returns the export's directory. */
-const char *mounted_export_lun(struct array *a, const char *url, const char *name);
+/* A LUN as a file, with a keeper of so many seconds. Returns the export's directory. */
+const char *mounted_export_lun(struct array *a, const char *url, const char *name,
+                               uint32_t lost_after_s);
 
 /* The tear-down, also after a test that failed in the middle: nothing of it may keep the lab's
  * disks. */

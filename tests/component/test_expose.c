@@ -245,7 +245,7 @@ static void a_lun_above_255_is_no_other(void **state)
         assert_ok(lab_add_lun(a->lab, &lun, &err), &err);
     }
     (void)snprintf(url, sizeof(url), "iscsi://%s/" ARRAY_TARGET "/300", a->lab->portal);
-    const char *directory = mounted_export_lun(a, url, "above");
+    const char *directory = mounted_export_lun(a, url, "above", 60);
     SHELL("cmp '%s/disk' '%s/lun300.img'", directory, a->lab->disks);
     assert_ok(export_stop(directory, &err), &err);
 }
@@ -257,9 +257,9 @@ static void a_lost_lun_ends_its_export(void **state)
     struct array *a = *state;
     struct error err = {0};
     int status = 0;
-    const char *directory = mounted_export_lun(a, a->urls[0], "lost");
+    const char *directory = mounted_export_lun(a, a->urls[0], "lost", 6);
     char *disk = export_file(directory);
-    clock_sleep_ms(5000); /* longer than the keeper's time: an array that answers is let be */
+    clock_sleep_ms(7000); /* longer than the keeper's time: an array that answers is let be */
     assert_int_equal(mounted_read_block(disk), 0);
     assert_int_equal(kill(a->lab->tgtd_pid, SIGSTOP), 0);
     pid_t reader = fork();
@@ -309,7 +309,7 @@ static void an_export_without_its_file_ends(void **state)
     struct array *a = *state;
     struct error err = {0};
     int daemon = -1;
-    const char *directory = mounted_export_lun(a, a->urls[0], "taken");
+    const char *directory = mounted_export_lun(a, a->urls[0], "taken", 10);
     assert_int_equal(export_daemon_open(directory, &daemon, &err), S_OK);
     char *disk = export_file(directory);
     assert_int_equal(umount2(disk, MNT_DETACH), 0);

@@ -187,7 +187,7 @@ static void an_export_that_others_can_replace(void **state)
     char *url = NULL;
     char key[LUN_KEY_BYTES];
     SHELL("mkdir '%s/exports'", a->base);
-    const char *directory = mounted_export_lun(a, a->urls[0], "exports/one");
+    const char *directory = mounted_export_lun(a, a->urls[0], "exports/one", 60);
     char *disk = export_file(directory);
     assert_int_equal(export_identify(disk, &url, key, &err), S_OK);
     assert_string_equal(url, a->urls[0]);

@@ -27,7 +27,7 @@
 #define TRANSPORTABLE (ROLLBACK | VSS_VOLSNAP_ATTR_TRANSPORTABLE)
 
 /* What a call that hangs is given. Every other call has to be done in that time too. */
-enum { SLOW_MS = 2000, SET_LUNS = 2, EVENTS = 16, PART = 4, LEFT_MS = 3000 };
+enum { SLOW_MS = 3000, SET_LUNS = 2, EVENTS = 16, PART = 4, LEFT_MS = 3000 };
 
 /* ---- the two sides of the matrix ----------------------------------------------------------------
  */
@@ -45,8 +45,8 @@ static const struct way ways[] = {
     {"after:segv", "provider died of signal 11 (SIGSEGV) in ", " after ", false, false},
     {"abort", "provider died of signal 6 (SIGABRT) in ", " after ", false, false},
     {"exit=3", "provider ended with exit code 3 in ", " after ", false, false},
-    {"hang", "provider did not answer ", " within 2000 ms and was killed", true, false},
-    {"spin", "provider did not answer ", " within 2000 ms and was killed", true, false},
+    {"hang", "provider did not answer ", " within 3000 ms and was killed", true, false},
+    {"spin", "provider did not answer ", " within 3000 ms and was killed", true, false},
     {"close", "provider closed its connection in ", " after ", false, false},
     {"garbage", "provider answered ", " with garbage after ", false, false},
     {"orphan", "provider ended with exit code 4 in ", " after ", false, false},
