@@ -286,7 +286,7 @@ static void an_open_file_of_a_dead_daemon_stops_nothing(void **state)
     struct array *a = *state;
     struct error err = {0};
     int daemon = -1;
-    const char *directory = mounted_export_lun(a, a->urls[0], "killed");
+    const char *directory = mounted_export_lun(a, a->urls[0], "killed", 60);
     char *disk = export_file(directory);
     assert_int_equal(export_daemon_open(directory, &daemon, &err), S_OK);
     int user = open(disk, O_RDONLY | O_CLOEXEC);

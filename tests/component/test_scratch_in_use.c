@@ -98,7 +98,7 @@ static void use(struct array *a, size_t index)
     struct loop_range range = {.bytes = ARRAY_BYTES, .block_bytes = 512};
     char loop[LOOP_NAME_BYTES];
     int fd = -1;
-    char *file = export_file(mounted_export_lun(a, a->urls[index], "export"));
+    char *file = export_file(mounted_export_lun(a, a->urls[index], "export", 60));
     assert_ok(loop_attach(file, &range, &fd, loop, &err), &err);
     SHELL("mkdir '%s/at' '%s/tree'; printf '" MOUNTED_TEXT "' > '%s/tree/file';"
           "mkfs.ext4 -q -F -d '%s/tree' %s; sync -f %s; mount -t ext4 -o ro,noload %s '%s/at'",
