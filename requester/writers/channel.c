@@ -111,7 +111,9 @@ HRESULT channel_start(struct channel *c, const struct writer_settings *settings,
         return hr;
     }
     if (!make_streams(c, &far)) {
+        bool is_short_of_files = errno == EMFILE || errno == ENFILE;
         hr = error_set_errno(err, errno, "writer %s: cannot make its streams", settings->name);
+        hr = is_short_of_files ? error_translate(err, VSS_E_UNEXPECTED) : hr; /* it alone fails */
         goto out;
     }
     struct process_options o = PROCESS_OPTIONS_INIT;
