@@ -301,8 +301,9 @@ static void make_sysfs(struct array *a, const char *lun_of_sda, char *tree, size
     (void)snprintf(line, sizeof(line),
                    "mkdir -p \"$F/block\" \"$F/dev/block\" \"$F/devices/sda/device\"; "
                    "ln -s ../devices/sda \"$F/block/sda\"; "
-                   "ln -s ../../devices/sda \"$F/dev/block/%u:%u\"",
-                   major(st.st_dev), minor(st.st_dev));
+                   "ln -s ../../devices/sda \"$F/dev/block/%u:%u\"; "
+                   "echo %u > \"$F/devices/sda/size\"",
+                   major(st.st_dev), minor(st.st_dev), ARRAY_BYTES / 512);
     on_file(tree, line);
     (void)snprintf(line, sizeof(line), "%s/devices/sda/device/vpd_pg83", tree);
     save_page83(lun_of_sda, line);
@@ -315,9 +316,8 @@ static void make_node(const char *tree, dev_t number, const char *path)
     (void)snprintf(line, sizeof(line),
                    "ln -s ../../devices/sda \"$F/dev/block/%u:%u\"; mkdir -p \"$F/class/block\"; "
                    "ln -s ../../devices/sda \"$F/class/block/sda\"; "
-                   "echo %u > \"$F/devices/sda/size\"; mknod '%s' b %u %u",
-                   major(number), minor(number), ARRAY_BYTES / 512, path, major(number),
-                   minor(number));
+                   "mknod '%s' b %u %u",
+                   major(number), minor(number), path, major(number), minor(number));
     on_file(tree, line);
 }
 
