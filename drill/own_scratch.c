@@ -103,7 +103,7 @@ static int compare_keys(const void *a, const void *b)
  * neither overwritten nor wiped. None is waited for. */
 static HRESULT take_locks(struct own_drill *o, struct error *err)
 {
-    struct own_lun *order[DRILL_OWN_LUNS_MAX];
+    struct own_lun *order[DRILL_OWN_LUNS_MAX] = {NULL};
     HRESULT hr = S_OK;
     for (size_t i = 0; i < o->options->count; i++) {
         order[i] = &o->scratch[i];

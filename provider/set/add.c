@@ -104,14 +104,20 @@ void set_builder_drop_originals(struct set_builder *b, size_t count)
 }
 
 /* Room for one LUN more, in the record and beside it. */
-static HRESULT reserve_lun(struct set_builder *b, struct error *err)
+static bool reserve_lun(struct set_builder *b)
 {
     struct set_record *r = &b->record;
     struct lun_mapping *luns = realloc(r->luns, (r->lun_count + 1) * sizeof(*luns));
-    r->luns = luns ? luns : r->luns;
+    if (!luns) {
+        return false;
+    }
+    r->luns = luns;
     struct set_original *originals = realloc(b->originals, (r->lun_count + 1) * sizeof(*originals));
-    b->originals = originals ? originals : b->originals;
-    return luns && originals ? S_OK : error_set(err, E_OUTOFMEMORY, "out of memory adding a LUN");
+    if (!originals) {
+        return false;
+    }
+    b->originals = originals;
+    return true;
 }
 
 /* Takes the label and the name that it is opened by from the candidate. */
@@ -119,9 +125,8 @@ static HRESULT append_lun(struct set_builder *b, struct candidate_lun *c, struct
                           size_t *out, struct error *err)
 {
     struct set_record *r = &b->record;
-    HRESULT hr = reserve_lun(b, err);
-    if (FAILED(hr)) {
-        return hr;
+    if (!reserve_lun(b)) {
+        return error_set(err, E_OUTOFMEMORY, "out of memory adding a LUN");
     }
     char id[ID_TEXT_BYTES];
     struct lun_mapping m = {
@@ -131,7 +136,7 @@ static HRESULT append_lun(struct set_builder *b, struct candidate_lun *c, struct
         .block_bytes = c->lun->block.block_bytes,
         .block_count = c->lun->block.block_count,
     };
-    hr = m.provider && m.array && m.source_url ? S_OK : E_OUTOFMEMORY;
+    HRESULT hr = m.provider && m.array && m.source_url ? S_OK : E_OUTOFMEMORY;
     if (SUCCEEDED(hr)) {
         hr = lun_info_copy(&c->lun->identity.info, &m.source);
     }
