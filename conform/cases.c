@@ -151,6 +151,8 @@ const struct conform_case conform_cases[] = {
      case_resync_cancel_unheard},
     {"resync.foreign", NEEDS_RESYNC, EX "ResyncLuns", "a destination of another array is refused",
      case_resync_foreign},
+    {"resync.gone", NEEDS_RESYNC, PAGE "ResyncLuns",
+     "a copy that was deleted: start fails, and nothing is written", case_resync_gone},
     {"resync.ends-sessions", NEEDS_RESYNC, PAGE "OnLunStateChange",
      "PRE_RECOVERY of destinations ends the sessions that use them", case_resync_ends_sessions},
 

@@ -108,6 +108,7 @@ void case_resync_labels_last(struct conform *c);
 void case_resync_cancel(struct conform *c);
 void case_resync_cancel_unheard(struct conform *c);
 void case_resync_foreign(struct conform *c);
+void case_resync_gone(struct conform *c);
 void case_resync_ends_sessions(struct conform *c);
 void case_resync_size(struct conform *c);
 

@@ -3,13 +3,6 @@
 #include "conform/cases.h"
 #include "conform/trial.h"
 
-static bool delete_copy(struct trial *t, uint32_t i)
-{
-    struct error err = {0};
-    HRESULT hr = trial_call(t, VSS_OP_ON_LUN_EMPTY, i, 1, &err);
-    return conform_succeeded(t->c, VSS_OP_ON_LUN_EMPTY, hr, &err);
-}
-
 void case_delete_gone(struct conform *c)
 {
     struct trial t;
@@ -18,7 +11,7 @@ void case_delete_gone(struct conform *c)
         conform_renew(c);
         bool is_done = true;
         for (uint32_t i = 0; is_done && i < t.lun_count; i++) {
-            is_done = delete_copy(&t, i);
+            is_done = trial_must_delete(&t, i);
         }
         if (is_done) {
             trial_expect_gone(&t, 0, t.lun_count, "after OnLunEmpty");
@@ -31,7 +24,7 @@ void case_delete_only_that(struct conform *c)
 {
     struct trial t;
     trial_start(&t, c);
-    if (trial_advance(&t, TRIAL_FINISHED) && trial_expect_visible(&t) && delete_copy(&t, 0)) {
+    if (trial_advance(&t, TRIAL_FINISHED) && trial_expect_visible(&t) && trial_must_delete(&t, 0)) {
         trial_look(&t);
         if (!t.urls[1]) {
             conform_fail(c, "OnLunEmpty of the copy of %s took that of %s away too",
@@ -48,7 +41,7 @@ void case_delete_twice(struct conform *c)
     struct trial t;
     struct error err = {0};
     trial_start(&t, c);
-    if (trial_advance(&t, TRIAL_FINISHED) && delete_copy(&t, 0)) {
+    if (trial_advance(&t, TRIAL_FINISHED) && trial_must_delete(&t, 0)) {
         HRESULT hr = trial_call(&t, VSS_OP_ON_LUN_EMPTY, 0, 1, &err);
         if (hr != S_OK && hr != VSS_E_OBJECT_NOT_FOUND) {
             conform_fail(c, "the second OnLunEmpty gave 0x%08x: %s", (unsigned)hr,

@@ -261,6 +261,21 @@ void case_resync_foreign(struct conform *c)
     lun_info_free(&foreign);
 }
 
+/* One copy that another host has deleted keeps all of it from beginning: the host puts the labels
+ * back that it has wiped for it. */
+void case_resync_gone(struct conform *c)
+{
+    struct resync r;
+    struct error err = {0};
+    if (resync_prepare(&r, c) &&
+        trial_must_change_destinations(&r.t, VSS_ONLUNSTATECHANGE_NOTIFY_LUN_PRE_RECOVERY) &&
+        trial_must_delete(&r.t, r.t.lun_count - 1)) {
+        HRESULT hr = resync_try_start(&r, &err);
+        (void)conform_refused(c, VSS_OP_RESYNC_START, hr, &err, "a copy that was deleted");
+    }
+    resync_end(&r);
+}
+
 /* A session on each LUN, which must be over after PRE_RECOVERY. */
 void case_resync_ends_sessions(struct conform *c)
 {

@@ -225,6 +225,13 @@ bool trial_must_change(struct trial *t, uint32_t flag)
     return conform_succeeded(t->c, VSS_OP_ON_LUN_STATE_CHANGE, hr, &err);
 }
 
+bool trial_must_delete(struct trial *t, uint32_t i)
+{
+    struct error err = {0};
+    HRESULT hr = trial_call(t, VSS_OP_ON_LUN_EMPTY, i, 1, &err);
+    return conform_succeeded(t->c, VSS_OP_ON_LUN_EMPTY, hr, &err);
+}
+
 bool trial_must_change_destinations(struct trial *t, uint32_t flag)
 {
     struct error err = {0};

@@ -69,6 +69,9 @@ HRESULT trial_change(struct trial *t, uint32_t flag, uint32_t first, uint32_t co
                      struct error *err);
 bool trial_must_change(struct trial *t, uint32_t flag);
 
+/* OnLunEmpty of copy i, which must succeed. */
+bool trial_must_delete(struct trial *t, uint32_t i);
+
 /* Starts a set of LUNs that were just filled, up to TRIAL_SHOWN; wanted: digests of the copies.
  * Then finishes it, gives the originals another content, and fills in the pairs that a resync would
  * be told of. trial_end() ends it also where one of them is false, after a finding. */

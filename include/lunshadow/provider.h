@@ -331,11 +331,11 @@ struct vss_state_change_in {
 };
 
 /* ResyncLuns: copies luns[i].snapshot over luns[i].destination inside the array, index by index.
- * start begins and returns; poll says how far it is; cancel stops it, which leaves destinations
- * invalid (the host knows), and of a resync that the array does not know is VSS_E_OBJECT_NOT_FOUND.
- * The first and last blocks (labels) are copied last: a destination whose copy is unfinished must
- * not look valid. A destination larger than its source is made as large.
- * VSS_E_INSUFFICIENT_STORAGE, VSS_E_OBJECT_NOT_FOUND are further allowed failures. Of start
+ * start begins and returns, or fails where a copy is gone; poll says how far it is; cancel stops
+ * it, which leaves destinations invalid (the host knows), and of a resync that the array does not
+ * know is VSS_E_OBJECT_NOT_FOUND. The first and last blocks (labels) are copied last: a destination
+ * whose copy is unfinished must not look valid. A destination larger than its source is made as
+ * large. VSS_E_INSUFFICIENT_STORAGE, VSS_E_OBJECT_NOT_FOUND are further allowed failures. Of start
  * VSS_E_OBJECT_NOT_FOUND (a copy or a destination is gone) says since 0.10 that it has written
  * nothing and will not: the host then gives the destinations their labels back. */
 struct vss_resync_lun {

@@ -85,6 +85,8 @@ pretends-cancel resync.cancel-unheard
 cancels-by-state resync.cancel-unheard
 takes-any resync.foreign
 writes-then-refuses resync.foreign
+takes-any resync.gone
+writes-then-refuses resync.gone
 leaves-sessions resync.ends-sessions
 lists-backwards changes.form
 lists-nothing changes.cover

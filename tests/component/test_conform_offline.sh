@@ -28,7 +28,7 @@ run() {
 cp "$recording" "$work/whole" # not even beside it is anything written
 run 0 --offline "$work/whole"
 out_has '^recorded array files: provider files 1, '
-out_has '^conform: 29 of 29 cases held, 5 not claimed, 37 skipped without LUNs$'
+out_has '^conform: 29 of 29 cases held, 5 not claimed, 38 skipped without LUNs$'
 out_has '^ok +life\.whole$'
 out_has '^not claimed +unload\.forced'
 out_has '^ok +resync\.progress$'
