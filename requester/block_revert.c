@@ -184,13 +184,69 @@ static HRESULT check_gathered(const struct question *q, const char *list,
     return FAILED(hr) ? error_set(err, hr, "%s", vss_backup_components_error_text(session)) : S_OK;
 }
 
+/* One that does not say who it is may be one of those that block, with files anywhere. */
+static HRESULT check_status(const struct question *q, const char *list,
+                            struct vss_backup_components *session, uint32_t index)
+{
+    VSS_ID instance;
+    VSS_ID id;
+    char *name = NULL;
+    int32_t state = 0;
+    HRESULT failure = S_OK;
+    HRESULT hr = vss_backup_components_get_writer_status(session, index, &instance, &id, &name,
+                                                         &state, &failure);
+    if (SUCCEEDED(hr) && state == VSS_WS_FAILED_AT_IDENTIFY &&
+        (id_is_null(&id) || is_listed(list, &id))) {
+        log_line(LOG_WARNING, "a revert is blocked, since writer %s does not say what it has",
+                 name ? name : "");
+        *q->out_block = true;
+    }
+    vss_free_string(name);
+    return hr;
+}
+
+/* Waits for what a method of the session started, and lets go of it. */
+static HRESULT finish(struct vss_backup_components *session, HRESULT hr, struct vss_async *async,
+                      struct error *err)
+{
+    HRESULT status = S_OK;
+    if (SUCCEEDED(hr)) {
+        (void)vss_async_wait(async, VSS_INFINITE);
+        hr = vss_async_query_status(async, &status);
+        hr = SUCCEEDED(hr) && FAILED(status) ? status : hr;
+    }
+    if (FAILED(hr)) {
+        hr = error_set(err, hr, "the writers could not be asked: %s",
+                       async ? vss_async_error_text(async)
+                             : vss_backup_components_error_text(session));
+    }
+    vss_async_release(async);
+    return hr;
+}
+
+static HRESULT check_silent(const struct question *q, const char *list,
+                            struct vss_backup_components *session, struct error *err)
+{
+    struct vss_async *async = NULL;
+    uint32_t count = 0;
+    HRESULT hr = vss_backup_components_gather_writer_status(session, &async);
+    hr = finish(session, hr, async, err);
+    if (FAILED(hr)) {
+        return hr;
+    }
+    hr = vss_backup_components_get_writer_status_count(session, &count);
+    for (uint32_t i = 0; i < count && SUCCEEDED(hr) && !*q->out_block; i++) {
+        hr = check_status(q, list, session, i);
+    }
+    return FAILED(hr) ? error_set(err, hr, "%s", vss_backup_components_error_text(session)) : S_OK;
+}
+
 /* Asks the writers who they are, in a session that does nothing else. */
 static HRESULT check_writers(const struct question *q, const char *list,
                              const struct vss_session_options *options, struct error *err)
 {
     struct vss_backup_components *session = NULL;
     struct vss_async *async = NULL;
-    HRESULT status = S_OK;
     char *text = NULL;
     HRESULT hr = vss_create_backup_components(options, &session, &text);
     if (FAILED(hr)) {
@@ -202,19 +258,13 @@ static HRESULT check_writers(const struct question *q, const char *list,
     if (SUCCEEDED(hr)) {
         hr = vss_backup_components_gather_writer_metadata(session, &async);
     }
-    if (SUCCEEDED(hr)) {
-        (void)vss_async_wait(async, VSS_INFINITE);
-        hr = vss_async_query_status(async, &status);
-        hr = SUCCEEDED(hr) && FAILED(status) ? status : hr;
-    }
+    hr = finish(session, hr, async, err);
     if (SUCCEEDED(hr)) {
         hr = check_gathered(q, list, session, err);
-    } else {
-        hr = error_set(err, hr, "the writers could not be asked: %s",
-                       async ? vss_async_error_text(async)
-                             : vss_backup_components_error_text(session));
     }
-    vss_async_release(async);
+    if (SUCCEEDED(hr) && !*q->out_block) {
+        hr = check_silent(q, list, session, err);
+    }
     vss_backup_components_release(session);
     return hr;
 }

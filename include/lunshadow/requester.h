@@ -714,8 +714,8 @@ HRESULT vss_is_volume_snapshotted(const struct vss_session_options *options, con
 
 /* ShouldBlockRevert. Whether revert_to_snapshot should not be used on a volume, because it, or
  * another volume on its LUNs, holds files of a writer that [revert] blocking_writers of the
- * configuration names, what this host runs from (/, /usr, /boot, /var, /etc), or the state
- * directory. It is advice: revert_to_snapshot does not ask.
+ * configuration names (or may, as a writer does not say who it is), what this host runs from (/,
+ * /usr, /boot, /var, /etc), or the state directory. It is advice: revert_to_snapshot does not ask.
  * options, out_error: as for vss_is_volume_snapshotted(). volume: as in add_to_snapshot_set; one
  * that is not there or cannot be copied is E_INVALIDARG. With blocking writers the writers are
  * asked who they are. Blocks for their time limit, and the network's time-outs. */

@@ -661,6 +661,9 @@ static void a_writer_blocks_a_revert(void **state)
     assert_block(m, m->address, true);
     assert_block(m, a->urls[1], true); /* it has the volume */
     assert_block(m, a->urls[0], false);
+    SHELL("mv '%s/meta.xml' '%s/gone'", a->base, a->base);
+    assert_block(m, a->urls[0], true); /* who does not say who it is may be the one */
+    SHELL("mv '%s/gone' '%s/meta.xml'", a->base, a->base);
     assert_block_refused(m, "/nowhere", "/nowhere");
     assert_block_refused(m, "/proc", "proc");
     SHELL("sed -i 's/^blocking_writers = .*/blocking_writers = App/' '%s'", a->config);
