@@ -113,6 +113,21 @@ static const char *kind_name(int32_t kind)
     return kind == VSS_DISK_LABEL_GPT ? "GPT" : kind == VSS_DISK_LABEL_MBR ? "MBR" : "no";
 }
 
+/* Nothing on it asks to be kept: its label is gone, and what is remembered, if anything, is of
+ * another kind of label. */
+static bool has_none_to_keep(const struct recovery_disk *disk)
+{
+    return disk->before_origin == IDS_UNKNOWN ||
+           (disk->before_origin == IDS_REMEMBERED &&
+            disk->before.kind != disk->mapping->source_ids.kind);
+}
+
+static const char *why_none(const struct recovery_disk *disk)
+{
+    return disk->before_origin == IDS_UNKNOWN ? "its own label is gone and was never read"
+                                              : "its own label is gone and was of another kind";
+}
+
 HRESULT ids_plan(struct recovery_disk *disk, uint32_t flags, struct error *err)
 {
     disk_ids_free(&disk->wanted);
@@ -123,8 +138,8 @@ HRESULT ids_plan(struct recovery_disk *disk, uint32_t flags, struct error *err)
     if (flags & VSS_RECOVERY_REVERT_IDENTITY_ALL) {
         return take_original(disk, "as asked for", err);
     }
-    if (disk->before_origin == IDS_UNKNOWN) {
-        return take_original(disk, "its own label is gone and was never read", err);
+    if (has_none_to_keep(disk)) {
+        return take_original(disk, why_none(disk), err);
     }
     if (disk->before.kind != source->kind) {
         return error_set(err, VSS_E_CANNOT_REVERT_DISKID,
@@ -136,7 +151,7 @@ HRESULT ids_plan(struct recovery_disk *disk, uint32_t flags, struct error *err)
     return take_own(disk, err);
 }
 
-/* A disk of no known ids gets new ones where the original's are in use: it asked for none. */
+/* A disk that has none to keep gets new ones where the original's are in use: it asked for none. */
 static HRESULT take_fresh(struct recovery_disk *disk, const struct error *why, struct error *err)
 {
     disk_ids_free(&disk->wanted);
@@ -144,9 +159,7 @@ static HRESULT take_fresh(struct recovery_disk *disk, const struct error *why, s
     if (FAILED(hr)) {
         return error_set(err, hr, "out of memory planning disk ids");
     }
-    return note(disk,
-                text_printf("new ones: its own label is gone and was never read, and %.800s",
-                            error_text(why)),
+    return note(disk, text_printf("new ones: %s, and %.800s", why_none(disk), error_text(why)),
                 err);
 }
 
@@ -189,7 +202,7 @@ HRESULT ids_check_collisions(struct recovery *r, uint32_t flags, struct error *e
         struct recovery_disk *d = &r->disks[i];
         struct collision_disk disk = describe(d);
         struct error why = {0};
-        if (d->before_origin == IDS_UNKNOWN) {
+        if (has_none_to_keep(d)) {
             hr = collisions_check(r->env, &disk, 1, !is_original(d), &why);
             hr = hr == VSS_E_CANNOT_REVERT_DISKID ? take_fresh(d, &why, err) : hr;
             hr = FAILED(hr) ? error_set(err, hr, "%s", error_text(&why)) : hr;

@@ -2,7 +2,9 @@
 /* Disk ids after a RecoverSet onto other LUNs than the originals, which everybody still sees. */
 #include "component/array_fixture.h"
 
+#include "common/buffer.h"
 #include "common/id.h"
+#include "common/process.h"
 #include "resync/recovery.h"
 
 #include <setjmp.h>
@@ -40,7 +42,7 @@ static void must_be_sound(const char *file)
                    "*) exit 1;; esac",
                    file);
     const char *const argv[] = {"sh", "-ec", line, NULL};
-    assert_ok(process_run(argv, 10000, NULL, &err), &err);
+    assert_ok(process_run(argv, 120000, NULL, &err), &err);
 }
 
 static struct recovery *one_onto(struct array *a, const struct set_record *set, const char *url)
@@ -133,6 +135,48 @@ static void blank_destination_gets_ids_of_its_own(void **state)
     set_record_free(&set);
 }
 
+static void run_on(const char *file, const char *line)
+{
+    struct error err = {0};
+    char *text = text_printf("PATH=$PATH:/usr/sbin:/sbin F='%s'; %s", file, line);
+    const char *const argv[] = {"sh", "-ec", text, NULL};
+    assert_ok(process_run(argv, 120000, NULL, &err), &err);
+    free(text);
+}
+
+/* Once the label is gone, that it was of another kind is nothing that keeps it from a copy. */
+static void ids_of_another_kind_are_kept_as_long_as_their_label_is(void **state)
+{
+    struct array *a = *state;
+    struct error err = {0};
+    struct set_record set;
+    struct vss_disk_ids ids;
+    char url[400];
+    char file[400];
+    size_t count = 0;
+    array_create(a, TRANSPORTABLE, ARRAY_LUNS, &set);
+    add_other(a, ARRAY_BYTES, url, file);
+    run_on(file, "echo 'label: dos' | sfdisk -q --no-reread --no-tell-kernel \"$F\"");
+    struct recovery *r = one_onto(a, &set, url);
+    assert_refused(recovery_run(r, VSS_RECOVERY_NO_VOLUME_CHECK, &err), VSS_E_CANNOT_REVERT_DISKID,
+                   &err, "MBR");
+    recovery_free(r);
+    run_on(file, "dd if=/dev/zero of=\"$F\" bs=512 count=1 conv=notrunc status=none");
+    error_clear(&err);
+    r = one_onto(a, &set, url);
+    assert_ok(recovery_run(r, 0, &err), &err);
+    const struct recovery_member_result *results = recovery_results(r, &count);
+    assert_non_null(strstr(results[0].ids_note, "new ones"));
+    assert_non_null(strstr(results[0].ids_note, "of another kind"));
+    recovery_free(r);
+    array_read_ids(a, url, &ids);
+    assert_int_equal(ids.kind, VSS_DISK_LABEL_GPT);
+    assert_false(shares_an_id(&ids, &set.luns[1].source_ids));
+    must_be_sound(file);
+    disk_ids_free(&ids);
+    set_record_free(&set);
+}
+
 #define array_test(name) cmocka_unit_test_setup_teardown(name, array_start, array_stop)
 
 int main(void)
@@ -141,6 +185,7 @@ int main(void)
         array_test(originals_ids_are_refused_while_it_is_seen),
         array_test(portal_that_does_not_answer_proves_nothing),
         array_test(blank_destination_gets_ids_of_its_own),
+        array_test(ids_of_another_kind_are_kept_as_long_as_their_label_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
