@@ -432,8 +432,9 @@ static HRESULT check_left(const struct files *f, const struct files_copy_state *
             return S_OK;
         }
     }
-    return files_fail(f, VSS_E_OBJECT_NOT_FOUND, "%s, the copy of %s, is gone", copies[0].path,
-                      copies[0].source);
+    return count == 0 ? S_OK
+                      : files_fail(f, VSS_E_OBJECT_NOT_FOUND, "%s, the copy of %s, is gone",
+                                   copies[0].path, copies[0].source);
 }
 
 static HRESULT get_target_luns(void *self, const struct vss_call *call, const void *in, void *out)
