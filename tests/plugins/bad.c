@@ -347,8 +347,6 @@ static void report(const struct vss_call *call)
 static HRESULT reply(enum vss_provider_op op, const struct vss_call *call, const void *in,
                      void *out)
 {
-    if (op == VSS_OP_ON_LOAD)
-        usleep(700000);
     int is_bad = is_due(call, op);
     if (is_bad) {
         misbehave(call);
