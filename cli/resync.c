@@ -135,32 +135,12 @@ static HRESULT stop_applications(struct vss_backup_components *session, struct e
     return S_OK;
 }
 
-/* Whether what is on a LUN may be neither the old nor the new; so where that is not known. */
-static bool may_be_half_written(struct vss_backup_components *session)
-{
-    char *text = NULL;
-    if (FAILED(vss_backup_components_recovery_report(session, &text))) {
-        return true;
-    }
-    json_t *report = json_loads(text, 0, NULL);
-    vss_free_string(text);
-    bool is_written = !report;
-    size_t index = 0;
-    const json_t *member = NULL;
-    json_array_foreach(report, index, member)
-    {
-        is_written = is_written || json_is_true(json_object_get(member, "written"));
-    }
-    json_decref(report);
-    return is_written;
-}
-
 /* After a failure applications stay down where they would find LUNs that are half-written; where
  * nothing was written they go on with what they had. */
 static void end_failed(struct vss_backup_components *session, struct error *err)
 {
     struct error why = {0};
-    if (may_be_half_written(session)) {
+    if (session_has_written(session)) {
         error_prefix(err, "the applications that writers stopped stay stopped");
     } else if (FAILED(start_applications(session, &why))) {
         error_prefix(err,

@@ -3,9 +3,9 @@
 #include "drill/own_internal.h"
 #include "registry/journal.h"
 #include "registry/sets.h"
+#include "requester/half_written.h"
 #include "resync/recover.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -155,27 +155,6 @@ void own_end_recovery(struct own_drill *o, bool are_blank)
     note_unfinished(o);
 }
 
-/* Did RecoverSet write? A drill that was refused has nothing to wipe. True also where that is not
- * known. */
-static bool was_written(struct vss_backup_components *s)
-{
-    char *text = NULL;
-    if (FAILED(vss_backup_components_recovery_report(s, &text))) {
-        return true;
-    }
-    json_t *report = json_loads(text, 0, NULL);
-    vss_free_string(text);
-    bool is_written = !report;
-    size_t index = 0;
-    const json_t *member = NULL;
-    json_array_foreach(report, index, member)
-    {
-        is_written = is_written || json_is_true(json_object_get(member, "written"));
-    }
-    json_decref(report);
-    return is_written;
-}
-
 HRESULT own_recover(struct own_drill *o, struct error *err)
 {
     struct vss_backup_components *s = NULL;
@@ -188,7 +167,7 @@ HRESULT own_recover(struct own_drill *o, struct error *err)
     if (SUCCEEDED(hr)) {
         hr = vss_backup_components_recover_set(s, VSS_RECOVERY_NO_VOLUME_CHECK, &async);
         hr = drill_wait(&o->base, s, hr, async, "RecoverSet", NULL, err);
-        o->was_written = was_written(s);
+        o->was_written = session_has_written(s); /* one that was refused has not */
     }
     o->recover_ms = (clock_monotonic_us() - started_us) / 1000;
     vss_backup_components_release(s);

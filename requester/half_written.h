@@ -10,4 +10,8 @@
  * application may be started on it then. True also where that cannot be told. */
 bool session_is_half_written(const struct vss_backup_components *session);
 
+/* Did the session's last recovery begin to overwrite a LUN, so that what is there may be neither
+ * the old nor the new? By the recovery report; true also where there is none for want of memory. */
+bool session_has_written(struct vss_backup_components *session);
+
 #endif

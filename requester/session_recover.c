@@ -211,6 +211,25 @@ out:
     return session_end(session, METHOD_RECOVERY_REPORT, hr);
 }
 
+bool session_has_written(struct vss_backup_components *session)
+{
+    char *text = NULL;
+    if (FAILED(vss_backup_components_recovery_report(session, &text))) {
+        return true;
+    }
+    json_t *report = json_loads(text, 0, NULL);
+    vss_free_string(text);
+    bool is_written = !report;
+    size_t index = 0;
+    const json_t *member = NULL;
+    json_array_foreach(report, index, member)
+    {
+        is_written = is_written || json_is_true(json_object_get(member, "written"));
+    }
+    json_decref(report);
+    return is_written;
+}
+
 /* ---- the run ---- */
 
 /* The recovery set is spent by its run, however that ended: after a failure each destination is to

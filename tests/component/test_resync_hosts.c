@@ -216,33 +216,30 @@ static void a_copy_that_another_host_deleted_is_no_reason_to_wipe(void **state)
     array_assert_nothing_left(a);
 }
 
-static void a_copy_may_go_until_the_wipe(void **state)
+/* A copy goes while that operation of the resync is called. */
+static void lose_copy_in(struct array *a, enum vss_provider_op op, vss_provider_callback callback,
+                         HRESULT code)
 {
-    struct array *a = *state;
     struct set_record set;
     uint64_t digests[2];
     make_two(a, &set, digests);
     import_there(a, &set);
-    replace(a, VSS_OP_ON_LUN_STATE_CHANGE, delete_then_evict);
-    assert_left_alone(a, &set, digests, VSS_E_BAD_STATE);
-    restore(a, VSS_OP_ON_LUN_STATE_CHANGE);
+    replace(a, op, callback);
+    assert_left_alone(a, &set, digests, code);
+    restore(a, op);
     leave_there();
     array_delete_set(a, &set);
+}
+
+static void a_copy_may_go_until_the_wipe(void **state)
+{
+    lose_copy_in(*state, VSS_OP_ON_LUN_STATE_CHANGE, delete_then_evict, VSS_E_BAD_STATE);
 }
 
 /* The labels are wiped by then, and come back: the array has begun nothing. */
 static void a_copy_that_goes_at_the_last_moment_takes_no_label(void **state)
 {
-    struct array *a = *state;
-    struct set_record set;
-    uint64_t digests[2];
-    make_two(a, &set, digests);
-    import_there(a, &set);
-    replace(a, VSS_OP_RESYNC_START, delete_then_start);
-    assert_left_alone(a, &set, digests, VSS_E_OBJECT_NOT_FOUND);
-    restore(a, VSS_OP_RESYNC_START);
-    leave_there();
-    array_delete_set(a, &set);
+    lose_copy_in(*state, VSS_OP_RESYNC_START, delete_then_start, VSS_E_OBJECT_NOT_FOUND);
 }
 
 static HRESULT not_found(void *self, const struct vss_call *call, const void *in, void *out)
